@@ -1,0 +1,8 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class ConductConfig(AppConfig):
+    name = "readerstudy.conduct"
+    verbose_name = "Conduct"

@@ -1,0 +1,1 @@
+"""This room keeps no tables of its own."""

@@ -1,0 +1,122 @@
+"""Volunteers, uploads and series: how a scan gets into a study.
+
+A *volunteer* is known here only by a study code. An *upload* is what a coordinator's browser (or
+the command line) sent; a worker reads it, de-identifies it and turns it into *series*, each the one
+arm of one volunteer. What is stored is de-identified; the original bytes are deleted.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+
+from readerstudy.jobs.models import Job
+from readerstudy.studies.models import CODE, Arm, Study
+
+
+class Volunteer(models.Model):
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="volunteers")
+    code = models.CharField(max_length=30, validators=[CODE])  # V01
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["study", "code"]
+        constraints = [
+            models.UniqueConstraint(fields=["study", "code"], name="volunteer_code_once_a_study")
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class Upload(models.Model):
+    class State(models.TextChoices):
+        RECEIVING = "receiving", "Receiving"
+        QUEUED = "queued", "Waiting for the worker"
+        READING = "reading", "Being read"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+        CANCELLED = "cancelled", "Cancelled"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="uploads")
+    # Files sent together (a folder) share a batch and are read as one.
+    batch = models.UUIDField(default=uuid.uuid4, db_index=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    name = models.CharField(max_length=255)  # as sent; shown to its coordinators alone
+    # Where its series go; with either empty, the folders of the zip decide (V01/DF/…).
+    volunteer_code = models.CharField(max_length=30, blank=True)
+    arm = models.ForeignKey(Arm, null=True, blank=True, on_delete=models.SET_NULL)
+    size = models.BigIntegerField()
+    received = models.BigIntegerField(default=0)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.RECEIVING)
+    job = models.ForeignKey(Job, null=True, blank=True, on_delete=models.SET_NULL)
+    error = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class UploadedFile(models.Model):
+    """What became of one file of an upload: accepted, or refused by name with the reason."""
+
+    upload = models.ForeignKey(Upload, on_delete=models.CASCADE, related_name="files")
+    name = models.CharField(max_length=500)
+    accepted = models.BooleanField()
+    reason = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["upload", "name"]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {'accepted' if self.accepted else self.reason}"
+
+
+class Series(models.Model):
+    """One arm of one volunteer: de-identified DICOM, a canonical volume, acquisition parameters."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    volunteer = models.ForeignKey(Volunteer, on_delete=models.CASCADE, related_name="series")
+    arm = models.ForeignKey(Arm, on_delete=models.PROTECT, related_name="series")
+    upload = models.ForeignKey(
+        Upload, null=True, blank=True, on_delete=models.SET_NULL, related_name="series"
+    )
+    # Storage: `prefix`/dicom/0001.dcm … and `prefix`/volume.npy, float32 [slices, rows, columns],
+    # slices in anatomical order, rescale slope and intercept applied.
+    prefix = models.CharField(max_length=200)
+    volume_sha256 = models.CharField(max_length=64)
+    rows = models.PositiveIntegerField()
+    columns = models.PositiveIntegerField()
+    slices = models.PositiveIntegerField()
+    # Patient space (LPS, mm): {"origin", "row_direction", "column_direction", "slice_direction",
+    # "row_spacing", "column_spacing", "slice_spacing"}; see imaging.geometry.
+    geometry = models.JSONField()
+    # Acquisition parameters for Table 1 (TR, TE, field strength …), from the headers.
+    parameters = models.JSONField(default=dict)
+    # Derived series: model, version, weights hash, noise level, blend, gain, backend, source hash.
+    provenance = models.JSONField(default=dict)
+    # For display only: matches the body median to the control's. Measurements never use it.
+    display_factor = models.FloatField(default=1.0)
+    # What de-identification removed, kept and replaced: rules and counts, no value.
+    deidentification = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "series"
+        ordering = ["volunteer", "arm"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["volunteer", "arm"], name="one_series_a_cell")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.volunteer.code} {self.arm.code}"

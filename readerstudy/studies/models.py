@@ -1,0 +1,240 @@
+"""The protocol of a reader study.
+
+A *study* compares *arms* (ways of making the images) by *criteria* that readers score and by
+*tissues* in which regions are measured. One arm is the control. A derived arm is filled by a
+*recipe* from another arm. *Comparisons* are pairs of arms named before any reading starts; the
+*plan* says how they are tested. *Members* hold one or more roles in the study.
+
+A study moves one way: draft → reading (protocol frozen, order stored) → locked (no score or
+region may change) → unblinded (the letters that stood for the arms are opened).
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+
+CODE = RegexValidator(
+    r"^[A-Za-z0-9][A-Za-z0-9_-]*$", "Use letters, digits, hyphen and underscore only."
+)
+
+
+class Role(models.TextChoices):
+    COORDINATOR = "coordinator", "Coordinator"
+    READER = "reader", "Reader"
+    STATISTICIAN = "statistician", "Statistician"
+
+
+class Study(models.Model):
+    class State(models.TextChoices):
+        DRAFT = "draft", "Being prepared"
+        READING = "reading", "Reading"
+        LOCKED = "locked", "Locked"
+        UNBLINDED = "unblinded", "Unblinded"
+
+    class SidePolicy(models.TextChoices):
+        CONTROL_LEFT = "control_left", "Control on the left"
+        BALANCED = "balanced", "Balanced over the session"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    slug = models.SlugField(unique=True)  # stands in addresses
+    title = models.CharField(max_length=200)
+    description = models.TextField(blank=True)
+    # Shown on every page and written into every export, e.g. "Simulated acceleration: …".
+    notice = models.CharField(max_length=300, blank=True)
+    credits = models.TextField(blank=True)  # where the images come from and under which licence
+    state = models.CharField(max_length=10, choices=State.choices, default=State.DRAFT)
+
+    side_policy = models.CharField(
+        max_length=20, choices=SidePolicy.choices, default=SidePolicy.CONTROL_LEFT
+    )
+    minimum_gap = models.PositiveSmallIntegerField(
+        default=1, help_text="Items of other volunteers between two items of one volunteer."
+    )
+    repeat_percent = models.PositiveSmallIntegerField(
+        default=0, validators=[MaxValueValidator(50)], help_text="Hidden repeats, % of the items."
+    )
+    may_go_back = models.BooleanField(default=True)
+    reading_instructions = models.TextField(blank=True)
+
+    # The protocol as launched, canonical JSON, and its hash.
+    protocol = models.JSONField(null=True, blank=True)
+    protocol_sha256 = models.CharField(max_length=64, blank=True)
+    # A fresh random letter for each arm, drawn at launch: {"DF": "C", …}. Readers never see it.
+    arm_letters = models.JSONField(default=dict, blank=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    launched_at = models.DateTimeField(null=True, blank=True)
+    locked_at = models.DateTimeField(null=True, blank=True)
+    unblinded_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["title"]
+        verbose_name_plural = "studies"
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def is_draft(self) -> bool:
+        return self.state == self.State.DRAFT
+
+    @property
+    def is_locked(self) -> bool:
+        return self.state in {self.State.LOCKED, self.State.UNBLINDED}
+
+    @property
+    def is_unblinded(self) -> bool:
+        return self.state == self.State.UNBLINDED
+
+
+class Membership(models.Model):
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="memberships"
+    )
+    role = models.CharField(max_length=15, choices=Role.choices)
+    # What stands for a reader in tables and exports: R1, R2, …
+    reader_code = models.CharField(max_length=20, blank=True, validators=[CODE])
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["study", "user", "role"], name="one_role_once"),
+            models.UniqueConstraint(
+                fields=["study", "reader_code"],
+                condition=~models.Q(reader_code=""),
+                name="reader_code_once_a_study",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} as {self.role}"
+
+
+class Arm(models.Model):
+    class Kind(models.TextChoices):
+        ACQUIRED = "acquired", "Acquired"
+        DERIVED = "derived", "Derived"
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="arms")
+    code = models.CharField(max_length=30, validators=[CODE])  # STD, DF, DLR_DF
+    name = models.CharField(max_length=100)  # standard, double-fast, DLR-double-fast
+    position = models.PositiveSmallIntegerField(default=0)
+    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.ACQUIRED)
+    is_control = models.BooleanField(default=False)
+    # The recipe of a derived arm: source arm, method ("ddlr"), model and strength, e.g.
+    # {"method": "ddlr", "model": "ddlr", "strength": {"kind": "target_snr_gain", "value": 1.7}}.
+    source = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="derived_arms"
+    )
+    recipe = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        ordering = ["study", "position", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["study", "code"], name="arm_code_once_a_study"),
+            models.UniqueConstraint(
+                fields=["study"], condition=models.Q(is_control=True), name="one_control_a_study"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(kind="acquired", source=None)
+                | models.Q(kind="derived", source__isnull=False),
+                name="derived_arm_has_source",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_derived(self) -> bool:
+        return self.kind == self.Kind.DERIVED
+
+
+class Criterion(models.Model):
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="criteria")
+    code = models.CharField(max_length=40, validators=[CODE])  # perceived_snr
+    name = models.CharField(max_length=100)
+    question = models.CharField(max_length=300, blank=True)
+    anchors = models.JSONField(default=list)  # the wording of the points 1 … 5
+    position = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        ordering = ["study", "position", "id"]
+        verbose_name_plural = "criteria"
+        constraints = [
+            models.UniqueConstraint(fields=["study", "code"], name="criterion_code_once_a_study")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Comparison(models.Model):
+    """A pair of arms named before reading: the difference tested is second minus first."""
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="comparisons")
+    first = models.ForeignKey(Arm, on_delete=models.PROTECT, related_name="+")
+    second = models.ForeignKey(Arm, on_delete=models.PROTECT, related_name="+")
+    position = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        ordering = ["study", "position", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["study", "first", "second"], name="comparison_once_a_study"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.first.code} v {self.second.code}"
+
+
+class Tissue(models.Model):
+    """A line of the region template: what is measured, and how large the ellipse is."""
+
+    class Purpose(models.TextChoices):
+        TISSUE = "tissue", "Tissue"
+        REFERENCE = "reference", "Reference tissue (CNR)"
+        AIR = "air", "Background air (noise)"
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="tissues")
+    code = models.CharField(max_length=30, validators=[CODE])  # fat, csf, … air
+    name = models.CharField(max_length=60)
+    purpose = models.CharField(max_length=10, choices=Purpose.choices, default=Purpose.TISSUE)
+    area_mm2 = models.FloatField(default=30.0, validators=[MinValueValidator(0.1)])
+    colour = models.CharField(max_length=7, default="#ffb000")
+    position = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        ordering = ["study", "position", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["study", "code"], name="tissue_code_once_a_study")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Plan(models.Model):
+    """How the study will be analysed. Checked by `analysis` one floor up, frozen by its hash."""
+
+    study = models.OneToOneField(Study, on_delete=models.CASCADE, related_name="plan")
+    noise_estimate = models.CharField(max_length=30, default="air_sd")
+    reader_summary = models.CharField(max_length=10, default="median")
+    method = models.CharField(max_length=15, default="exact")
+    zeros = models.CharField(max_length=10, default="drop")
+    family = models.CharField(max_length=10, default="row")
+    alpha = models.FloatField(
+        default=0.05, validators=[MinValueValidator(0.0001), MaxValueValidator(0.5)]
+    )
+    decimals = models.PositiveSmallIntegerField(default=6)
+
+    def __str__(self) -> str:
+        return f"plan of {self.study}"

@@ -1,0 +1,1 @@
+"""What every page shares and no room owns: security headers and error pages."""
