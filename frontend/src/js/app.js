@@ -1,0 +1,43 @@
+/* What every page runs: htmx under a strict content security policy, and small page behaviours. */
+import htmx from "htmx.org";
+import { csrfToken } from "./http.js";
+
+htmx.config.includeIndicatorStyles = false; // the style element would break the policy
+htmx.config.allowEval = false;
+htmx.config.allowScriptTags = false;
+htmx.config.selfRequestsOnly = true;
+htmx.config.historyCacheSize = 0; // study pages must not linger in localStorage
+
+document.addEventListener("htmx:configRequest", (event) => {
+  event.detail.headers["X-CSRFToken"] = csrfToken();
+});
+
+// A form or button with data-confirm asks before it goes on.
+document.addEventListener(
+  "submit",
+  (event) => {
+    const question = event.submitter?.dataset.confirm ?? event.target.dataset.confirm;
+    if (question && !window.confirm(question)) event.preventDefault();
+  },
+  true,
+);
+
+// A form with data-autosubmit is sent when one of its controls changes (filters).
+document.addEventListener("change", (event) => {
+  const form = event.target.form;
+  if (form?.hasAttribute("data-autosubmit")) form.requestSubmit();
+});
+
+// The user menu closes on Escape and on a click elsewhere.
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details.user-menu[open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const menu of document.querySelectorAll("details.user-menu[open]")) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+});
