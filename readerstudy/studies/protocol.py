@@ -1,0 +1,85 @@
+"""The protocol as plain data, its canonical text and its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from .models import Arm, Membership, Plan, Role, Study
+
+PROTOCOL_VERSION = 1
+
+
+def canonical_json(content: Any) -> str:
+    """One text for one content: keys sorted, no spaces, ASCII, no NaN."""
+    return json.dumps(
+        content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
+
+
+def sha256_of(content: Any) -> str:
+    return hashlib.sha256(canonical_json(content).encode("ascii")).hexdigest()
+
+
+def protocol_of(study: Study) -> dict[str, Any]:
+    """Everything that was decided before reading: arms, criteria, comparisons, regions, plan.
+
+    Readers appear by their codes alone. The order of each list is the protocol's own order.
+    """
+    return {
+        "version": PROTOCOL_VERSION,
+        "study": {"slug": study.slug, "title": study.title, "notice": study.notice},
+        "arms": [_arm(arm) for arm in study.arms.select_related("source")],
+        "criteria": [
+            {"code": c.code, "name": c.name, "question": c.question, "anchors": c.anchors}
+            for c in study.criteria.all()
+        ],
+        "comparisons": [
+            [c.first.code, c.second.code]
+            for c in study.comparisons.select_related("first", "second")
+        ],
+        "tissues": [
+            {"code": t.code, "name": t.name, "purpose": t.purpose, "area_mm2": t.area_mm2}
+            for t in study.tissues.all()
+        ],
+        "reading": {
+            "side_policy": study.side_policy,
+            "minimum_gap": study.minimum_gap,
+            "repeat_percent": study.repeat_percent,
+            "may_go_back": study.may_go_back,
+            "instructions": study.reading_instructions,
+            "readers": list(
+                Membership.objects.filter(study=study, role=Role.READER)
+                .order_by("reader_code")
+                .values_list("reader_code", flat=True)
+            ),
+        },
+        "plan": _plan(study),
+    }
+
+
+def _arm(arm: Arm) -> dict[str, Any]:
+    return {
+        "code": arm.code,
+        "name": arm.name,
+        "kind": arm.kind,
+        "is_control": arm.is_control,
+        "source": arm.source.code if arm.source else None,
+        "recipe": arm.recipe,
+    }
+
+
+def _plan(study: Study) -> dict[str, Any] | None:
+    plan = Plan.objects.filter(study=study).first()
+    if plan is None:
+        return None
+    return {
+        "noise_estimate": plan.noise_estimate,
+        "reader_summary": plan.reader_summary,
+        "method": plan.method,
+        "zeros": plan.zeros,
+        "family": plan.family,
+        "alpha": plan.alpha,
+        "decimals": plan.decimals,
+    }

@@ -1,0 +1,46 @@
+"""Questions about a study, each answered in one place."""
+
+from __future__ import annotations
+
+from readerstudy.accounts.models import User
+
+from .models import Arm, Membership, Role, Study
+
+
+def control_arm(study: Study) -> Arm | None:
+    return Arm.objects.filter(study=study, is_control=True).first()
+
+
+def arms_of(study: Study) -> list[Arm]:
+    """In protocol order."""
+    return list(Arm.objects.filter(study=study).select_related("source"))
+
+
+def derived_arms_of(source: Arm) -> list[Arm]:
+    """The arms whose recipe starts from `source`."""
+    return list(Arm.objects.filter(source=source).select_related("source"))
+
+
+def reader_memberships(study: Study) -> list[Membership]:
+    """The readers, in the order of their codes (R2 before R10)."""
+    readers = Membership.objects.filter(study=study, role=Role.READER).select_related("user")
+    return sorted(readers, key=lambda member: (len(member.reader_code), member.reader_code))
+
+
+def members_of(study: Study) -> list[Membership]:
+    """Everyone, grouped by role: coordinators, readers by code, statisticians."""
+    order = {role: index for index, role in enumerate(Role.values)}
+    members = Membership.objects.filter(study=study).select_related("user")
+    return sorted(
+        members,
+        key=lambda m: (order[m.role], len(m.reader_code), m.reader_code, m.user.email),
+    )
+
+
+def reads_only(user: User, study: Study) -> bool:
+    """Whether the person knows of the study as a reader and in no other way: nothing about arms or
+    volunteers may be shown."""
+    if user.is_administrator:
+        return False
+    roles = set(Membership.objects.filter(study=study, user=user).values_list("role", flat=True))
+    return not roles & {Role.COORDINATOR, Role.STATISTICIAN}
