@@ -196,6 +196,8 @@ X_FRAME_OPTIONS = "DENY"
 JOB_LEASE_SECONDS = env.float("JOB_LEASE_SECONDS", default=15.0)
 JOB_POLL_SECONDS = env.float("JOB_POLL_SECONDS", default=1.0)
 JOB_MAX_ATTEMPTS = env.int("JOB_MAX_ATTEMPTS", default=3)
+# After an unexpected error a job waits this long, times its attempts so far.
+JOB_RETRY_SECONDS = env.float("JOB_RETRY_SECONDS", default=5.0)
 
 # --- Limits on uploads: each was measured against hostile input -----------------------------------
 UPLOAD_MAX_FILES = env.int("UPLOAD_MAX_FILES", default=5000)

@@ -19,7 +19,15 @@ class Task:
     function: TaskFunction
 
 
+@dataclass(frozen=True)
+class Periodic:
+    name: str
+    seconds: float
+    function: Callable[[], object]
+
+
 _tasks: dict[str, Task] = {}
+_periodic: dict[str, Periodic] = {}
 
 
 def task(name: str, *, queue: str = "cpu") -> Callable[[TaskFunction], TaskFunction]:
@@ -37,3 +45,22 @@ def get_task(name: str) -> Task:
         return _tasks[name]
     except KeyError:
         raise LookupError(f"No task is registered under the name {name!r}.") from None
+
+
+def periodic(seconds: float) -> Callable[[Callable[[], object]], Callable[[], object]]:
+    """Register housekeeping that every worker runs about every `seconds`.
+
+    Several workers may run it at once, so it must be safe to repeat. What it returns, if
+    anything, is logged: a count, never patient data.
+    """
+
+    def register(function: Callable[[], object]) -> Callable[[], object]:
+        name = f"{function.__module__}.{function.__qualname__}"
+        _periodic[name] = Periodic(name=name, seconds=seconds, function=function)
+        return function
+
+    return register
+
+
+def periodic_tasks() -> list[Periodic]:
+    return list(_periodic.values())
