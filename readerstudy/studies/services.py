@@ -253,7 +253,8 @@ def freeze_protocol(study: Study, images: dict[str, dict[str, str]]) -> str:
 
 def _clean(instance: Study | Arm | Membership) -> None:
     try:
-        instance.full_clean()
+        # No person made what the platform made: the field may be empty, though no form offers it.
+        instance.full_clean(exclude={"created_by"})
     except ValidationError as error:
         raise StudyError.from_validation(error) from None
 
