@@ -11,8 +11,8 @@ import sys
 from importlib.metadata import distributions
 
 REFUSED = re.compile(r"(?<!L)(?<!Lesser )\b(A?GPL|GNU (Affero )?General Public)", re.IGNORECASE)
-# pyphen-style "A or B" licences where the other choice is free would be listed here, with the why.
-CHOICES: dict[str, str] = {}
+# Offered under a free licence or the GPL, as the user chooses.
+CHOICES = {"text-unidecode": "Artistic License or GPL; comes with the test tools alone"}
 
 
 def licence_texts(metadata: object) -> list[str]:
