@@ -13,9 +13,32 @@ from readerstudy.accounts.models import User
 from readerstudy.audit.services import record
 
 WORDS = (
-    "amber basin cedar delta ember fjord grove harbour island juniper kestrel lagoon maple "
-    "nectar opal prairie quartz river summit tundra umber violet willow yarrow zephyr"
-).split()
+    "amber",
+    "basin",
+    "cedar",
+    "delta",
+    "ember",
+    "fjord",
+    "grove",
+    "harbour",
+    "island",
+    "juniper",
+    "kestrel",
+    "lagoon",
+    "maple",
+    "nectar",
+    "opal",
+    "prairie",
+    "quartz",
+    "river",
+    "summit",
+    "tundra",
+    "umber",
+    "violet",
+    "willow",
+    "yarrow",
+    "zephyr",
+)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,234 @@
+"""The demo: one study made ready from scans, and one that is complete and locked.
+
+Everything goes the way that a hospital's data would go: the zip of a volunteer is an upload, a
+worker reads and de-identifies it and fills the DLR arms, regions are placed through the same
+service as in the browser, launch stores the order. Run again after an interruption, it goes on
+where it stopped.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+
+from readerstudy.accounts.models import User
+from readerstudy.conduct.imports import do_import_study_tables
+from readerstudy.conduct.services import do_launch, do_lock
+from readerstudy.imaging.models import Series, Upload, UploadedFile, Volunteer
+from readerstudy.imaging.services import do_receive_file
+from readerstudy.jobs.models import Job
+from readerstudy.measurements.services import do_place_regions_from_file
+from readerstudy.studies.models import Arm, Role, Study
+from readerstudy.studies.services import do_add_member
+from readerstudy.studies.templates_lumbar import create_lumbar_study
+
+from .console import ProgressLine
+from .scans import volunteer_zip
+from .sources import Source, load_sources
+
+logger = logging.getLogger(__name__)
+
+LUMBAR_SLUG = "lumbar-dlr-validation"
+PUBLISHED_SLUG = "published-tables"
+LUMBAR_NOTICE = (
+    "Simulated acceleration: no accelerated scan of these volunteers exists; the acquired arms "
+    "were computed from one image each, through k-space. Not for clinical use."
+)
+LUMBAR_CREDITS = (
+    "Images: SPIDER lumbar spine data set (van der Graaf et al., “Lumbar spine segmentation in MR "
+    "images: a dataset and a public benchmark”, Scientific Data 11:264, 2024; CC BY 4.0; central "
+    "slices, 8-bit, acceleration simulated) and one volunteer of the Spinal Cord Toolbox tutorial "
+    "data (MIT licence, NeuroPoly)."
+)
+PUBLISHED_NOTICE = (
+    "Synthetic scores and measurements, constructed so that their summaries are the published "
+    "tables of a lumbar 1.5T validation: no patient data."
+)
+PUBLISHED_DATA = Path(__file__).parent / "data" / "published"
+
+# The acquired arms and how the engine names their protocol.
+PROTOCOLS = {"STD": "standard", "DF": "double-fast", "TF": "triple-fast"}
+FAILED_STATES = {Job.State.FAILED, Job.State.CANCELLED}
+
+
+class DemoError(Exception):
+    """The demo could not be made; the message says why."""
+
+
+@dataclass(frozen=True)
+class DemoStudies:
+    lumbar: Study
+    published: Study
+
+
+def build_demo(users: dict[str, User], say: Callable[[str], None] = print) -> DemoStudies:
+    """Both demo studies, complete. Raises DemoError with what went wrong."""
+    coordinator = users["coordinator@example.org"]
+    say("Study “Published tables”: scores and measurements imported from tables")
+    published = _published(coordinator, users)
+    say("Study “Lumbar DLR validation”: scans simulated, uploaded, de-identified, denoised")
+    lumbar = _lumbar(coordinator, users)
+    return DemoStudies(lumbar=lumbar, published=published)
+
+
+def _members(study: Study, coordinator: User, users: dict[str, User]) -> None:
+    for email, user in users.items():
+        role = {"reader": Role.READER, "statistician": Role.STATISTICIAN}.get(
+            email.split("@")[0].rstrip("0123456789")
+        )
+        if role and not study.memberships.filter(user=user, role=role).exists():
+            do_add_member(study, coordinator, user, role)
+
+
+# --- The published tables -------------------------------------------------------------------------
+
+
+def _published(coordinator: User, users: dict[str, User]) -> Study:
+    study = Study.objects.filter(slug=PUBLISHED_SLUG).first()
+    if study is None:
+        study = create_lumbar_study(
+            PUBLISHED_SLUG, "Published tables", coordinator, notice=PUBLISHED_NOTICE
+        )
+        statistician = users["statistician@example.org"]
+        do_add_member(study, coordinator, statistician, Role.STATISTICIAN)
+    if study.is_draft:
+        do_import_study_tables(
+            study,
+            coordinator,
+            scores=(PUBLISHED_DATA / "table3_reader_scores_long.csv").read_bytes(),
+            regions=(PUBLISHED_DATA / "table2_roi_long.csv").read_bytes(),
+        )
+        study.refresh_from_db()
+    if not study.is_locked:
+        study = do_lock(study, coordinator, reason="Imported complete.")
+    return study
+
+
+# --- The lumbar study -----------------------------------------------------------------------------
+
+
+def _lumbar(coordinator: User, users: dict[str, User]) -> Study:
+    study = Study.objects.filter(slug=LUMBAR_SLUG).first()
+    if study is None:
+        study = create_lumbar_study(
+            LUMBAR_SLUG,
+            "Lumbar DLR validation",
+            coordinator,
+            notice=LUMBAR_NOTICE,
+            credits=LUMBAR_CREDITS,
+        )
+    if not study.is_draft:
+        return study
+    _members(study, coordinator, users)
+    sources = load_sources()
+    with _Worker():
+        for index, source in enumerate(sources):
+            if _acquired_arms_ready(study, source.code) < len(PROTOCOLS):
+                _upload_volunteer(study, coordinator, source, index)
+        _wait_for_jobs(study, sources)
+    _report_refusals(study)
+    for source in sources:
+        volunteer = Volunteer.objects.get(study=study, code=source.code)
+        do_place_regions_from_file(volunteer, source.regions, coordinator)
+    do_launch(study, coordinator)
+    study.refresh_from_db()
+    return study
+
+
+def _acquired_arms_ready(study: Study, volunteer_code: str) -> int:
+    return Series.objects.filter(
+        volunteer__study=study, volunteer__code=volunteer_code, arm__kind=Arm.Kind.ACQUIRED
+    ).count()
+
+
+def _upload_volunteer(study: Study, coordinator: User, source: Source, index: int) -> None:
+    """Simulate the acquired arms and hand them in as one zip, as a coordinator's browser does."""
+    from denoise_engine.simulation import simulate_acquisition
+
+    line = ProgressLine(f"{source.code}: scanning (simulated)")
+    total = source.volume.shape[0] * len(PROTOCOLS)
+    volumes = {}
+    for number, (arm_code, protocol) in enumerate(PROTOCOLS.items()):
+        before = number * source.volume.shape[0]
+
+        def advance(done: int, _total: int, before: int = before, arm_code: str = arm_code) -> None:
+            line.update(before + done, total, arm_code)
+
+        volumes[arm_code] = simulate_acquisition(
+            source.volume,
+            protocol=protocol,  # type: ignore[arg-type]
+            snr=source.snr,
+            seed=index + 1,
+            progress=advance,
+        ).volume
+    content = volunteer_zip(
+        volumes,
+        volunteer_code=source.code,
+        volunteer_index=index,
+        spacing_mm=source.spacing_mm,
+    )
+    do_receive_file(study, coordinator, name=f"{source.code}.zip", content=ContentFile(content))
+    line.close("uploaded")
+
+
+def _wait_for_jobs(study: Study, sources: Iterable[Source]) -> None:
+    """Show each job's progress until every arm of every volunteer is there, or a job failed."""
+    expected = len(list(sources)) * study.arms.count()
+    line = ProgressLine("worker: de-identified, denoised")
+    while True:
+        failed = Job.objects.filter(study_id=study.pk, state__in=FAILED_STATES).first()
+        if failed is not None:
+            raise DemoError(f"The job “{failed.label or failed.kind}” failed: {failed.error}")
+        ready = Series.objects.filter(volunteer__study=study).count()
+        running = Job.objects.filter(study_id=study.pk, state=Job.State.RUNNING).first()
+        line.update(ready, expected, running.label if running else "")
+        if ready >= expected:
+            line.close("all arms ready")
+            return
+        pending = Job.objects.filter(
+            study_id=study.pk, state__in=[Job.State.QUEUED, Job.State.RUNNING]
+        ).exists()
+        if not pending and Series.objects.filter(volunteer__study=study).count() < expected:
+            _report_refusals(study)
+            raise DemoError(f"Only {ready} of {expected} series came to be, and no job is left.")
+        time.sleep(0.5)
+
+
+def _report_refusals(study: Study) -> None:
+    refused = UploadedFile.objects.filter(upload__study=study, accepted=False).first()
+    if refused is not None:
+        raise DemoError(f"A file of the demo was refused: {refused.name}: {refused.reason}")
+    broken = Upload.objects.filter(study=study, state=Upload.State.FAILED).first()
+    if broken is not None:
+        raise DemoError(f"An upload of the demo failed: {broken.error}")
+
+
+class _Worker:
+    """`manage.py worker` beside this command, ended with it."""
+
+    def __enter__(self) -> _Worker:
+        self.log = (settings.VAR_DIR / "worker.log").open("ab")
+        self.process = subprocess.Popen(
+            [sys.executable, str(settings.BASE_DIR / "manage.py"), "worker"],
+            stdout=self.log,
+            stderr=self.log,
+        )
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            logger.warning("The worker did not stop in 30 s and was killed.")
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
