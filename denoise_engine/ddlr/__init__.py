@@ -1,0 +1,1 @@
+"""Denoising deep-learning reconstruction (dDLR): the network of the published validation."""

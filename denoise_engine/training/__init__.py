@@ -1,0 +1,1 @@
+"""Training of the engine's networks: data, augmentation, the resumable loop."""
