@@ -1,0 +1,80 @@
+"""Percentile bootstrap over whole cases, for statistics that are functions of case weights."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.estimates import Interval
+
+REPLICATES = 2000
+# Rows of weights handled at once: bounds the memory for thousands of subjects.
+_CHUNK = 200
+# An interval is withheld when more replicates than this share are undefined.
+_MOST_UNDEFINED = 0.05
+
+WeightedStatistic = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
+
+
+def bootstrap_interval(
+    statistic: WeightedStatistic,
+    clusters: npt.ArrayLike,
+    *,
+    level: float = 0.95,
+    replicates: int = REPLICATES,
+    seed: int = 1,
+) -> Interval | None:
+    """Percentile interval of a statistic when whole clusters are drawn again with replacement.
+
+    Parameters
+    ----------
+    statistic : callable
+        Takes weights, shape (replicates, subjects), and answers with values, shape (replicates,);
+        NaN where undefined.
+    clusters : array_like, shape (subjects,)
+        The case that each subject belongs to: subjects of one case stay together.
+    level : float
+    replicates : int
+    seed : int
+        Of numpy's PCG64: the same data give the same interval.
+
+    Returns
+    -------
+    Interval or None
+        None with fewer than two clusters, or when over 5 % of the replicates are undefined.
+
+    References
+    ----------
+    Efron B, Tibshirani RJ. An Introduction to the Bootstrap. 1993, chapter 13.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> values = np.array([1.0, 2.0, 3.0, 4.0])
+    >>> mean = lambda weights: weights @ values / weights.sum(axis=1)
+    >>> interval = bootstrap_interval(mean, [1, 2, 3, 4])
+    >>> interval.low, interval.high
+    (1.5, 3.5)
+    """
+    _, index = np.unique(np.asarray(clusters), return_inverse=True)
+    n_clusters = int(index.max()) + 1 if index.size else 0
+    if n_clusters < 2:
+        return None
+    generator = np.random.default_rng(seed)
+    shares = np.full(n_clusters, 1 / n_clusters)
+    parts = []
+    for start in range(0, replicates, _CHUNK):
+        rows = min(_CHUNK, replicates - start)
+        draws = generator.multinomial(n_clusters, shares, size=rows).astype(np.float64)
+        parts.append(statistic(draws[:, index]))
+    values = np.concatenate(parts)
+    known = values[~np.isnan(values)]
+    if known.size < (1 - _MOST_UNDEFINED) * replicates:
+        return None
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(
+        float(low),
+        float(high),
+        level,
+        f"percentile bootstrap over {n_clusters} cases, {replicates} replicates",
+    )
