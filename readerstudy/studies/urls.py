@@ -1,5 +1,17 @@
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from . import views
+
+urlpatterns: list[URLPattern] = [
+    path("studies/new/", views.study_new, name="study_new"),
+    path("studies/<slug:slug>/", views.study, name="study"),
+    path("studies/<slug:slug>/settings/", views.study_settings, name="study_settings"),
+    path("studies/<slug:slug>/members/", views.study_members, name="study_members"),
+    path(
+        "studies/<slug:slug>/members/<int:membership_id>/remove/",
+        views.study_member_remove,
+        name="study_member_remove",
+    ),
+]

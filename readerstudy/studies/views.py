@@ -1,0 +1,131 @@
+"""The study's own pages: its protocol, its settings, its members."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from readerstudy.accounts.models import User
+
+from . import selectors, services, wording
+from .access import get_study, has_role
+from .errors import StudyError
+from .forms import InviteForm, NewStudyForm, SettingsForm
+from .models import Membership, Role, Study
+from .templates_lumbar import ARMS, create_lumbar_study
+
+
+def _user(request: HttpRequest) -> User:
+    return cast(User, request.user)  # the middleware lets no one else in
+
+
+@require_safe
+def study(request: HttpRequest, slug: str) -> HttpResponse:
+    """The protocol as it stands or as it was frozen."""
+    found = get_study(request.user, slug, Role.COORDINATOR, Role.STATISTICIAN)
+    return render(
+        request,
+        "studies/overview.html",
+        {
+            "study": found,
+            "arms": [(arm, wording.recipe_in_words(arm)) for arm in selectors.arms_of(found)],
+            "criteria": found.criteria.all(),
+            "comparisons": found.comparisons.select_related("first", "second"),
+            "tissues": found.tissues.all(),
+            "plan": wording.plan_lines(found.plan),
+            "readers": selectors.reader_memberships(found),
+            "may_edit": found.is_draft and has_role(request.user, found, Role.COORDINATOR),
+        },
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def study_new(request: HttpRequest) -> HttpResponse:
+    user = _user(request)
+    if not services.may_create_studies(user):
+        raise PermissionDenied
+    form = NewStudyForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            made = create_lumbar_study(
+                form.cleaned_data["slug"],
+                form.cleaned_data["title"],
+                user,
+                notice=form.cleaned_data["notice"],
+            )
+        except StudyError as error:
+            form.add_error(None, list(error.messages))
+        else:
+            messages.success(request, f"“{made.title}” is created. Invite its readers next.")
+            return redirect("study", made.slug)
+    return render(request, "studies/new.html", {"form": form, "arms": ARMS})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def study_settings(request: HttpRequest, slug: str) -> HttpResponse:
+    found = get_study(request.user, slug, Role.COORDINATOR)
+    form = SettingsForm(request.POST or None, instance=found)
+    if request.method == "POST" and form.is_valid():
+        # The form has written to its own copy; the service compares with the row.
+        current = Study.objects.get(pk=found.pk)
+        try:
+            services.do_update_study(current, _user(request), **form.cleaned_data)
+        except StudyError as error:
+            form.add_error(None, list(error.messages))
+        else:
+            messages.success(request, "The settings are saved.")
+            return redirect("study", found.slug)
+    context = {"study": Study.objects.get(pk=found.pk), "form": form}
+    return render(request, "studies/settings.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def study_members(request: HttpRequest, slug: str) -> HttpResponse:
+    """Who takes part. An invitation's link is shown in the answer to its POST, and only there."""
+    found = get_study(request.user, slug, Role.COORDINATOR)
+    form = InviteForm(request.POST or None)
+    invited: tuple[Membership, str | None] | None = None
+    if request.method == "POST" and form.is_valid():
+        try:
+            invited = services.do_invite_member(
+                found,
+                _user(request),
+                form.cleaned_data["email"],
+                form.cleaned_data["name"],
+                form.cleaned_data["role"],
+            )
+        except StudyError as error:
+            form.add_error(None, list(error.messages))
+        else:
+            form = InviteForm()
+    return render(
+        request,
+        "studies/members.html",
+        {
+            "study": found,
+            "members": selectors.members_of(found),
+            "form": form,
+            "invited": invited[0] if invited else None,
+            "invitation_link": invited[1] if invited else None,
+        },
+    )
+
+
+@require_POST
+def study_member_remove(request: HttpRequest, slug: str, membership_id: int) -> HttpResponse:
+    found = get_study(request.user, slug, Role.COORDINATOR)
+    membership = get_object_or_404(Membership, pk=membership_id, study=found)
+    try:
+        services.do_remove_member(membership, _user(request))
+    except StudyError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"{membership.user} is no longer {membership.role} here.")
+        if membership.user_id == _user(request).pk:
+            return redirect("home")
+    return redirect("study_members", found.slug)

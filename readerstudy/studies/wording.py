@@ -1,0 +1,74 @@
+"""The protocol's choices in the words that pages and documents use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .models import Arm, Plan
+
+NOISE_ESTIMATES: Mapping[str, str] = {
+    "air_sd": "SD of the background air",
+    "rayleigh": "SD of the background air, Rayleigh correction (one channel)",
+    "noncentral_chi": "SD of the background air, non-central χ correction (array coil)",
+    "difference": "SD of the difference of two acquisitions, divided by √2",
+    "tissue_sd": "SD within the tissue itself",
+}
+READER_SUMMARIES: Mapping[str, str] = {
+    "median": "Median of the readers",
+    "mean": "Mean of the readers",
+    "each": "Each reader alone",
+}
+METHODS: Mapping[str, str] = {
+    "exact": "Two-sided Wilcoxon signed-rank test, exact, conditional on ties",
+    "asymptotic": "Two-sided Wilcoxon signed-rank test, normal approximation",
+}
+ZERO_RULES: Mapping[str, str] = {"drop": "Dropped", "pratt": "Kept in the ranking (Pratt)"}
+FAMILIES: Mapping[str, str] = {
+    "row": "The comparisons of one table row (Benjamini–Hochberg)",
+    "column": "One comparison over the rows of its metric (Benjamini–Hochberg)",
+    "stage": "All SNR and CNR tests; all score tests (Benjamini–Hochberg)",
+    "all": "All tests of the study (Benjamini–Hochberg)",
+}
+METHOD_NAMES: Mapping[str, str] = {"ddlr": "dDLR"}
+
+
+def plan_lines(plan: Plan) -> list[tuple[str, str]]:
+    """The plan as label and text. A choice that has no wording yet shows its own name."""
+
+    def say(words: Mapping[str, str], choice: str) -> str:
+        return words.get(choice, choice)
+
+    return [
+        ("Noise estimate", say(NOISE_ESTIMATES, plan.noise_estimate)),
+        ("Score of a case", say(READER_SUMMARIES, plan.reader_summary)),
+        ("Test", say(METHODS, plan.method)),
+        ("Zero differences", say(ZERO_RULES, plan.zeros)),
+        ("Family of tests", say(FAMILIES, plan.family)),
+        ("Significance", f"q < {plan.alpha:g}"),
+        ("Rounding", f"Differences to {plan.decimals} decimals before ranking"),
+    ]
+
+
+def recipe_in_words(arm: Arm) -> str:
+    """How a derived arm is made, e.g. "dDLR of double-fast, SNR gain 1.7"."""
+    if arm.source is None:
+        return ""
+    method = str(arm.recipe.get("method", ""))
+    model = str(arm.recipe.get("model", ""))
+    words = f"{METHOD_NAMES.get(method, method)} of {arm.source.name}"
+    if model and model != method:
+        words += f", model {model}"
+    strength = _strength_in_words(arm.recipe.get("strength"))
+    return f"{words}, {strength}" if strength else words
+
+
+def _strength_in_words(strength: Any) -> str:
+    if not isinstance(strength, dict):
+        return ""
+    kind, value = strength.get("kind"), strength.get("value")
+    if kind == "target_snr_gain":
+        return f"SNR gain {value}"
+    if kind == "full":
+        return "full strength"
+    return " ".join(str(part) for part in (str(kind or "").replace("_", " "), value) if part)
