@@ -20,6 +20,8 @@ from readerstudy.studies.models import CODE, Arm, Study
 class Volunteer(models.Model):
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="volunteers")
     code = models.CharField(max_length=30, validators=[CODE])  # V01
+    # Scale and first window of all arms, from the control; empty without one: imaging.display.
+    display = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -107,6 +109,8 @@ class Series(models.Model):
     provenance = models.JSONField(default=dict)
     # For display only: matches the body median to the control's. Measurements never use it.
     display_factor = models.FloatField(default=1.0)
+    # How that factor was found: body medians, whether it was limited.
+    display = models.JSONField(default=dict)
     # What de-identification removed, kept and replaced: rules and counts, no value.
     deidentification = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -1,0 +1,169 @@
+"""Copying what the table allows into a new data set, and counting what was left out."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from pydicom.datadict import dictionary_VR, keyword_for_tag
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
+from pydicom.tag import BaseTag
+from pydicom.valuerep import DSfloat
+
+from .allowlist import ALLOWED, REPLACED, REWRITTEN, VERSION, Kind
+from .uids import replace_uid
+
+Lookup = Callable[[str], Any]
+
+CODE = re.compile(r"[A-Z0-9_ ]{0,16}")
+TEXT = re.compile(r"[A-Za-z0-9 .,:/()+_-]{1,64}")
+MAX_VALUES = 16
+
+METHOD = f"ReaderStudy allow-list {VERSION}: default deny, UIDs keyed, dates removed"
+
+# Rules as the report names them.
+KEPT = "kept"
+UID_REPLACED = "UID replaced by keyed hash"
+IDENTITY_REPLACED = "replaced by study code or emptied"
+REWRITTEN_RULE = "written anew from the decoded image"
+PRIVATE = "removed: private"
+NOT_LISTED = "removed: not on the allow-list"
+UNUSABLE = "removed: value not of the allowed form"
+
+Report = Counter[str]
+
+
+class NotAllowed(Exception):
+    """A value that does not have the form its kind requires."""
+
+
+def copy_allowed(lookup: Lookup, *, patient_code: str, key: bytes, report: Report) -> Dataset:
+    """A new data set with the allowed attributes of one slice, without pixels.
+
+    Parameters
+    ----------
+    lookup : callable
+        Gives the value of an attribute by keyword, or None. May raise for a value that cannot be
+        read: that attribute is left out.
+    patient_code : str
+        The study code that stands for name and identifier.
+    key : bytes
+        Key of the UID hash.
+    report : Counter
+        Counts by rule are added; it never holds a value.
+    """
+    target = Dataset()
+    for keyword, kind in ALLOWED.items():
+        try:
+            value = lookup(keyword)
+            if value is None or value == "":
+                continue
+            cleaned = _cleaned(value, kind, dictionary_VR(keyword), key)
+        except (NotAllowed, ValueError, TypeError, OverflowError, AttributeError, KeyError):
+            report[UNUSABLE] += 1
+            continue
+        if cleaned is None:
+            continue
+        setattr(target, keyword, cleaned)
+        report[UID_REPLACED if kind is Kind.UID else KEPT] += 1
+    _write_identity(target, patient_code)
+    return target
+
+
+def count_removed(source: Dataset, report: Report) -> None:
+    """Count what the upload held and the copy does not, by rule; no value is looked at."""
+    # Over the tags: iterating a Dataset itself would convert every value.
+    for tag in source.keys():  # noqa: SIM118
+        rule = rule_of(BaseTag(tag))
+        if rule not in (KEPT, UID_REPLACED):  # those are counted as they are copied
+            report[rule] += 1
+
+
+def rule_of(tag: BaseTag) -> str:
+    if tag.is_private:
+        return PRIVATE
+    keyword = keyword_for_tag(tag)
+    if keyword in ALLOWED:
+        return UID_REPLACED if ALLOWED[keyword] is Kind.UID else KEPT
+    if keyword in REPLACED:
+        return IDENTITY_REPLACED
+    if keyword in REWRITTEN:
+        return REWRITTEN_RULE
+    return NOT_LISTED
+
+
+def report_json(report: Report, files: int) -> dict[str, Any]:
+    """What `Series.deidentification` holds: rules and counts."""
+    return {
+        "method": METHOD,
+        "table_version": VERSION,
+        "images": files,
+        "rules": {rule: report[rule] for rule in sorted(report)},
+    }
+
+
+def _cleaned(value: Any, kind: Kind, vr: str, key: bytes) -> Any:
+    values = list(value) if isinstance(value, (MultiValue, list, tuple)) else [value]
+    if len(values) > MAX_VALUES:
+        raise NotAllowed
+    cleaned = [_one(item, kind, vr, key) for item in values]
+    if all(item in ("", None) for item in cleaned):
+        return None
+    return cleaned if len(cleaned) > 1 else cleaned[0]
+
+
+def _one(value: Any, kind: Kind, vr: str, key: bytes) -> Any:
+    if kind is Kind.NUMBER:
+        return _number(value, vr)
+    text = str(value).strip(" \0")
+    if kind is Kind.UID:
+        if not text:
+            return None
+        return replace_uid(text, key)
+    pattern = CODE if kind is Kind.CODE else TEXT
+    if not pattern.fullmatch(text):
+        raise NotAllowed
+    return text
+
+
+def _number(value: Any, vr: str) -> Any:
+    """The number alone: what else a decimal string might carry does not pass."""
+    if isinstance(value, (str, bytes)) and not str(value).strip():
+        return None
+    number = float(value)
+    if not math.isfinite(number):
+        raise NotAllowed
+    if vr in ("IS", "US", "SS", "UL", "SL", "US or SS"):
+        if number != int(number):
+            raise NotAllowed
+        return int(number)
+    return DSfloat(number, auto_format=True) if vr == "DS" else number
+
+
+def _write_identity(target: Dataset, patient_code: str) -> None:
+    target.PatientName = patient_code
+    target.PatientID = patient_code
+    for empty in (
+        "PatientBirthDate",
+        "PatientSex",
+        "StudyDate",
+        "StudyTime",
+        "StudyID",
+        "AccessionNumber",
+        "ReferringPhysicianName",
+        "PositionReferenceIndicator",
+    ):
+        setattr(target, empty, "")
+    target.PatientIdentityRemoved = "YES"
+    target.DeidentificationMethod = METHOD[:64]
+    code = Dataset()
+    code.CodeValue = "113100"
+    code.CodingSchemeDesignator = "DCM"
+    code.CodeMeaning = "Basic Application Confidentiality Profile"
+    target.DeidentificationMethodCodeSequence = Sequence([code])
+    target.LongitudinalTemporalInformationModified = "REMOVED"

@@ -1,0 +1,87 @@
+"""How stored values become what a screen shows: one convention a volunteer.
+
+Every arm of a volunteer is sent as unsigned 16-bit integers,
+``clip(round(value * display_factor * display_scale), 0, 65535)``. The scale comes from the control
+alone: its maximum is shown as 16,000, which leaves a fourfold headroom for arms whose noise or
+edges reach higher. Scanners scale every series by themselves, so the factor of an arm matches its
+body median to the control's. Both are for display only; measurements use the stored values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+CONTROL_MAXIMUM = 16_000.0
+DISPLAY_MAXIMUM = 65_535
+FACTOR_LIMITS = (1 / 64, 64.0)
+WINDOW_PERCENTILES = (1.0, 99.5)
+OTSU_BINS = 256
+
+
+@dataclass(frozen=True)
+class Display:
+    """The convention of a volunteer; kept in `Volunteer.display`."""
+
+    scale: float
+    center: float
+    width: float
+    control_sha256: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "scale": self.scale,
+            "center": self.center,
+            "width": self.width,
+            "control_sha256": self.control_sha256,
+        }
+
+
+def display_of_control(volume: np.ndarray, sha256: str) -> Display:
+    """Scale and first window of a volunteer, from the control's [slices, rows, columns]."""
+    maximum = float(np.max(volume))
+    scale = CONTROL_MAXIMUM / maximum if maximum > 0 else 1.0
+    low, high = (float(v) * scale for v in np.percentile(volume, WINDOW_PERCENTILES))
+    low = max(low, 0.0)
+    width = max(high - low, 1.0)
+    return Display(
+        scale=scale, center=round(low + width / 2, 1), width=round(width, 1), control_sha256=sha256
+    )
+
+
+def body_mask(volume: np.ndarray) -> np.ndarray:
+    """Voxels of the body: above Otsu's threshold (IEEE Trans SMC 9:62, 1979).
+
+    The histogram ends at the 99.5th percentile, so that a few bright voxels do not set it.
+    """
+    low, high = (float(v) for v in np.percentile(volume, (0.0, 99.5)))
+    if high <= low:
+        return np.ones(volume.shape, dtype=bool)
+    counts, edges = np.histogram(volume, bins=OTSU_BINS, range=(low, high))
+    centres = (edges[:-1] + edges[1:]) / 2
+    below = np.cumsum(counts).astype(float)
+    above = below[-1] - below
+    sum_below = np.cumsum(counts * centres)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean_below = sum_below / below
+        mean_above = (sum_below[-1] - sum_below) / above
+        between = below * above * (mean_below - mean_above) ** 2
+    best = int(np.nanargmax(np.where(np.isfinite(between), between, -1.0)))
+    return np.asarray(volume > edges[best + 1])
+
+
+def match_factor(control_median: float, own_median: float) -> tuple[float, bool]:
+    """The display factor of an arm, and whether it had to be limited."""
+    if not (control_median > 0 and own_median > 0):
+        return 1.0, True
+    wanted = control_median / own_median
+    low, high = FACTOR_LIMITS
+    return min(max(wanted, low), high), not low <= wanted <= high
+
+
+def to_display(values: np.ndarray, factor: float, scale: float) -> np.ndarray:
+    """Values as little-endian uint16 in the display convention, same shape."""
+    shown = np.rint(np.asarray(values, dtype=np.float64) * (factor * scale))
+    return np.clip(shown, 0, DISPLAY_MAXIMUM).astype("<u2")

@@ -1,0 +1,453 @@
+"""One uploaded file: checked, decoded, and copied slice by slice into new, de-identified files."""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from pydicom import dcmread
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filereader import read_file_meta_info
+from pydicom.filewriter import dcmwrite
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from readerstudy.imaging.deidentification.allowlist import FUNCTIONAL_GROUPS
+from readerstudy.imaging.deidentification.copier import Lookup, Report, copy_allowed, count_removed
+from readerstudy.imaging.deidentification.uids import replace_uid
+
+from .errors import Damaged, Refused
+from .pixels import TRANSFER_SYNTAXES, decode
+
+MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
+ENHANCED_MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4.1"
+ACCEPTED_CLASSES = {MR_IMAGE, ENHANCED_MR_IMAGE}
+DICOMDIR = "1.2.840.10008.1.3.10"
+MAX_FRAMES = 2000
+
+# PS3.7 leaves the choice to the implementer: a name in the 2.25 (UUID) space.
+IMPLEMENTATION_UID = "2.25.329800735698586629295641978511506172918"
+
+PARAMETERS = (
+    "Manufacturer",
+    "ManufacturerModelName",
+    "MagneticFieldStrength",
+    "BodyPartExamined",
+    "MRAcquisitionType",
+    "ScanningSequence",
+    "SequenceVariant",
+    "ScanOptions",
+    "RepetitionTime",
+    "EchoTime",
+    "InversionTime",
+    "FlipAngle",
+    "EchoTrainLength",
+    "NumberOfAverages",
+    "AcquisitionMatrix",
+    "NumberOfPhaseEncodingSteps",
+    "PercentSampling",
+    "PercentPhaseFieldOfView",
+    "ReconstructionDiameter",
+    "PixelBandwidth",
+    "SliceThickness",
+    "SpacingBetweenSlices",
+    "PixelSpacing",
+    "InPlanePhaseEncodingDirection",
+    "AcquisitionDuration",
+    "ParallelAcquisition",
+    "ParallelAcquisitionTechnique",
+    "ParallelReductionFactorInPlane",
+    "PartialFourier",
+    "DiffusionBValue",
+    "LossyImageCompression",
+)
+
+
+@dataclass
+class ParsedSlice:
+    """A de-identified slice, ready to be stored, and what the grouping needs to know of it."""
+
+    content: bytes
+    pixel_offset: int
+    pixel_dtype: str
+    rows: int
+    columns: int
+    position: tuple[float, ...]
+    orientation: tuple[float, ...]
+    row_spacing: float
+    column_spacing: float
+    thickness: float | None
+    slope: float
+    intercept: float
+    group: str
+    sop_uid: str
+    parameters: dict[str, Any]
+
+
+@dataclass
+class ParsedFile:
+    slices: list[ParsedSlice]
+    report: Report = field(default_factory=Counter)
+
+
+def check_file_meta(data: bytes) -> tuple[str, str]:
+    """SOP class and transfer syntax, from the file meta information alone."""
+    if not data:
+        raise Refused("The file is empty.")
+    if len(data) < 132 or data[128:132] != b"DICM":
+        raise Refused("This is not a DICOM file.")
+    try:
+        meta = read_file_meta_info(io.BytesIO(data))
+        syntax = str(meta.get("TransferSyntaxUID") or "")
+        sop_class = str(meta.get("MediaStorageSOPClassUID") or "")
+    except Exception:  # noqa: BLE001 - whatever a hostile header makes the reader raise
+        raise Refused("The file is damaged or truncated: its first header is unreadable.") from None
+    if not syntax:
+        raise Refused("The file is damaged: it does not say how it is encoded.")
+    if sop_class == DICOMDIR:
+        raise Refused("This is the directory of a disc (DICOMDIR), not an image.")
+    if sop_class and sop_class not in ACCEPTED_CLASSES:
+        raise Refused(_wrong_class(sop_class))
+    if syntax not in TRANSFER_SYNTAXES:
+        name = UID(syntax).name if UID(syntax).is_transfer_syntax else "an unknown one"
+        raise Refused(f"The encoding (transfer syntax) is not accepted: {name}.")
+    return sop_class, syntax
+
+
+def _wrong_class(sop_class: str) -> str:
+    name = UID(sop_class).name
+    if name == sop_class:
+        name = "an unknown kind"
+    return f"Only MR images are taken; this is {name}."
+
+
+def parse_image(data: bytes, *, patient_code: str, key: bytes) -> ParsedFile:
+    """Check one file and make its de-identified slices.
+
+    Raises
+    ------
+    Refused
+        With the reason. Everything that the reading library raises is caught: its messages may
+        quote the header.
+    """
+    check_file_meta(data)
+    try:
+        dataset = dcmread(io.BytesIO(data))
+    except (RecursionError, MemoryError):
+        raise Refused("The header is nested too deeply.") from None
+    except Exception:  # noqa: BLE001
+        raise Damaged("The file is damaged or truncated: its header cannot be read.") from None
+    try:
+        return _parse_dataset(dataset, patient_code, key)
+    except Refused:
+        raise
+    except RecursionError:
+        raise Refused("The header is nested too deeply.") from None
+    except MemoryError:
+        raise Refused("The file needs more memory than is allowed.") from None
+    except Exception:  # noqa: BLE001
+        raise Damaged("The header is damaged: it cannot be read.") from None
+
+
+def parse_dataset(dataset: Dataset, *, patient_code: str, key: bytes) -> ParsedFile:
+    """The same for a data set made by ourselves; it needs a file_meta with a transfer syntax."""
+    return _parse_dataset(dataset, patient_code, key)
+
+
+def _parse_dataset(dataset: Dataset, patient_code: str, key: bytes) -> ParsedFile:
+    _check_kind(dataset)
+    report: Report = Counter()
+    count_removed(dataset, report)
+    enhanced = str(dataset.SOPClassUID) == ENHANCED_MR_IMAGE
+    frames = _frame_count(dataset)
+    _check_geometry_present(dataset, enhanced, frames)
+    pixels = decode(dataset)
+    if _is_mosaic(dataset):
+        raise Refused(
+            "This is a Siemens mosaic: several slices tiled into one image. Export the series "
+            "as single images or as enhanced MR, and upload it again."
+        )
+    slices = []
+    for index in range(frames):
+        lookup = _frame_lookup(dataset, index) if enhanced else _lookup(dataset)
+        target = copy_allowed(lookup, patient_code=patient_code, key=key, report=report)
+        if enhanced:
+            _single_frame(target, dataset, index, key)
+        slices.append(_slice(target, pixels[index], dataset, key))
+    return ParsedFile(slices, report)
+
+
+def _check_kind(dataset: Dataset) -> None:
+    sop_class = str(dataset.get("SOPClassUID") or "")
+    if sop_class not in ACCEPTED_CLASSES:
+        if not sop_class:
+            raise Damaged("The file is damaged or truncated: it does not say what it is.")
+        raise Refused(_wrong_class(sop_class))
+    modality = str(dataset.get("Modality") or "")
+    if modality and modality != "MR":
+        raise Refused("The modality is not MR.")
+    if str(dataset.get("BurnedInAnnotation") or "").strip().upper() == "YES":
+        raise Refused(
+            "The header says that text is burned into the pixels (BurnedInAnnotation), which "
+            "could show a name. Export the series without annotations."
+        )
+    for keyword in ("SeriesInstanceUID", "SOPInstanceUID"):
+        if not str(dataset.get(keyword) or "").strip():
+            raise Damaged(f"The header has no {keyword}: its series cannot be told.")
+
+
+def _frame_count(dataset: Dataset) -> int:
+    try:
+        frames = int(dataset.get("NumberOfFrames") or 1)
+    except (ValueError, TypeError):
+        raise Damaged("NumberOfFrames is not a number.") from None
+    if not 1 <= frames <= MAX_FRAMES:
+        raise Refused(f"The image has more than {MAX_FRAMES} frames.")
+    if frames > 1 and str(dataset.SOPClassUID) != ENHANCED_MR_IMAGE:
+        raise Refused("Several frames in a classic MR image: their positions are unknown.")
+    return frames
+
+
+def _check_geometry_present(dataset: Dataset, enhanced: bool, frames: int) -> None:
+    """Named one by one, before any decoding, so that the reason is the right one."""
+    for index in range(frames):
+        lookup = _frame_lookup(dataset, index) if enhanced else _lookup(dataset)
+        for keyword, count in (
+            ("PixelSpacing", 2),
+            ("ImagePositionPatient", 3),
+            ("ImageOrientationPatient", 6),
+        ):
+            value = lookup(keyword)
+            if value is None or value == "":
+                raise Refused(f"The header has no {keyword}: the slice cannot be placed.")
+            try:
+                numbers = [float(item) for item in value]
+            except (ValueError, TypeError):
+                numbers = []
+            if len(numbers) != count or not all(math.isfinite(n) for n in numbers):
+                raise Refused(f"{keyword} does not hold {count} numbers.")
+        for keyword in ("RescaleSlope", "RescaleIntercept"):
+            value = lookup(keyword)
+            if value is not None and value != "":
+                _rescale(keyword, value)
+
+
+def _rescale(keyword: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (ValueError, TypeError):
+        raise Refused(f"{keyword} is not a number.") from None
+    if not math.isfinite(number) or (keyword == "RescaleSlope" and number == 0):
+        raise Refused(f"{keyword} is not a usable number.")
+    return number
+
+
+def _is_mosaic(dataset: Dataset) -> bool:
+    image_type = dataset.get("ImageType") or []
+    values = [image_type] if isinstance(image_type, str) else list(image_type)
+    return any(str(value).upper() == "MOSAIC" for value in values)
+
+
+def _lookup(dataset: Dataset) -> Lookup:
+    return dataset.get
+
+
+def _frame_lookup(dataset: Dataset, index: int) -> Lookup:
+    """Values of one frame: its own functional groups, then the shared ones, then the top level."""
+    places: list[Dataset] = []
+    own = dataset.get("PerFrameFunctionalGroupsSequence")
+    if own is not None and index < len(own):
+        places.append(own[index])
+    shared = dataset.get("SharedFunctionalGroupsSequence")
+    if shared:
+        places.append(shared[0])
+
+    def lookup(keyword: str) -> Any:
+        for group, name in FUNCTIONAL_GROUPS.get(keyword, ()):
+            for place in places:
+                items = place.get(group)
+                if items:
+                    value = items[0].get(name)
+                    if value is not None and value != "":
+                        return value
+        return dataset.get(keyword)
+
+    return lookup
+
+
+def _single_frame(target: Dataset, dataset: Dataset, index: int, key: bytes) -> None:
+    """What one frame needs to stand alone as a classic image."""
+    target.SOPInstanceUID = replace_uid(f"{dataset.SOPInstanceUID}#{index + 1}", key)
+    target.InstanceNumber = index + 1
+    value = target.get("InPlanePhaseEncodingDirection")
+    if value == "COLUMN":  # enhanced says COLUMN where classic says COL
+        target.InPlanePhaseEncodingDirection = "COL"
+    if "EchoTrainLength" not in target:
+        target.EchoTrainLength = None
+
+
+def _slice(target: Dataset, pixels: np.ndarray, source: Dataset, key: bytes) -> ParsedSlice:
+    series_uid = str(source.SeriesInstanceUID)
+    target.SOPClassUID = MR_IMAGE
+    target.Modality = "MR"
+    if "StudyInstanceUID" not in target:
+        target.StudyInstanceUID = replace_uid(f"study of {series_uid}", key)
+    if "FrameOfReferenceUID" not in target:
+        target.FrameOfReferenceUID = replace_uid(f"frame of {series_uid}", key)
+    _complete(target)
+    _write_pixel_description(target, pixels, int(source.BitsStored))
+    content, offset = encode(target, pixels)
+    spacing = [float(v) for v in target.PixelSpacing]
+    orientation = tuple(float(v) for v in target.ImageOrientationPatient)
+    thickness = _float_or_none(target.get("SpacingBetweenSlices")) or _float_or_none(
+        target.get("SliceThickness")
+    )
+    return ParsedSlice(
+        content=content,
+        pixel_offset=offset,
+        pixel_dtype="<i2" if pixels.dtype == np.int16 else "<u2",
+        rows=int(target.Rows),
+        columns=int(target.Columns),
+        position=tuple(float(v) for v in target.ImagePositionPatient),
+        orientation=orientation,
+        row_spacing=spacing[0],
+        column_spacing=spacing[1],
+        thickness=thickness,
+        slope=float(target.get("RescaleSlope", 1.0)),
+        intercept=float(target.get("RescaleIntercept", 0.0)),
+        group=_group(target, orientation),
+        sop_uid=str(target.SOPInstanceUID),
+        parameters={
+            name: _plain(target.get(name)) for name in PARAMETERS if target.get(name) is not None
+        },
+    )
+
+
+def _group(target: Dataset, orientation: tuple[float, ...]) -> str:
+    """Slices of one series, orientation, echo, b-value, time and image kind belong together."""
+    image_type = list(target.get("ImageType") or [])
+    return "|".join(
+        [
+            str(target.SeriesInstanceUID),
+            ",".join(f"{value:.2f}" for value in (v + 0.0 for v in orientation)),
+            str(target.get("EchoTime") or ""),
+            str(target.get("DiffusionBValue") or ""),
+            str(target.get("TemporalPositionIdentifier") or ""),
+            str(image_type[2] if len(image_type) > 2 else ""),
+        ]
+    )
+
+
+def _complete(target: Dataset) -> None:
+    """Attributes that an MR image must have (PS3.3 C.8.3.1), where the upload had none."""
+    image_type = [str(v) for v in (target.get("ImageType") or [])]
+    if isinstance(target.get("ImageType"), str) or len(image_type) < 2:
+        image_type = ["ORIGINAL", "PRIMARY", "OTHER"]
+    if image_type[0] not in ("ORIGINAL", "DERIVED"):
+        image_type[0] = "ORIGINAL"
+    if image_type[1] not in ("PRIMARY", "SECONDARY"):
+        image_type[1] = "PRIMARY"
+    if len(image_type) < 3 or not image_type[2]:
+        image_type = [*image_type[:2], "OTHER", *image_type[3:]]
+    target.ImageType = image_type
+    if not target.get("ScanningSequence"):
+        target.ScanningSequence = "RM"
+    if not target.get("SequenceVariant"):
+        target.SequenceVariant = "NONE"
+    for keyword in (
+        "Manufacturer",
+        "SeriesNumber",
+        "InstanceNumber",
+        "ScanOptions",
+        "MRAcquisitionType",
+        "RepetitionTime",
+        "EchoTime",
+        "EchoTrainLength",
+        "SliceThickness",
+        "PatientPosition",
+    ):
+        if keyword not in target:
+            setattr(target, keyword, None)
+    if ("WindowCenter" in target) != ("WindowWidth" in target):
+        for keyword in ("WindowCenter", "WindowWidth"):
+            if keyword in target:
+                delattr(target, keyword)
+    if "RescaleSlope" in target or "RescaleIntercept" in target:
+        target.RescaleSlope = target.get("RescaleSlope", 1)
+        target.RescaleIntercept = target.get("RescaleIntercept", 0)
+        target.RescaleType = "US"  # unspecified
+
+
+def _write_pixel_description(target: Dataset, pixels: np.ndarray, stored: int) -> None:
+    signed = pixels.dtype == np.int16
+    low, high = int(pixels.min()), int(pixels.max())
+    # Some scanners write values beyond the bits they announce.
+    least, most = (
+        (-(1 << (stored - 1)), (1 << (stored - 1)) - 1) if signed else (0, (1 << stored) - 1)
+    )
+    fits = least <= low and high <= most
+    bits = stored if fits else 16
+    target.SamplesPerPixel = 1
+    target.PhotometricInterpretation = "MONOCHROME2"
+    target.Rows, target.Columns = (int(side) for side in pixels.shape)
+    target.BitsAllocated = 16
+    target.BitsStored = bits
+    target.HighBit = bits - 1
+    target.PixelRepresentation = 1 if signed else 0
+    if "PixelPaddingValue" in target:
+        value = int(target.PixelPaddingValue)
+        del target.PixelPaddingValue
+        bounds = (-(1 << 15), (1 << 15) - 1) if signed else (0, (1 << 16) - 1)
+        if bounds[0] <= value <= bounds[1]:
+            target.add_new("PixelPaddingValue", "SS" if signed else "US", value)
+
+
+def encode(target: Dataset, pixels: np.ndarray) -> tuple[bytes, int]:
+    """An explicit-VR little-endian file with a fresh preamble and file meta; and where its pixels
+    start."""
+    target.PixelData = pixels.astype("<i2" if pixels.dtype == np.int16 else "<u2").tobytes()
+    if len(target.PixelData) % 2:
+        target.PixelData += b"\0"
+    target["PixelData"].VR = "OW"
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = target.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = target.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = IMPLEMENTATION_UID
+    meta.ImplementationVersionName = "READERSTUDY"
+    target.file_meta = meta
+    buffer = io.BytesIO()
+    dcmwrite(buffer, target, enforce_file_format=True)
+    content = buffer.getvalue()
+    return content, _pixel_offset(content, len(target.PixelData))
+
+
+def _pixel_offset(content: bytes, length: int) -> int:
+    """PixelData is the last element written: its header stands right before its value."""
+    offset = len(content) - length
+    header = struct.pack("<HH", 0x7FE0, 0x0010) + b"OW\0\0" + struct.pack("<I", length)
+    if content[offset - len(header) : offset] != header:
+        raise ValueError("The pixels are not where a file written here keeps them.")
+    return offset
+
+
+def _float_or_none(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (ValueError, TypeError):
+        return None
+
+
+def _plain(value: Any) -> Any:
+    """Header values as JSON takes them."""
+    if isinstance(value, (list, tuple)) or type(value).__name__ == "MultiValue":
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, int):
+        return int(value)
+    return str(value)

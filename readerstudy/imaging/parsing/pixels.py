@@ -1,0 +1,103 @@
+"""Pixels of an image, decoded, as the integers that were stored."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.pixels import iter_pixels
+from pydicom.uid import UID
+
+from .errors import Damaged, Refused
+
+MAX_SIDE = 4096
+
+# What scanners and archives write. Deflated is left out: a few kB of it unfold to hundreds of MB.
+TRANSFER_SYNTAXES: dict[str, str] = {
+    "1.2.840.10008.1.2": "Implicit VR Little Endian",
+    "1.2.840.10008.1.2.1": "Explicit VR Little Endian",
+    "1.2.840.10008.1.2.2": "Explicit VR Big Endian",
+    "1.2.840.10008.1.2.5": "RLE Lossless",
+    "1.2.840.10008.1.2.4.57": "JPEG Lossless (Process 14)",
+    "1.2.840.10008.1.2.4.70": "JPEG Lossless",
+    "1.2.840.10008.1.2.4.80": "JPEG-LS Lossless",
+    "1.2.840.10008.1.2.4.81": "JPEG-LS Near-lossless",
+    "1.2.840.10008.1.2.4.90": "JPEG 2000 Lossless",
+    "1.2.840.10008.1.2.4.91": "JPEG 2000",
+    "1.2.840.10008.1.2.4.201": "High-Throughput JPEG 2000 Lossless",
+    "1.2.840.10008.1.2.4.202": "High-Throughput JPEG 2000 RPCL Lossless",
+    "1.2.840.10008.1.2.4.203": "High-Throughput JPEG 2000",
+}
+
+
+def check_pixel_description(dataset: Dataset) -> None:
+    """Refuse what is no greyscale image of sensible size."""
+    if "PixelData" not in dataset:
+        if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
+            raise Refused("The pixels are floating-point numbers, which MR images never are.")
+        raise Damaged("The file holds no pixels: it is incomplete, or not an image.")
+    try:
+        samples = int(dataset.get("SamplesPerPixel") or 1)
+        rows, columns = int(dataset.Rows), int(dataset.Columns)
+        allocated, stored = int(dataset.BitsAllocated), int(dataset.BitsStored)
+        int(dataset.PixelRepresentation)
+        photometric = str(dataset.get("PhotometricInterpretation") or "")
+    except (AttributeError, ValueError, TypeError):
+        raise Damaged("The header does not say how the pixels are stored.") from None
+    if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        raise Refused("This is a colour image; MR images are greyscale.")
+    if photometric == "MONOCHROME1":
+        raise Refused("The greys are stored inverted (MONOCHROME1).")
+    if not (1 <= rows <= MAX_SIDE and 1 <= columns <= MAX_SIDE):
+        raise Refused(f"The matrix is outside 1 to {MAX_SIDE} rows and columns.")
+    if allocated not in (8, 16) or not 1 <= stored <= allocated:
+        raise Refused("The pixels are not stored in 8 or 16 bits.")
+
+
+def decode(dataset: Dataset) -> list[np.ndarray]:
+    """Every frame as int16 or uint16 [rows, columns], exactly as stored.
+
+    Raises
+    ------
+    Damaged
+        The pixels end early or do not decode.
+    """
+    check_pixel_description(dataset)
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    allocated = int(dataset.BitsAllocated)
+    if not UID(dataset.file_meta.TransferSyntaxUID).is_compressed:
+        needed = rows * columns * frames * (allocated // 8)
+        if len(dataset.PixelData) < needed:
+            raise Damaged("The file is truncated: its pixels end early.")
+    try:
+        decoded = [np.asarray(frame) for frame in iter_pixels(dataset, raw=True)]
+    except MemoryError:
+        raise Refused("The image needs more memory to decode than is allowed.") from None
+    except Exception:  # noqa: BLE001 - a decoder raises whatever it likes, and quotes what it read
+        raise Damaged("The pixels cannot be decoded: the file is damaged or truncated.") from None
+    if len(decoded) != frames or any(frame.shape != (rows, columns) for frame in decoded):
+        raise Damaged("The decoded pixels do not have the size that the header says.")
+    return [_as_16_bit(frame, dataset) for frame in decoded]
+
+
+def _as_16_bit(frame: np.ndarray, dataset: Dataset) -> np.ndarray:
+    signed = int(dataset.PixelRepresentation) == 1
+    stored = int(dataset.BitsStored)
+    frame = frame.astype(np.int16 if signed else np.uint16, copy=False)
+    if stored < 16 and _overlay_in_pixels(dataset):
+        # Old scanners kept overlay graphics in the unused high bits (PS3.5 8.1.1, retired).
+        spare = 16 - stored
+        shifted = np.left_shift(frame.view(np.uint16), spare)
+        frame = np.right_shift(shifted.view(np.int16) if signed else shifted, spare)
+    return np.ascontiguousarray(frame)
+
+
+def _overlay_in_pixels(dataset: Dataset) -> bool:
+    for group in range(0x6000, 0x6020, 2):
+        element = dataset.get((group, 0x0102))  # OverlayBitPosition
+        try:
+            if element is not None and int(element.value or 0) > 0:
+                return True
+        except (ValueError, TypeError):
+            continue
+    return False

@@ -1,0 +1,209 @@
+"""What is done to volunteers and series. Each act authorises, validates, writes and audits.
+
+An `actor` of `None` is the platform itself (a command run by whoever owns the machine).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from pydicom.dataset import Dataset
+
+from readerstudy.accounts.models import User
+from readerstudy.audit.services import record
+from readerstudy.studies.access import require_role
+from readerstudy.studies.models import CODE, Arm, Role, Study
+from readerstudy.studies.services import check_is_draft, lock_study
+
+from . import hooks
+from .deidentification.copier import report_json
+from .errors import ImagingError
+from .geometry import SlicePlane
+from .models import Series, Upload, Volunteer
+from .parsing.errors import Refused
+from .parsing.images import ParsedFile, ParsedSlice, parse_dataset
+from .storing import SeriesDraft, StoredSlice, publish_series, refresh_display, write_series
+from .volumes import delete_files
+
+VOLUNTEER_CODE_LENGTH = 30
+
+
+# --- Volunteers -----------------------------------------------------------------------------------
+
+
+def check_volunteer_code(code: str) -> None:
+    if not code or len(code) > VOLUNTEER_CODE_LENGTH:
+        raise ImagingError(
+            f"“{code}” cannot be a volunteer's code: 1 to {VOLUNTEER_CODE_LENGTH} characters."
+        )
+    try:
+        CODE(code)
+    except ValidationError:
+        raise ImagingError(
+            f"“{code}” cannot be a volunteer's code: "
+            "use letters, digits, hyphen and underscore only."
+        ) from None
+
+
+def find_volunteer(study: Study, code: str) -> Volunteer | None:
+    """V01 and v01 are one volunteer."""
+    return Volunteer.objects.filter(study=study, code__iexact=code).first()
+
+
+def do_add_volunteer(study: Study, code: str, actor: User | None) -> Volunteer:
+    """The volunteer of that code, made if new. Inside a transaction that holds the study's row."""
+    found = find_volunteer(study, code)
+    if found is not None:
+        return found
+    check_volunteer_code(code)
+    volunteer = Volunteer.objects.create(study=study, code=code)
+    record(
+        "imaging.volunteer.added",
+        actor,
+        study_id=study.pk,
+        subject=volunteer,
+        new={"code": code},
+    )
+    return volunteer
+
+
+# --- Series ---------------------------------------------------------------------------------------
+
+
+def stored_slice(parsed: ParsedSlice, content: bytes, name: str) -> StoredSlice:
+    """What storing needs of a parsed slice; `name` is the uploaded file's, for messages."""
+    x, y, z = parsed.position
+    a, b, c, d, e, f = parsed.orientation
+    return StoredSlice(
+        content=content,
+        plane=SlicePlane(
+            position=(x, y, z),
+            orientation=(a, b, c, d, e, f),
+            row_spacing=parsed.row_spacing,
+            column_spacing=parsed.column_spacing,
+            rows=parsed.rows,
+            columns=parsed.columns,
+            thickness=parsed.thickness,
+            name=name,
+        ),
+        pixel_offset=parsed.pixel_offset,
+        pixel_dtype=parsed.pixel_dtype,
+        slope=parsed.slope,
+        intercept=parsed.intercept,
+    )
+
+
+def do_store_series(
+    volunteer: Volunteer,
+    arm: Arm,
+    datasets: Sequence[Dataset],
+    actor: User | None = None,
+    *,
+    upload: Upload | None = None,
+) -> Series:
+    """Store one series from data sets in memory, de-identified like an upload.
+
+    For images that the platform made itself; what people send goes through the ingest task, whose
+    parsing is confined. Raises ImagingError, StudyError or PermissionDenied.
+    """
+    require_role(actor, volunteer.study, Role.COORDINATOR)
+    key = settings.DEIDENTIFICATION_KEY.encode()
+    slices: list[StoredSlice] = []
+    report: ParsedFile = ParsedFile([])
+    parameters: dict[str, object] = {}
+    for index, dataset in enumerate(datasets):
+        name = f"image {index + 1}"
+        try:
+            parsed = parse_dataset(dataset, patient_code=volunteer.code, key=key)
+        except Refused as error:
+            raise ImagingError(f"{name}: {error}") from None
+        report.report.update(parsed.report)
+        for item in parsed.slices:
+            slices.append(stored_slice(item, item.content, name))
+            parameters = parameters or item.parameters
+    draft = write_series(
+        study_id=volunteer.study_id,
+        token=uuid.uuid4(),
+        volunteer_code=volunteer.code,
+        arm=arm,
+        slices=slices,
+        parameters=parameters,
+        deidentification=report_json(report.report, len(datasets)),
+    )
+    try:
+        with transaction.atomic():
+            study = lock_study(volunteer.study)
+            check_is_draft(study)
+            (series,) = publish_drafts(study, [(draft, volunteer, upload)], actor)
+    except BaseException:
+        delete_files(draft.prefix)
+        raise
+    return series
+
+
+def publish_drafts(
+    study: Study,
+    drafts: Sequence[tuple[SeriesDraft, Volunteer, Upload | None]],
+    actor: User | None,
+) -> list[Series]:
+    """Make the rows of written series, controls first, and tell whoever derives from them.
+
+    Inside a transaction that holds the study's row; the caller has authorised the act. Raises
+    ImagingError at the first draft that does not fit.
+    """
+    ordered = sorted(drafts, key=lambda item: not item[0].arm.is_control)
+    stored = [
+        publish_series(draft, volunteer, upload=upload, actor=actor)
+        for draft, volunteer, upload in ordered
+    ]
+    for volunteer in {item.volunteer_id: item.volunteer for item in stored}.values():
+        refresh_display(volunteer)
+    for series in stored:
+        series.refresh_from_db()
+    if stored:
+        hooks.series_stored(study, stored, actor)
+    return stored
+
+
+def check_delete_series(series: Series, actor: User | None) -> None:
+    require_role(actor, series.volunteer.study, Role.COORDINATOR)
+    check_is_draft(series.volunteer.study)
+
+
+def do_delete_series(series: Series, actor: User | None) -> None:
+    """Delete a series of a draft, its files, and whatever was derived from it."""
+    prefixes: list[str] = []
+    with transaction.atomic():
+        study = lock_study(series.volunteer.study)
+        series = Series.objects.select_related("volunteer__study", "arm").get(pk=series.pk)
+        series.volunteer.study = study
+        check_delete_series(series, actor)
+        delete_series_row(series, actor, prefixes)
+        refresh_display(Volunteer.objects.get(pk=series.volunteer_id))
+        transaction.on_commit(lambda: [delete_files(prefix) for prefix in prefixes] and None)
+
+
+def delete_series_row(
+    series: Series, actor: User | None, prefixes: list[str], why: str = ""
+) -> None:
+    """Delete one row and, through the hooks, what depends on it; files are the caller's to delete
+    once the transaction has committed. For `do_delete_series` and higher floors' hooks."""
+    hooks.series_deleting(series, actor, prefixes)
+    record(
+        "imaging.series.deleted",
+        actor,
+        study_id=series.volunteer.study_id,
+        subject=series,
+        old={
+            "volunteer": series.volunteer.code,
+            "arm": series.arm.code,
+            "volume_sha256": series.volume_sha256,
+        },
+        why=why,
+    )
+    prefixes.append(series.prefix)
+    series.delete()

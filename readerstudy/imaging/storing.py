@@ -1,0 +1,215 @@
+"""From de-identified slices to a series: written to storage first, visible in one transaction.
+
+`write_series` puts files under a prefix that nobody knows yet; `publish_series` makes the row.
+Whoever fails between the two removes the prefix (`volumes.delete_files`).
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from readerstudy.accounts.models import User
+from readerstudy.audit.services import record
+from readerstudy.studies.models import Arm
+
+from .display import body_mask, display_of_control, match_factor
+from .errors import ImagingError
+from .geometry import Geometry, SlicePlane, differences, stack
+from .models import Series, Upload, Volunteer
+from .selectors import control_series, geometry_of
+from .volumes import read_volume, write_file, write_volume
+
+
+@dataclass(frozen=True)
+class StoredSlice:
+    """One de-identified slice: the bytes of its DICOM file and what its pixels mean.
+
+    The pixels are uncompressed little-endian integers at `pixel_offset` of `content`, so that a
+    volume is built without parsing the file again.
+    """
+
+    content: bytes
+    plane: SlicePlane
+    pixel_offset: int
+    pixel_dtype: str  # "<u2", "<i2", "|u1" …
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    def pixels(self) -> np.ndarray:
+        """[rows, columns] float32, rescale slope and intercept applied."""
+        count = self.plane.rows * self.plane.columns
+        stored = np.frombuffer(
+            self.content, dtype=self.pixel_dtype, count=count, offset=self.pixel_offset
+        ).reshape(self.plane.rows, self.plane.columns)
+        return (stored.astype(np.float64) * self.slope + self.intercept).astype(np.float32)
+
+
+@dataclass
+class SeriesDraft:
+    """A series whose files are stored but which does not exist yet."""
+
+    volunteer_code: str
+    arm: Arm
+    prefix: str
+    geometry: Geometry
+    volume_sha256: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    deidentification: dict[str, Any] = field(default_factory=dict)
+    id: uuid.UUID = field(default_factory=uuid.uuid4)
+
+
+def series_prefix(study_id: uuid.UUID, token: uuid.UUID, series_id: uuid.UUID) -> str:
+    """Outputs of one attempt of one job lie apart from those of any other attempt."""
+    return f"series/{study_id}/{token}/{series_id}"
+
+
+def assemble(slices: Sequence[StoredSlice]) -> tuple[np.ndarray, Geometry, list[int]]:
+    """Volume [slices, rows, columns], its geometry, and the order taken. Raises ImagingError."""
+    geometry, order = stack([item.plane for item in slices])
+    volume = np.empty((geometry.slices, geometry.rows, geometry.columns), dtype=np.float32)
+    for index, source in enumerate(order):
+        if not (math.isfinite(slices[source].slope) and math.isfinite(slices[source].intercept)):
+            raise ImagingError(f"The rescale values are no numbers ({slices[source].plane.name}).")
+        volume[index] = slices[source].pixels()
+    if not np.all(np.isfinite(volume)):
+        raise ImagingError("Some voxels have no finite value.")
+    if float(volume.max()) == float(volume.min()):
+        raise ImagingError("All voxels have the same value: the images are empty.")
+    return volume, geometry, order
+
+
+def write_series(
+    *,
+    study_id: uuid.UUID,
+    token: uuid.UUID,
+    volunteer_code: str,
+    arm: Arm,
+    slices: Sequence[StoredSlice],
+    parameters: dict[str, Any] | None = None,
+    provenance: dict[str, Any] | None = None,
+    deidentification: dict[str, Any] | None = None,
+) -> SeriesDraft:
+    """Write DICOM files and volume to storage. Nothing is visible until `publish_series`."""
+    volume, geometry, order = assemble(slices)
+    series_id = uuid.uuid4()
+    prefix = series_prefix(study_id, token, series_id)
+    for index, source in enumerate(order):
+        write_file(f"{prefix}/dicom/{index + 1:04d}.dcm", slices[source].content)
+    return SeriesDraft(
+        id=series_id,
+        volunteer_code=volunteer_code,
+        arm=arm,
+        prefix=prefix,
+        geometry=geometry,
+        volume_sha256=write_volume(prefix, volume),
+        parameters=parameters or {},
+        provenance=provenance or {},
+        deidentification=deidentification or {},
+    )
+
+
+def publish_series(
+    draft: SeriesDraft, volunteer: Volunteer, *, upload: Upload | None, actor: User | None
+) -> Series:
+    """Make the row of a written series. Inside a transaction that holds the study's row.
+
+    Raises ImagingError when the arm is filled already or the geometry is not the control's.
+    """
+    check_cell_is_free(volunteer, draft.arm)
+    check_same_grid(volunteer, draft.arm, draft.geometry)
+    series = Series.objects.create(
+        id=draft.id,
+        volunteer=volunteer,
+        arm=draft.arm,
+        upload=upload,
+        prefix=draft.prefix,
+        volume_sha256=draft.volume_sha256,
+        rows=draft.geometry.rows,
+        columns=draft.geometry.columns,
+        slices=draft.geometry.slices,
+        geometry=draft.geometry.as_json(),
+        parameters=draft.parameters,
+        provenance=draft.provenance,
+        deidentification=draft.deidentification,
+    )
+    record(
+        "imaging.series.stored",
+        actor,
+        study_id=volunteer.study_id,
+        subject=series,
+        new={
+            "volunteer": volunteer.code,
+            "arm": draft.arm.code,
+            "slices": draft.geometry.slices,
+            "volume_sha256": draft.volume_sha256,
+        },
+    )
+    return series
+
+
+def check_cell_is_free(volunteer: Volunteer, arm: Arm) -> None:
+    if Series.objects.filter(volunteer=volunteer, arm=arm).exists():
+        raise ImagingError(
+            f"{arm.name} of {volunteer.code} already has a series: this is a second one. "
+            "Delete the stored series first if this one is to take its place."
+        )
+
+
+def check_same_grid(volunteer: Volunteer, arm: Arm, geometry: Geometry) -> None:
+    """All arms of a volunteer lie on the grid of the control; whichever comes later is refused."""
+    if arm.is_control:
+        others: Iterable[Series] = Series.objects.select_related("arm").filter(volunteer=volunteer)
+    else:
+        control = control_series(volunteer)
+        others = [control] if control is not None else []
+    for other in others:
+        found = differences(geometry_of(other), geometry)
+        if found:
+            raise ImagingError(
+                f"The geometry of {arm.name} differs from {other.arm.name} of {volunteer.code}: "
+                f"{'; '.join(found)}. All arms of a volunteer need the same grid as the control."
+            )
+
+
+def refresh_display(volunteer: Volunteer) -> None:
+    """Work out scale, window and factors of a volunteer anew. Inside a transaction.
+
+    Without a control nothing can be shown, so the convention is emptied.
+    """
+    control = control_series(volunteer)
+    if control is None:
+        volunteer.display = {}
+        volunteer.save(update_fields=["display"])
+        return
+    control_volume = np.asarray(read_volume(control))
+    if volunteer.display.get("control_sha256") != control.volume_sha256:
+        volunteer.display = display_of_control(control_volume, control.volume_sha256).as_json()
+        volunteer.save(update_fields=["display"])
+    mask: np.ndarray | None = None
+    control_median = 0.0
+    for series in Series.objects.filter(volunteer=volunteer).select_related("arm"):
+        if series.display.get("control_sha256") == control.volume_sha256:
+            continue
+        if mask is None:
+            mask = body_mask(control_volume)
+            control_median = float(np.median(control_volume[mask]))
+        if series.pk == control.pk:
+            factor, limited, own_median = 1.0, False, control_median
+        else:
+            own_median = float(np.median(np.asarray(read_volume(series))[mask]))
+            factor, limited = match_factor(control_median, own_median)
+        series.display_factor = factor
+        series.display = {
+            "control_sha256": control.volume_sha256,
+            "control_body_median": control_median,
+            "body_median": own_median,
+            "limited": limited,
+        }
+        series.save(update_fields=["display_factor", "display"])
