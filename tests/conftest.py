@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from readerstudy.audit import triggers
 
 
 @pytest.fixture(autouse=True)
@@ -25,3 +28,20 @@ def own_storage(tmp_path: Path, settings: Any) -> Iterator[Path]:
     cache.clear()
     yield tmp_path
     cache.clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def emptying_may_delete_events() -> Iterator[None]:
+    """A transactional test empties all tables at its end; the audit triggers would refuse.
+
+    They are dropped by the emptying itself and put back by the post_migrate that follows it.
+    """
+    operations = connections[DEFAULT_DB_ALIAS].ops
+    plain = operations.sql_flush
+
+    def sql_flush(*args: Any, **options: Any) -> list[str]:
+        return [*triggers.drop_statements(), *plain(*args, **options)]
+
+    operations.sql_flush = sql_flush  # type: ignore[method-assign]
+    yield
+    operations.sql_flush = plain  # type: ignore[method-assign]

@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import uuid
+from dataclasses import dataclass
+from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, models, transaction
 from django.utils import timezone
 
+from . import triggers
 from .models import Event
 
 if TYPE_CHECKING:
     from readerstudy.accounts.models import User
 
 GENESIS = "0" * 64
+# Wide enough for any integer or float that an event holds, so that nothing is rounded.
+_EXACT = Context(prec=1000)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `verify_chain` found: the length and head of the sound part, and the first fault."""
+
+    count: int
+    head: str
+    fault: str = ""
+
+    @property
+    def is_sound(self) -> bool:
+        return not self.fault
 
 
 def record(
@@ -30,8 +49,10 @@ def record(
 ) -> Event:
     """Append one event. Call it inside the transaction of the act it records.
 
-    `old` and `new` are JSON-ready values and must carry no patient data.
+    `old` and `new` are JSON-ready values and must carry no patient data. ValueError for NaN and
+    infinities, which JSON does not know.
     """
+    old, new = _as_stored(old), _as_stored(new)
     with transaction.atomic():
         _serialise_appends()
         last = Event.objects.order_by("-sequence").first()
@@ -60,20 +81,84 @@ def _serialise_appends() -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [0x52535F41])
 
 
+def _as_stored(value: Any) -> Any:
+    """The value as it comes back from the database: tuples as lists, keys as strings."""
+    return json.loads(json.dumps(value, allow_nan=False))
+
+
 def event_hash(event: Event) -> str:
     """SHA-256 over the canonical JSON of everything the event says, and the hash before it."""
     content = {
         "sequence": event.sequence,
-        "at": event.at.isoformat(),
+        "at": event.at.astimezone(datetime.UTC).isoformat(timespec="microseconds"),
         "actor": event.actor_id,
         "action": event.action,
         "study": str(event.study_id) if event.study_id else None,
         "subject_type": event.subject_type,
         "subject_id": event.subject_id,
-        "old": event.old,
-        "new": event.new,
+        "old": _canonical(event.old),
+        "new": _canonical(event.new),
         "why": event.why,
         "previous_hash": event.previous_hash,
     }
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+
+def _canonical(value: Any) -> Any:
+    """Numbers as exact decimal text: PostgreSQL gives 1e+20 back as an integer, and -0.0 as 0.0."""
+    if isinstance(value, dict):
+        return {key: _canonical(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_canonical(inner) for inner in value]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        number = Decimal(repr(value))
+        return {"number": format(number.normalize(_EXACT), "f") if number else "0"}
+    return value
+
+
+def verify_chain() -> Verification:
+    """Walk the whole chain and name the first row that is missing, out of place or altered.
+
+    A tail that was cut off leaves a sound, shorter chain: compare count and head with a copy kept
+    outside the database (`check_anchor`).
+    """
+    missing = triggers.missing()
+    count, head = 0, GENESIS
+    for event in Event.objects.order_by("sequence").iterator(chunk_size=2000):
+        if event.sequence != count + 1:
+            return Verification(count, head, _gap(count + 1, event))
+        name = f"row {event.sequence} ({event.action})"
+        if event.previous_hash != head:
+            return Verification(
+                count, head, f"{name} does not continue the row before it: one of the two is forged"
+            )
+        if event_hash(event) != event.hash:
+            return Verification(count, head, f"{name} was altered: its content has another hash")
+        count, head = event.sequence, event.hash
+    if missing:
+        return Verification(
+            count,
+            head,
+            f"the trigger {missing[0]} is missing or altered, so rows could be changed; "
+            "manage.py migrate puts it back",
+        )
+    return Verification(count, head)
+
+
+def _gap(expected: int, event: Event) -> str:
+    if event.sequence > expected:
+        last = event.sequence - 1
+        rows = f"row {expected} is" if last == expected else f"rows {expected} to {last} are"
+        return f"{rows} missing before row {event.sequence} ({event.action})"
+    return f"row {event.sequence} ({event.action}) is out of place: {expected} was expected"
+
+
+def check_anchor(sequence: int, head: str) -> str:
+    """Compare the chain with a head kept elsewhere. Empty if it still holds, else the fault."""
+    event = Event.objects.filter(sequence=sequence).first()
+    if event is None:
+        return f"row {sequence} is missing: the trail was cut off before it"
+    if event.hash != head:
+        return f"row {sequence} ({event.action}) has another hash than the one kept elsewhere"
+    return ""

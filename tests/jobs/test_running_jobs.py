@@ -192,9 +192,9 @@ def test_a_job_queued_in_a_rolled_back_transaction_never_was(tasks: Any) -> None
     def queue_then_fail() -> None:
         with transaction.atomic():
             do_enqueue(name, {})
-            raise OSError
+            raise OSError("after the job was queued")
 
-    with pytest.raises(OSError, match=""):
+    with pytest.raises(OSError, match="after the job"):
         queue_then_fail()
     assert not Job.objects.exists()
     assert not Event.objects.exists()
