@@ -1,0 +1,56 @@
+"""The golden tables as a study: imported through the service that people use."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from django.utils import timezone
+
+from readerstudy.accounts.models import User
+from readerstudy.conduct.imports import ImportReport, do_import_study_tables
+from readerstudy.studies.models import Study
+from readerstudy.studies.tables import TableFile
+from tests.factories import make_study
+
+FOLDER = Path(__file__).parents[2] / "readerstudy/demo/data/published"
+SCORES = "table3_reader_scores_long.csv"
+REGIONS = "table2_roi_long.csv"
+ARMS = {
+    "STD": "standard",
+    "DF": "double-fast",
+    "DLR_DF": "DLR-double-fast",
+    "TF": "triple-fast",
+    "DLR_TF": "DLR-triple-fast",
+}
+
+
+def golden_file(name: str) -> TableFile:
+    return TableFile(name, (FOLDER / name).read_bytes())
+
+
+def golden_rows(name: str) -> list[dict[str, str]]:
+    with (FOLDER / name).open(newline="", encoding="utf-8") as handle:
+        return list(csv.DictReader(handle))
+
+
+def import_golden(study: Study, actor: User | None = None) -> ImportReport:
+    return do_import_study_tables(
+        study, actor, scores=golden_file(SCORES), regions=golden_file(REGIONS)
+    )
+
+
+def make_published_study(
+    slug: str = "published", *, locked: bool = True, notice: str = ""
+) -> Study:
+    study = make_study(slug, "Published tables", notice=notice)
+    import_golden(study)
+    if locked:
+        lock(study)
+    study.refresh_from_db()
+    return study
+
+
+def lock(study: Study) -> None:
+    """As the lock leaves a study; the act itself is tested with `conduct`."""
+    Study.objects.filter(pk=study.pk).update(state=Study.State.LOCKED, locked_at=timezone.now())
