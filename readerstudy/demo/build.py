@@ -166,7 +166,7 @@ def _upload_volunteer(study: Study, coordinator: User, source: Source, index: in
             source.volume,
             protocol=protocol,  # type: ignore[arg-type]
             snr=source.snr,
-            seed=index + 1,
+            seed=source.seed,
             progress=advance,
         ).volume
     content = volunteer_zip(

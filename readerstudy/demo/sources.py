@@ -12,17 +12,6 @@ from numpy.typing import NDArray
 
 DATA = Path(__file__).parent / "data" / "lumbar"
 
-# Mean body signal over noise SD in the standard arm: volunteers differ, as people and coils do.
-SNR_OF_STANDARD = {
-    "V01": 11.0,
-    "V02": 9.0,
-    "V03": 12.0,
-    "V04": 10.0,
-    "V05": 12.0,
-    "V06": 11.0,
-    "V07": 10.0,
-}
-
 
 @dataclass(frozen=True)
 class Source:
@@ -31,7 +20,8 @@ class Source:
     code: str
     volume: NDArray[Any]
     spacing_mm: tuple[float, float, float]
-    snr: float
+    snr: float  # mean body signal over noise SD in the standard arm
+    seed: int
     # tissue code → {"slice", "row", "column", "semi_axes_mm", "angle_deg"}
     regions: dict[str, dict[str, Any]]
 
@@ -47,7 +37,8 @@ def load_sources() -> list[Source]:
                     code=path.stem,
                     volume=stored["volume"],
                     spacing_mm=(slice_spacing, row_spacing, column_spacing),
-                    snr=SNR_OF_STANDARD[path.stem],
+                    snr=float(stored["snr"]),
+                    seed=int(stored["seed"]),
                     regions=regions[path.stem],
                 )
             )

@@ -37,6 +37,12 @@ SPIDER_SPACING = (0.9 * STEP, 0.47, 0.47)  # nominal
 
 DISC, VERTEBRA, CANAL = 1, 2, 3
 
+# Mean body signal over noise SD in the standard arm: volunteers differ, as people and coils do.
+SNR_OF_STANDARD = {
+    **{"V01": 11.0, "V02": 9.0, "V03": 12.0, "V04": 10.0},
+    **{"V05": 12.0, "V06": 11.0, "V07": 10.0},
+}
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -199,6 +205,17 @@ def spider(folder: Path, patient: str, first: int) -> tuple[NDArray[np.uint8], N
     return parts[0].astype(np.uint8), parts[1].astype(np.uint8)
 
 
+def save(code: str, volume: NDArray[Any], spacing_mm: tuple[float, float, float]) -> None:
+    """With what the simulation needs to be the same everywhere: the SNR and the seed."""
+    np.savez_compressed(
+        OUT / f"{code}.npz",
+        volume=volume,
+        spacing_mm=spacing_mm,
+        snr=SNR_OF_STANDARD[code],
+        seed=int(code[1:]),
+    )
+
+
 def main() -> None:
     folder = Path(sys.argv[1])
     OUT.mkdir(exist_ok=True)
@@ -206,15 +223,13 @@ def main() -> None:
     for number, (patient, first) in enumerate(SPIDER.items(), start=1):
         image, labels = spider(folder, patient, first)
         code = f"V{number:02d}"
-        np.savez_compressed(OUT / f"{code}.npz", volume=image, spacing_mm=SPIDER_SPACING)
+        save(code, image, SPIDER_SPACING)
         regions[code] = find_regions(image, labels, SPIDER_SPACING[1:])
         regions[code].update(BY_EYE.get(code, {}))
     stored = nibabel.load(folder / "lumbar-t2-3t-1mm.nii.gz")
     # RAS: turned so that rows run from head to feet and columns from front to back.
     volume = np.asarray(stored.dataobj)[10:34:3, ::-1, ::-1].transpose(0, 2, 1)
-    np.savez_compressed(
-        OUT / "V07.npz", volume=volume.astype(np.uint16), spacing_mm=(3.0, 1.0, 1.0)
-    )
+    save("V07", volume.astype(np.uint16), (3.0, 1.0, 1.0))
     regions["V07"] = V07_REGIONS
     (OUT / "regions.json").write_text(json.dumps(regions, indent=1) + "\n")
 
