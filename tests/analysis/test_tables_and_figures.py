@@ -1,0 +1,81 @@
+"""Publication tables, CSV and figures of the published validation."""
+
+import io
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from analysis import Results, run_plan
+from analysis.figures import figure_3, figure_4
+from analysis.tables import csv_bytes, format_q, result_tables, table_2, table_3
+from tests.analysis.published_study import ARMS, PLAN, PUBLISHED, regions, scores
+
+
+@pytest.fixture(scope="module")
+def results() -> Results:
+    return run_plan(scores(), regions(), PLAN)
+
+
+def test_tables_2_and_3_print_the_published_means_and_sds(results: Results) -> None:
+    printed = pd.read_csv(PUBLISHED / "expected_descriptives.csv")
+    matches = printed[printed["mean_matches_print"] & printed["sd_matches_print"]]
+    two, three = table_2(results), table_3(results)
+    for cell in matches.itertuples():
+        table = three if cell.metric == "score" else two[two["Metric"] == cell.metric]
+        name = "Criterion" if cell.metric == "score" else "Tissue"
+        text = table.loc[table[name] == cell.row, cell.sequence].item()
+        assert text == f"{cell.printed_mean:.1f} ± {cell.printed_sd:.1f}"
+    assert len(matches) == 83
+
+
+def test_tables_take_labels_and_medians(results: Results) -> None:
+    letters = dict(zip(ARMS, "ABCDE", strict=True))
+    table = table_3(results, letters, medians=True)
+    assert list(table.columns[1:6]) == list("ABCDE")
+    assert table.columns[6] == "q: B v C"
+    assert table.iloc[0]["A"] == "3.0 [3.0–3.0]"
+
+
+def test_q_shows_three_decimals_near_alpha() -> None:
+    shown = [format_q(q) for q in (0.0496, 0.05, 0.0504, 0.0521, 0.06)]
+    assert shown == [".0496", ".050", ".0504", ".052", ".06"]
+    assert format_q(0.125) == ".13"
+    assert format_q(float("nan")) == "–"
+
+
+def test_csv_reads_back_every_digit(results: Results) -> None:
+    for name, frame in result_tables(results).items():
+        back = pd.read_csv(io.BytesIO(csv_bytes(frame)), float_precision="round_trip")
+        assert list(back.columns) == list(frame.columns), name
+        for column in frame.select_dtypes("float"):
+            assert back[column].astype(float).equals(frame[column].reset_index(drop=True)), column
+
+
+@pytest.mark.parametrize("image_format", ["svg", "png", "pdf"])
+def test_figures_are_the_same_bytes_for_the_same_results(
+    results: Results, image_format: str
+) -> None:
+    for draw in (figure_3, figure_4):
+        first = draw(results, image_format=image_format)  # type: ignore[operator]
+        again = draw(run_plan(scores(), regions(), PLAN), image_format=image_format)  # type: ignore[operator]
+        assert first == again
+        assert len(first) > 5_000
+        assert b"Date" not in first
+
+
+def test_figures_of_masked_arms_do_not_name_them(results: Results) -> None:
+    letters = {arm: f"Arm {letter}" for arm, letter in zip(ARMS, "ABCDE", strict=True)}
+    svg = figure_4(results, letters, image_format="svg")
+    assert b"DLR" not in svg
+
+
+def test_figures_refuse_what_they_cannot_draw() -> None:
+    nothing = run_plan(pd.DataFrame(), pd.DataFrame(), PLAN)
+    with pytest.raises(ValueError, match="no region measurements"):
+        figure_3(nothing)
+    with pytest.raises(ValueError, match="no scores"):
+        figure_4(nothing)
+    each = run_plan(scores(), pd.DataFrame(), replace(PLAN, reader_summary="each"))
+    with pytest.raises(ValueError, match="keeps them apart"):
+        figure_4(each)
