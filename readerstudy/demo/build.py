@@ -95,8 +95,9 @@ def _published(coordinator: User, users: dict[str, User]) -> Study:
     study = Study.objects.filter(slug=PUBLISHED_SLUG).first()
     if study is None:
         study = create_lumbar_study(
-            PUBLISHED_SLUG, "Published tables", coordinator, notice=PUBLISHED_NOTICE
+            PUBLISHED_SLUG, "Published tables", None, notice=PUBLISHED_NOTICE
         )
+        do_add_member(study, None, coordinator, Role.COORDINATOR)
         statistician = users["statistician@example.org"]
         do_add_member(study, coordinator, statistician, Role.STATISTICIAN)
     if study.is_draft:
@@ -121,10 +122,11 @@ def _lumbar(coordinator: User, users: dict[str, User]) -> Study:
         study = create_lumbar_study(
             LUMBAR_SLUG,
             "Lumbar DLR validation",
-            coordinator,
+            None,
             notice=LUMBAR_NOTICE,
             credits=LUMBAR_CREDITS,
         )
+        do_add_member(study, None, coordinator, Role.COORDINATOR)
     if not study.is_draft:
         return study
     _members(study, coordinator, users)
