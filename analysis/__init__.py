@@ -6,7 +6,9 @@ Pure functions on arrays and data frames; nothing here knows of the web platform
 from analysis.agreement import gwet_ac, krippendorff_alpha, percent_agreement
 from analysis.descriptives import Descriptives, describe
 from analysis.estimates import Estimate, Interval
+from analysis.grading import NonInferiority, non_inferiority, power_signed_rank, vgc
 from analysis.input_frames import InputError
+from analysis.kappa import cohen_kappa, fleiss_kappa
 from analysis.multiplicity import benjamini_hochberg
 from analysis.noise import cnr, contrast_ratio, noise_sd, noise_warnings, snr
 from analysis.paired import (
@@ -19,35 +21,55 @@ from analysis.paired import (
 from analysis.plan import AnalysisPlan, PlanError
 from analysis.ratios import PlanWarning
 from analysis.regions import EllipseRegion, RegionStatistics, ellipse_region, region_statistics
+from analysis.reliability import (
+    BlandAltman,
+    Repeatability,
+    bland_altman,
+    icc,
+    kendall_w,
+    repeatability,
+)
 from analysis.run import Results, run_plan
 
 __all__ = [
     "AnalysisPlan",
+    "BlandAltman",
     "Descriptives",
     "EllipseRegion",
     "Estimate",
     "InputError",
     "Interval",
+    "NonInferiority",
     "PlanError",
     "PlanWarning",
     "RegionStatistics",
+    "Repeatability",
     "Results",
     "SignedRankResult",
     "benjamini_hochberg",
+    "bland_altman",
     "cnr",
+    "cohen_kappa",
     "contrast_ratio",
     "describe",
     "ellipse_region",
+    "fleiss_kappa",
     "gwet_ac",
     "hodges_lehmann",
+    "icc",
+    "kendall_w",
     "krippendorff_alpha",
     "noise_sd",
     "noise_warnings",
+    "non_inferiority",
     "percent_agreement",
+    "power_signed_rank",
     "rank_biserial",
     "region_statistics",
+    "repeatability",
     "run_plan",
     "signed_rank_test",
     "smallest_p",
     "snr",
+    "vgc",
 ]

@@ -4,13 +4,14 @@ Figures are drawn with matplotlib's object interface, without pyplot's global st
 bytes that are the same for the same results.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from io import BytesIO
 from threading import Lock
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -28,7 +29,7 @@ ImageFormat = Literal["svg", "png", "pdf"]
 PALETTE = ("#A6A6A6", "#E69F00", "#0072B2", "#F0E442", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 HATCHES = ("", "", "///", "", "\\\\\\", "...", "xx", "--")
 DOTS_PER_INCH = 300
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 8.0,
     "axes.linewidth": 0.6,
@@ -205,8 +206,8 @@ def _brackets(
     axes: Axes,
     tests: pd.DataFrame,
     plan: AnalysisPlan,
-    positions: Sequence[float],
-    tops: Sequence[float],
+    positions: npt.NDArray[np.float64],
+    tops: npt.NDArray[np.float64],
     step: float,
 ) -> float:
     """Stack the brackets of one group, short ones lowest; answers with the height reached."""

@@ -1,0 +1,223 @@
+"""Visual grading characteristics, non-inferiority of scores, and the power of the planned test."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from analysis.bootstrap import bootstrap_interval
+from analysis.estimates import Estimate, Interval
+from analysis.paired import paired_differences, signed_rank_test
+
+
+@dataclass(frozen=True)
+class NonInferiority:
+    """Whether b is non-inferior to a, decided from an interval.
+
+    Attributes
+    ----------
+    difference : Estimate
+        Mean of b - a over cases, with its interval.
+    margin : float
+        How much worse b may be, a positive number in the units of the scores.
+    non_inferior : bool
+        Whether the whole interval lies above -margin.
+    """
+
+    difference: Estimate
+    margin: float
+    non_inferior: bool
+
+
+def vgc(
+    reference: npt.ArrayLike,
+    test: npt.ArrayLike,
+    *,
+    paired: bool = False,
+    level: float = 0.95,
+) -> Estimate:
+    """Area under the visual grading characteristics curve: P(test > reference) + P(equal) / 2.
+
+    Parameters
+    ----------
+    reference, test : array_like, shape (n,) and (m,)
+        Scores under the two conditions; NaN for missing.
+    paired : bool
+        False: DeLong's interval for independent images. True: the same cases under both conditions
+        (equal length, case by case), interval by a bootstrap over cases.
+    level : float
+
+    Returns
+    -------
+    Estimate
+        0.5 where neither is preferred.
+
+    Raises
+    ------
+    ValueError
+        If a condition has fewer than two scores, or paired lists differ in length.
+
+    References
+    ----------
+    Båth M, Månsson LG. Br J Radiol 2007;80:169-176. DeLong ER, DeLong DM, Clarke-Pearson DL.
+    Biometrics 1988;44:837-845.
+
+    Examples
+    --------
+    >>> vgc([2, 3, 3, 4], [3, 4, 4, 5]).value
+    0.8125
+    """
+    first, second = np.asarray(reference, np.float64), np.asarray(test, np.float64)
+    if paired:
+        if first.shape != second.shape:
+            raise ValueError("Paired scores must be two lists of the same length, case by case.")
+        complete = ~(np.isnan(first) | np.isnan(second))
+        first, second = first[complete], second[complete]
+    else:
+        first, second = first[~np.isnan(first)], second[~np.isnan(second)]
+    if first.size < 2 or second.size < 2:
+        raise ValueError("A VGC curve needs at least two scores under each condition.")
+    # Rows: test; columns: reference.
+    wins = (second[:, None] > first) + 0.5 * (second[:, None] == first)
+    value = float(wins.mean())
+    name = "visual grading characteristics, area under the curve"
+    interval: Interval | None
+    if paired:
+
+        def area(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+            return np.asarray(((weights @ wins) * weights).sum(axis=1) / weights.sum(axis=1) ** 2)
+
+        interval = bootstrap_interval(area, np.arange(first.size), level=level)
+    else:
+        variance = wins.mean(axis=1).var(ddof=1) / second.size
+        variance += wins.mean(axis=0).var(ddof=1) / first.size
+        half = float(stats.norm.ppf((1 + level) / 2) * np.sqrt(variance))
+        interval = Interval(max(0.0, value - half), min(1.0, value + half), level, "DeLong")
+    return Estimate(value, name, interval, int(first.size))
+
+
+def non_inferiority(
+    a: npt.ArrayLike,
+    b: npt.ArrayLike,
+    margin: float,
+    *,
+    clusters: npt.ArrayLike | None = None,
+    level: float = 0.95,
+) -> NonInferiority:
+    """Whether b is worse than a by less than a margin stated before the study.
+
+    Parameters
+    ----------
+    a, b : array_like, shape (n,)
+        One value a case (over the readers), or one a case and reader with `clusters`; NaN for
+        missing.
+    margin : float
+        Positive, in the units of the scores.
+    clusters : array_like, shape (n,), optional
+        The case of each entry. Readers are fixed: conclusions concern these readers.
+    level : float
+        Of the two-sided interval, a bootstrap over whole cases.
+
+    Returns
+    -------
+    NonInferiority
+
+    Raises
+    ------
+    ValueError
+        If the margin is not positive or fewer than two cases are complete.
+
+    Notes
+    -----
+    A difference that is not significant does not show equivalence; this interval can.
+
+    References
+    ----------
+    Piaggio G et al. CONSORT extension for non-inferiority. JAMA 2012;308:2594-2604.
+
+    Examples
+    --------
+    >>> found = non_inferiority([3, 3, 3, 3, 3, 3], [3, 4, 3, 3, 3, 4], margin=0.5)
+    >>> found.difference.interval.low, found.non_inferior
+    (0.0, True)
+    """
+    if not margin > 0:
+        raise ValueError("The non-inferiority margin must be a positive number of score points.")
+    differences, _ = paired_differences(a, b)
+    complete = ~(np.isnan(np.asarray(a, np.float64)) | np.isnan(np.asarray(b, np.float64)))
+    cases = np.arange(complete.size) if clusters is None else np.asarray(clusters)
+    interval = bootstrap_interval(
+        lambda weights: weights @ differences / weights.sum(axis=1), cases[complete], level=level
+    )
+    if interval is None:
+        raise ValueError("Non-inferiority needs at least two complete cases.")
+    estimate = Estimate(
+        float(differences.mean()), "mean difference (b minus a)", interval, int(differences.size)
+    )
+    return NonInferiority(estimate, margin, interval.low > -margin)
+
+
+def power_signed_rank(
+    n: int,
+    differences: Sequence[float],
+    probabilities: Sequence[float],
+    *,
+    alpha: float = 0.05,
+    method: Literal["exact", "asymptotic"] = "exact",
+    zeros: Literal["drop", "pratt"] = "drop",
+    simulations: int = 2000,
+    seed: int = 1,
+) -> Estimate:
+    """Power of the planned signed-rank test for n cases, by simulation.
+
+    Parameters
+    ----------
+    n : int
+        Cases.
+    differences, probabilities : sequence of float
+        The differences b - a that a case may show, and how likely each is.
+    alpha : float
+        Level of one test; for m tests under Benjamini-Hochberg, alpha / m is the strict case.
+    method, zeros : str
+        As in `signed_rank_test`.
+    simulations : int
+    seed : int
+        The same seed gives the same answer.
+
+    Returns
+    -------
+    Estimate
+        With the Clopper-Pearson interval of the simulation.
+
+    Raises
+    ------
+    ValueError
+        If the probabilities do not sum to 1 or n is not positive.
+
+    Examples
+    --------
+    >>> power_signed_rank(5, [0, 1], [0.1, 0.9]).value
+    0.0
+    >>> power_signed_rank(10, [0, 1], [0.1, 0.9], simulations=200).value > 0.95
+    True
+    """
+    chances = np.asarray(probabilities, dtype=np.float64)
+    if len(differences) != chances.size or (chances < 0).any() or abs(chances.sum() - 1) > 1e-9:
+        raise ValueError("Give one probability for each difference; together they must be 1.")
+    if n < 1:
+        raise ValueError("The number of cases must be positive.")
+    generator = np.random.default_rng(seed)
+    # Only how often each difference occurs matters, and few patterns recur: test each once.
+    counts = generator.multinomial(n, chances / chances.sum(), size=simulations)
+    patterns, times = np.unique(counts, axis=0, return_counts=True)
+    hits = 0
+    for pattern, often in zip(patterns, times, strict=True):
+        drawn = np.repeat(np.asarray(differences, dtype=np.float64), pattern)
+        p = signed_rank_test(np.zeros(n), drawn, method, zeros).p
+        hits += int(often) if p <= alpha else 0
+    bounds = stats.binomtest(hits, simulations).proportion_ci(0.95, method="exact")
+    interval = Interval(float(bounds.low), float(bounds.high), 0.95, "Clopper-Pearson, simulation")
+    return Estimate(hits / simulations, "power of the signed-rank test", interval, n)

@@ -1,0 +1,140 @@
+"""Cohen's and Fleiss' kappa, by statsmodels, with missing ratings handled openly."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+from statsmodels.stats import inter_rater
+
+from analysis.agreement import rating_array
+from analysis.bootstrap import bootstrap_interval
+from analysis.estimates import Estimate, Interval
+
+
+def cohen_kappa(
+    a: npt.ArrayLike,
+    b: npt.ArrayLike,
+    weights: Literal["linear", "quadratic"] | None = None,
+    *,
+    categories: Sequence[float] | None = None,
+    level: float = 0.95,
+) -> Estimate:
+    """Cohen's kappa of two readers, or of one reader on two occasions.
+
+    Parameters
+    ----------
+    a, b : array_like, shape (subjects,)
+        NaN for missing: the subject is left out.
+    weights : {None, "linear", "quadratic"}
+        None counts equal scores alone; the others give part credit by the distance of the
+        categories.
+    categories : sequence of float, optional
+        The whole scale, in order; the scores in use by default. With weights it sets the distances.
+    level : float
+
+    Returns
+    -------
+    Estimate
+        The interval is the large-sample one of Fleiss, Cohen and Everitt (1969).
+
+    Raises
+    ------
+    ValueError
+        If no subject has both ratings, or all ratings are equal: kappa is then undefined.
+
+    References
+    ----------
+    Cohen J. Educ Psychol Meas 1960;20:37-46; Psychol Bull 1968;70:213-220. Fleiss JL, Cohen J,
+    Everitt BS. Psychol Bull 1969;72:323-327.
+
+    Examples
+    --------
+    >>> round(cohen_kappa([1, 2, 3, 3, 2], [1, 2, 3, 2, 2], "quadratic").value, 4)
+    0.8
+    """
+    if weights not in (None, "linear", "quadratic"):
+        raise ValueError(f'weights is None, "linear" or "quadratic", not "{weights}".')
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if first.shape != second.shape or first.ndim != 1:
+        raise ValueError("a and b must be two lists of the same length, subject by subject.")
+    both = ~(np.isnan(first) | np.isnan(second))
+    first, second = first[both], second[both]
+    if first.size == 0:
+        raise ValueError("No subject was rated twice: kappa cannot be estimated.")
+    used = np.unique(np.concatenate([first, second]))
+    scale = used if categories is None else np.unique(np.asarray(categories, dtype=np.float64))
+    if np.setdiff1d(used, scale).size:
+        raise ValueError(f"A rating of {np.setdiff1d(used, scale)[0]:g} is not a category.")
+    if used.size < 2:
+        raise ValueError("All ratings are equal: kappa is undefined.")
+    table = np.zeros((scale.size, scale.size))
+    np.add.at(table, (np.searchsorted(scale, first), np.searchsorted(scale, second)), 1)
+    found = inter_rater.cohens_kappa(table, wt=weights)
+    half = float(stats.norm.ppf((1 + level) / 2)) * float(found.std_kappa)
+    value = float(found.kappa)
+    interval = Interval(
+        value - half, min(1.0, value + half), level, "large sample (Fleiss, Cohen, Everitt 1969)"
+    )
+    kind = "unweighted" if weights is None else f"{weights} weights"
+    return Estimate(value, f"Cohen's kappa, {kind}", interval, int(first.size))
+
+
+def fleiss_kappa(
+    ratings: npt.ArrayLike,
+    *,
+    clusters: npt.ArrayLike | None = None,
+    level: float = 0.95,
+) -> Estimate:
+    """Fleiss' kappa of any number of readers; every subject rated by the same number.
+
+    Parameters
+    ----------
+    ratings : array_like, shape (subjects, raters)
+        NaN for missing: a subject with a missing rating is left out (`n` tells how many stayed).
+    clusters : array_like, shape (subjects,), optional
+        The case of each subject.
+    level : float
+        Of the interval, a bootstrap over cases.
+
+    Returns
+    -------
+    Estimate
+
+    Raises
+    ------
+    ValueError
+        If no subject was rated by all readers, or all ratings are equal.
+
+    References
+    ----------
+    Fleiss JL. Measuring nominal scale agreement among many raters. Psychol Bull 1971;76:378-382.
+
+    Examples
+    --------
+    >>> round(fleiss_kappa([[1, 1, 1], [2, 2, 1], [3, 3, 3], [2, 2, 2]]).value, 4)
+    0.7447
+    """
+    array = rating_array(ratings)
+    complete = ~np.isnan(array).any(axis=1)
+    kept = array[complete]
+    if kept.size == 0:
+        raise ValueError("No subject was rated by all readers: Fleiss' kappa cannot be estimated.")
+    scale = np.unique(kept)
+    if scale.size < 2:
+        raise ValueError("All ratings are equal: Fleiss' kappa is undefined.")
+    counts = (kept[:, :, None] == scale).sum(axis=1).astype(np.float64)
+    value = float(inter_rater.fleiss_kappa(counts, method="fleiss"))
+    raters = array.shape[1]
+    agreeing = ((counts**2).sum(axis=1) - raters) / (raters * (raters - 1))
+
+    def weighted(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        total = weights.sum(axis=1)
+        chance = (((weights @ counts) / (raters * total)[:, None]) ** 2).sum(axis=1)
+        room = np.where(chance < 1, 1 - chance, np.nan)
+        return np.asarray((weights @ agreeing / total - chance) / room)
+
+    cases = np.arange(len(array)) if clusters is None else np.asarray(clusters)
+    interval = bootstrap_interval(weighted, cases[complete], level=level)
+    return Estimate(value, "Fleiss' kappa", interval, len(kept))

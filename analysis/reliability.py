@@ -1,0 +1,312 @@
+"""Reliability of measurements and scores: ICC, Kendall's W, Bland-Altman, repeatability."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from analysis.agreement import rating_array
+from analysis.bootstrap import bootstrap_interval
+from analysis.estimates import Estimate, Interval
+from analysis.paired import paired_differences
+
+IccForm = Literal["ICC(1,1)", "ICC(2,1)", "ICC(3,1)", "ICC(1,k)", "ICC(2,k)", "ICC(3,k)"]
+_FORM_NAMES = {
+    "1": "one-way random",
+    "2": "two-way random, absolute agreement",
+    "3": "two-way mixed, consistency",
+}
+
+
+@dataclass(frozen=True)
+class BlandAltman:
+    """Bias and limits of agreement of a - b, each with its interval.
+
+    Attributes
+    ----------
+    n, n_missing : int
+    bias, lower_limit, upper_limit : Estimate
+        In the units of a and b.
+    sd : float
+        SD of the differences (divisor n - 1).
+    """
+
+    n: int
+    n_missing: int
+    bias: Estimate
+    lower_limit: Estimate
+    upper_limit: Estimate
+    sd: float
+
+
+@dataclass(frozen=True)
+class Repeatability:
+    """How a measurement repeated under the same conditions scatters.
+
+    Attributes
+    ----------
+    within_sd : Estimate
+        Within-subject SD.
+    coefficient : Estimate
+        1.96 sqrt(2) within_sd: two repeats differ by less in 95 % of subjects.
+    """
+
+    within_sd: Estimate
+    coefficient: Estimate
+
+
+def icc(ratings: npt.ArrayLike, form: IccForm = "ICC(2,1)", *, level: float = 0.95) -> Estimate:
+    """Intraclass correlation, one of the six forms of Shrout and Fleiss.
+
+    Parameters
+    ----------
+    ratings : array_like, shape (subjects, raters)
+        NaN for missing: a subject with a missing rating is left out (`n` tells how many stayed).
+    form : str
+        "ICC(model,unit)": model 1 one-way random, 2 two-way random with absolute agreement,
+        3 two-way mixed with consistency; unit 1 for one rater, k for the mean of all.
+    level : float
+
+    Returns
+    -------
+    Estimate
+        With the F interval; for model 2 Satterthwaite's degrees of freedom.
+
+    Raises
+    ------
+    ValueError
+        If the form is unknown, fewer than two subjects are complete, or nothing varies.
+
+    References
+    ----------
+    Shrout PE, Fleiss JL. Psychol Bull 1979;86:420-428. McGraw KO, Wong SP. Psychol Methods
+    1996;1:30-46.
+
+    Examples
+    --------
+    >>> ratings = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8],
+    ...            [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
+    >>> round(icc(ratings, "ICC(2,1)").value, 2), round(icc(ratings, "ICC(3,k)").value, 2)
+    (0.29, 0.91)
+    """
+    if form not in get_args(IccForm):
+        raise ValueError(f'form is one of {", ".join(get_args(IccForm))}, not "{form}".')
+    array = rating_array(ratings)
+    array = array[~np.isnan(array).any(axis=1)]
+    n, k = array.shape
+    if n < 2:
+        raise ValueError("An ICC needs at least two subjects rated by all readers.")
+    grand = array.mean()
+    between = k * ((array.mean(axis=1) - grand) ** 2).sum() / (n - 1)
+    within = ((array - array.mean(axis=1, keepdims=True)) ** 2).sum() / (n * (k - 1))
+    raters = n * ((array.mean(axis=0) - grand) ** 2).sum() / (k - 1)
+    rest = (within * n * (k - 1) - raters * (k - 1)) / ((n - 1) * (k - 1))
+    rest = max(float(rest), 0.0)
+    if between == 0 and within == 0:
+        raise ValueError("All ratings are equal: the ICC is undefined.")
+    model, unit = form[4], form[6]
+    alpha = 1 - level
+    if model == "2":
+        single = (between - rest) / (between + (k - 1) * rest + k * (raters - rest) / n)
+        low, high = _absolute_limits(float(single), n, k, between, raters, rest, alpha)
+    else:
+        error = within if model == "1" else rest
+        freedom = n * (k - 1) if model == "1" else (n - 1) * (k - 1)
+        single = (between - error) / (between + (k - 1) * error)
+        ratio = between / error if error > 0 else np.inf
+        f_low = ratio / stats.f.ppf(1 - alpha / 2, n - 1, freedom)
+        f_high = ratio * stats.f.ppf(1 - alpha / 2, freedom, n - 1)
+        low, high = ((f - 1) / (f + k - 1) if np.isfinite(f) else 1.0 for f in (f_low, f_high))
+    values = [float(value) for value in (single, low, high)]
+    if unit == "k":
+        values = [k * value / (1 + (k - 1) * value) for value in values]
+    name = f"{form}, {_FORM_NAMES[model]}, {'one rater' if unit == '1' else f'mean of {k} raters'}"
+    return Estimate(values[0], name, Interval(values[1], values[2], level, "F distribution"), n)
+
+
+def _absolute_limits(
+    single: float, n: int, k: int, between: float, raters: float, rest: float, alpha: float
+) -> tuple[float, float]:
+    """Limits of ICC(2,1) by Satterthwaite's approximation (Shrout and Fleiss 1979, p. 424)."""
+    if rest == 0 and raters == 0:
+        return 1.0, 1.0
+    f_raters = raters / rest if rest > 0 else np.inf
+    if not np.isfinite(f_raters):
+        freedom = float(k - 1)
+    else:
+        share = k * single * f_raters + n * (1 + (k - 1) * single) - k * single
+        freedom = (k - 1) * (n - 1) * share**2
+        freedom /= (n - 1) * k**2 * single**2 * f_raters**2 + (
+            n * (1 + (k - 1) * single) - k * single
+        ) ** 2
+    upper = stats.f.ppf(1 - alpha / 2, n - 1, freedom)
+    lower = stats.f.ppf(1 - alpha / 2, freedom, n - 1)
+    error = k * raters + (k * n - k - n) * rest
+    low = n * (between - upper * rest) / (upper * error + n * between)
+    high = n * (lower * between - rest) / (error + n * lower * between)
+    return float(low), float(high)
+
+
+def kendall_w(
+    ratings: npt.ArrayLike, *, clusters: npt.ArrayLike | None = None, level: float = 0.95
+) -> Estimate:
+    """Kendall's coefficient of concordance W, corrected for ties, from 0 to 1.
+
+    Parameters
+    ----------
+    ratings : array_like, shape (subjects, raters)
+        NaN for missing: a subject with a missing rating is left out.
+    clusters : array_like, shape (subjects,), optional
+        The case of each subject.
+    level : float
+        Of the interval, a bootstrap over cases that keeps each rater's ranks.
+
+    Returns
+    -------
+    Estimate
+
+    Raises
+    ------
+    ValueError
+        If fewer than two subjects are complete, or every rater gives one score throughout.
+
+    References
+    ----------
+    Kendall MG, Babington Smith B. Ann Math Stat 1939;10:275-287.
+
+    Examples
+    --------
+    >>> round(kendall_w([[1, 2], [2, 1], [3, 3], [4, 4]]).value, 3)
+    0.9
+    """
+    array = rating_array(ratings)
+    complete = ~np.isnan(array).any(axis=1)
+    kept = array[complete]
+    if len(kept) < 2:
+        raise ValueError("Kendall's W needs at least two subjects rated by all readers.")
+    value = _concordance(kept)
+    if np.isnan(value):
+        raise ValueError("Every reader gives one score throughout: Kendall's W is undefined.")
+    cases = np.arange(len(array)) if clusters is None else np.asarray(clusters)
+
+    def weighted(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        rows = [np.repeat(kept, row.astype(int), axis=0) for row in weights]
+        return np.array([_concordance(row) for row in rows])
+
+    interval = bootstrap_interval(weighted, cases[complete], level=level, replicates=1000)
+    return Estimate(value, "Kendall's W, corrected for ties", interval, len(kept))
+
+
+def _concordance(ratings: npt.NDArray[np.float64]) -> float:
+    n, raters = ratings.shape
+    ranks = stats.rankdata(ratings, axis=0)
+    spread = ((ranks.sum(axis=1) - raters * (n + 1) / 2) ** 2).sum()
+    ties = 0.0
+    for column in ratings.T:
+        counts = np.unique(column, return_counts=True)[1].astype(np.float64)
+        ties += float((counts**3 - counts).sum())
+    room = raters**2 * (n**3 - n) - raters * ties
+    return float(12 * spread / room) if room > 0 else float("nan")
+
+
+def bland_altman(a: npt.ArrayLike, b: npt.ArrayLike, *, level: float = 0.95) -> BlandAltman:
+    """Bias and 95 % limits of agreement of a - b.
+
+    Parameters
+    ----------
+    a, b : array_like, shape (n,)
+        NaN for missing.
+    level : float
+        Level of the intervals; the limits themselves are bias ± 1.96 SD.
+
+    Returns
+    -------
+    BlandAltman
+
+    Raises
+    ------
+    ValueError
+        If fewer than two pairs are complete.
+
+    References
+    ----------
+    Bland JM, Altman DG. Lancet 1986;1:307-310; Stat Methods Med Res 1999;8:135-160.
+
+    Examples
+    --------
+    >>> found = bland_altman([10, 12, 14, 11], [11, 11, 14, 13])
+    >>> found.bias.value, round(found.lower_limit.value, 2)
+    (-0.5, -3.03)
+    """
+    differences, n_missing = paired_differences(b, a)
+    n = int(differences.size)
+    if n < 2:
+        raise ValueError("Limits of agreement need at least two complete pairs.")
+    bias, sd = float(differences.mean()), float(differences.std(ddof=1))
+    quantile = float(stats.t.ppf((1 + level) / 2, n - 1))
+    bias_half = quantile * sd / np.sqrt(n)
+    limit_half = quantile * sd * np.sqrt(1 / n + 1.96**2 / (2 * (n - 1)))
+
+    def estimate(value: float, name: str, half: float) -> Estimate:
+        interval = Interval(float(value - half), float(value + half), level, "t distribution")
+        return Estimate(value, name, interval, n)
+
+    return BlandAltman(
+        n=n,
+        n_missing=n_missing,
+        bias=estimate(bias, "bias (a minus b)", bias_half),
+        lower_limit=estimate(bias - 1.96 * sd, "lower limit of agreement", limit_half),
+        upper_limit=estimate(bias + 1.96 * sd, "upper limit of agreement", limit_half),
+        sd=sd,
+    )
+
+
+def repeatability(repeats: npt.ArrayLike, *, level: float = 0.95) -> Repeatability:
+    """Within-subject SD and repeatability coefficient of repeated scores or measurements.
+
+    Parameters
+    ----------
+    repeats : array_like, shape (subjects, repeats)
+        NaN for missing; a subject with one value is left out.
+    level : float
+
+    Returns
+    -------
+    Repeatability
+        Intervals from the chi-square distribution of the pooled within-subject variance.
+
+    Raises
+    ------
+    ValueError
+        If no subject was measured twice.
+
+    References
+    ----------
+    Bland JM, Altman DG. Stat Methods Med Res 1999;8:135-160, section 5.
+
+    Examples
+    --------
+    >>> found = repeatability([[3, 4], [2, 2], [5, 4], [3, 3]])
+    >>> round(found.within_sd.value, 3), round(found.coefficient.value, 3)
+    (0.5, 1.386)
+    """
+    array = rating_array(repeats)
+    counts = (~np.isnan(array)).sum(axis=1)
+    kept = array[counts >= 2]
+    if len(kept) == 0:
+        raise ValueError("No subject was measured twice: repeatability cannot be estimated.")
+    freedom = int((counts[counts >= 2] - 1).sum())
+    squares = float(np.nansum((kept - np.nanmean(kept, axis=1, keepdims=True)) ** 2))
+    bounds = stats.chi2.ppf([(1 + level) / 2, (1 - level) / 2], freedom)
+    within = [np.sqrt(squares / freedom), *np.sqrt(squares / bounds)]
+
+    def estimate(factor: float, name: str) -> Estimate:
+        value, low, high = (float(factor * sd) for sd in within)
+        return Estimate(value, name, Interval(low, high, level, "chi-square"), len(kept))
+
+    return Repeatability(
+        estimate(1.0, "within-subject SD"),
+        estimate(1.96 * np.sqrt(2), "repeatability coefficient, 1.96 sqrt(2) within-subject SD"),
+    )
