@@ -11,6 +11,7 @@ from django.core.cache import cache
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from readerstudy.audit import triggers
+from tests import postgresql
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +46,10 @@ def emptying_may_delete_events() -> Iterator[None]:
     operations.sql_flush = sql_flush  # type: ignore[method-assign]
     yield
     operations.sql_flush = plain  # type: ignore[method-assign]
+
+
+@pytest.fixture(scope="session")
+def postgresql_address() -> Iterator[str]:
+    """A private PostgreSQL server, without a database name."""
+    with postgresql.server() as address:
+        yield address

@@ -66,6 +66,9 @@ def install(using: str = DEFAULT_DB_ALIAS) -> None:
     if TABLE not in connection.introspection.table_names():
         return
     with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            # Inside a transaction that wrote events, their deferred checks must be done first.
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         for statement in drop_statements(using):
             cursor.execute(statement)
         if connection.vendor == "postgresql":

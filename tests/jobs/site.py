@@ -1,0 +1,144 @@
+"""A site made of real processes: web and workers that share a database and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LEASE_SECONDS = 3.0
+
+
+@dataclass
+class Process:
+    popen: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    def signal(self, number: int) -> None:
+        self.popen.send_signal(number)
+
+    def output(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+
+@dataclass
+class Site:
+    home: Path
+    database_url: str
+    processes: list[Process] = field(default_factory=list)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "PYTHONPATH": str(ROOT),
+            "DJANGO_SETTINGS_MODULE": "tests.jobs.probe_settings",
+            "READERSTUDY_VAR": str(self.home / "var"),
+            "DATABASE_URL": self.database_url,
+            "SECRET_KEY": "the same on web and worker",
+            "JOB_LEASE_SECONDS": str(LEASE_SECONDS),
+            "JOB_POLL_SECONDS": "0.1",
+            "JOB_RETRY_SECONDS": "0",
+        }
+
+    def manage(self, *arguments: str) -> str:
+        """Run a command of manage.py to its end; its output."""
+        return self._run([str(ROOT / "manage.py"), *arguments])
+
+    def python(self, code: str) -> str:
+        """Run a few lines with Django set up; what they print."""
+        return self._run(["-c", f"import django; django.setup()\n{code}"]).strip()
+
+    def _run(self, arguments: list[str]) -> str:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def start(self, *arguments: str) -> Process:
+        """Start a Python process that goes on until it is stopped."""
+        log = self.home / f"process{len(self.processes)}.log"
+        with log.open("wb") as lines:
+            popen = subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=lines,
+                stderr=lines,
+            )
+        process = Process(popen, log)
+        self.processes.append(process)
+        return process
+
+    def start_worker(self, *arguments: str) -> Process:
+        worker = self.start(str(ROOT / "manage.py"), "worker", *arguments)
+        wait_for(lambda: "worker started" in worker.output(), "the worker to start")
+        return worker
+
+    def enqueue(self, seconds: float, trace: Path, *, quiet: bool = False) -> str:
+        payload = {"seconds": seconds, "trace": str(trace), "quiet": quiet}
+        return self.python(
+            "from readerstudy.jobs.services import do_enqueue\n"
+            f"print(do_enqueue('probe.slow', {payload!r}).pk)"
+        )
+
+    def job(self, job_id: str) -> tuple[str, int]:
+        """State and attempts."""
+        state, attempts = self.python(
+            "from readerstudy.jobs.models import Job\n"
+            f"job = Job.objects.get(pk='{job_id}')\nprint(job.state, job.attempts)"
+        ).split()
+        return state, int(attempts)
+
+    def published(self) -> list[str]:
+        """The process ids that published, one for each time."""
+        return self.python(
+            "from readerstudy.audit.models import Event\n"
+            "print(*(e.new['pid'] for e in Event.objects.filter(action='probe.published')))"
+        ).split()
+
+    def stop(self) -> None:
+        for process in self.processes:
+            if process.popen.poll() is None:
+                process.signal(signal.SIGCONT)
+                process.signal(signal.SIGKILL)
+            process.popen.wait()
+
+
+@contextlib.contextmanager
+def running_site(home: Path, database_url: str) -> Iterator[Site]:
+    site = Site(home, database_url)
+    site.manage("migrate", "--verbosity=0")
+    try:
+        yield site
+    finally:
+        site.stop()
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain for {what}"
+        time.sleep(0.05)
+
+
+def lines(trace: Path) -> list[list[str]]:
+    return [line.split() for line in trace.read_text().splitlines()] if trace.exists() else []
