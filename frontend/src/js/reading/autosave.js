@@ -124,7 +124,7 @@ export class Autosave extends EventTarget {
   }
 
   refused(entry, value, error) {
-    if (error.status === 409) {
+    if (error.status === 409 && Number.isInteger(error.body?.revision)) {
       // Changed in another tab or on another computer; or our own request, whose receipt was lost.
       const theirs = error.body.value;
       const newer = entry.value !== value;
