@@ -62,6 +62,9 @@ class Measurement(models.Model):
     sd = models.FloatField()  # sample SD (ddof 1)
     area_mm2 = models.FloatField()
     counted_area_mm2 = models.FloatField(null=True, blank=True)
+    # Pixels that are exactly zero, and as bright as the brightest of the slice; empty if imported.
+    n_zero = models.PositiveIntegerField(null=True, blank=True)
+    n_at_limits = models.PositiveIntegerField(null=True, blank=True)
     warnings = models.JSONField(default=list)
     created_at = models.DateTimeField(auto_now_add=True)
 

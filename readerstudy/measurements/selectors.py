@@ -1,0 +1,160 @@
+"""Who may see the regions, where they lie, and what they measured."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Max
+
+from readerstudy.accounts.models import User
+from readerstudy.imaging.models import Series, Volunteer
+from readerstudy.studies.models import Arm, Membership, Role, Study, Tissue
+
+from .models import Measurement, Region
+
+
+def reads_blinded(user: User | None, study: Study) -> bool:
+    """Whether the person reads in the study and it is not locked yet.
+
+    The measuring pages show every arm under its name. Who holds both roles keeps blind: as long as
+    scores can change, the coordinator's role does not open these pages.
+    """
+    if user is None or study.is_locked:
+        return False
+    return Membership.objects.filter(study=study, user=user, role=Role.READER).exists()
+
+
+def latest_regions(volunteer: Volunteer) -> list[Region]:
+    """The counting region of each tissue, in protocol order."""
+    regions = volunteer.regions.select_related("tissue").order_by("tissue__position", "revision")
+    latest: dict[int, Region] = {region.tissue_id: region for region in regions}
+    return list(latest.values())
+
+
+def latest_region(volunteer: Volunteer, tissue: Tissue) -> Region | None:
+    return volunteer.regions.filter(tissue=tissue).order_by("-revision").first()
+
+
+def measured_arms(volunteer: Volunteer) -> list[Arm]:
+    """The arms that have images, the control first, then in protocol order."""
+    arms = Arm.objects.filter(series__volunteer=volunteer)
+    return list(arms.order_by("-is_control", "position", "pk"))
+
+
+@dataclass(frozen=True)
+class VolunteerProgress:
+    code: str
+    placed: int
+    total: int
+    has_control: bool
+    tissues: list[tuple[str, bool]]  # name, placed
+
+    @property
+    def is_done(self) -> bool:
+        return self.placed == self.total
+
+
+def volunteers_progress(study: Study) -> list[VolunteerProgress]:
+    """Volunteers × tissues: what is placed."""
+    tissues = list(study.tissues.all())
+    placed: dict[int, set[int]] = defaultdict(set)
+    for volunteer, tissue in Region.objects.filter(volunteer__study=study).values_list(
+        "volunteer_id", "tissue_id"
+    ):
+        placed[volunteer].add(tissue)
+    with_control = set(
+        Series.objects.filter(volunteer__study=study, arm__is_control=True).values_list(
+            "volunteer_id", flat=True
+        )
+    )
+    return [
+        VolunteerProgress(
+            code=volunteer.code,
+            placed=len(placed[volunteer.pk]),
+            total=len(tissues),
+            has_control=volunteer.pk in with_control,
+            tissues=[(tissue.name, tissue.pk in placed[volunteer.pk]) for tissue in tissues],
+        )
+        for volunteer in study.volunteers.all()
+    ]
+
+
+def region_record(region: Region) -> dict[str, Any]:
+    """A region and its measurements as the measuring page reads them."""
+    measurements = region.measurements.select_related("arm").order_by(
+        "-arm__is_control", "arm__position"
+    )
+    return {
+        "tissue": region.tissue.code,
+        "slice_index": region.slice_index,
+        "centre": region.centre,
+        "semi_axes_mm": region.semi_axes_mm,
+        "angle_deg": region.angle_deg,
+        "revision": region.revision,
+        "measurements": [
+            {
+                "arm": measurement.arm.code,
+                "n_pixels": measurement.n_pixels,
+                "mean": measurement.mean,
+                "sd": measurement.sd,
+                "area_mm2": measurement.area_mm2,
+                "counted_area_mm2": measurement.counted_area_mm2,
+                "warnings": measurement.warnings,
+            }
+            for measurement in measurements
+        ],
+    }
+
+
+def unmeasured(study: Study) -> int:
+    """How many cells of volunteer × arm × tissue have no counting measurement yet."""
+    cells = study.volunteers.count() * study.arms.count() * study.tissues.count()
+    return cells - len(region_rows(study))
+
+
+def region_rows(study: Study) -> list[dict[str, Any]]:
+    """The counting measurements, one row each, for a data frame.
+
+    Columns: volunteer, arm, tissue (codes), mean, sd, n_pixels, area_mm2, n_zero, n_at_limits,
+    revision, origin; the counts are None where another tool measured. All arms of a volunteer's
+    tissue are of one revision, the highest: an arm not measured since the region was moved has no
+    row.
+    """
+    counting = {
+        (row["volunteer"], row["tissue"]): row["highest"]
+        for row in Measurement.objects.filter(volunteer__study=study)
+        .order_by()
+        .values("volunteer", "tissue")
+        .annotate(highest=Max("revision"))
+    }
+    measurements = (
+        Measurement.objects.filter(volunteer__study=study)
+        .select_related("volunteer", "arm", "tissue")
+        .order_by("volunteer__code", "tissue__position", "arm__position", "arm_id")
+    )
+    return [
+        {
+            "volunteer": measurement.volunteer.code,
+            "arm": measurement.arm.code,
+            "tissue": measurement.tissue.code,
+            "mean": measurement.mean,
+            "sd": measurement.sd,
+            "n_pixels": measurement.n_pixels,
+            "area_mm2": measurement.area_mm2,
+            "n_zero": measurement.n_zero,
+            "n_at_limits": measurement.n_at_limits,
+            "revision": measurement.revision,
+            "origin": measurement.origin,
+        }
+        for measurement in measurements
+        if measurement.revision == counting[measurement.volunteer_id, measurement.tissue_id]
+    ]
+
+
+def regions_placed(study: Study) -> tuple[int, int]:
+    """How many of the study's regions are placed, and how many there are to place."""
+    total = study.volunteers.count() * study.tissues.count()
+    placed = Region.objects.filter(volunteer__study=study).order_by()
+    return placed.values("volunteer", "tissue").distinct().count(), total
