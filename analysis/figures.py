@@ -206,8 +206,8 @@ def _brackets(
     axes: Axes,
     tests: pd.DataFrame,
     plan: AnalysisPlan,
-    positions: npt.NDArray[np.float64],
-    tops: npt.NDArray[np.float64],
+    positions: npt.NDArray[np.floating[Any]],
+    tops: npt.NDArray[np.floating[Any]],
     step: float,
 ) -> float:
     """Stack the brackets of one group, short ones lowest; answers with the height reached."""

@@ -353,12 +353,13 @@ def _asymptotic_p(
 def _hodges_lehmann(differences: npt.NDArray[np.float64], level: float) -> Estimate:
     n = int(differences.size)
     rows, columns = np.triu_indices(n)
-    walsh = np.sort((differences[rows] + differences[columns]) / 2)
+    walsh = (differences[rows] + differences[columns]) / 2
     name = "Hodges-Lehmann shift (b minus a)"
     interval = None
     order = lower_quantile(n, (1 - level) / 2)
     # Order 0: even the whole range of the differences does not reach the level.
     if order > 0:
+        walsh.partition([order - 1, walsh.size - order])
         interval = Interval(
             float(walsh[order - 1]),
             float(walsh[walsh.size - order]),

@@ -50,23 +50,30 @@ def lower_tail(doubled_ranks: npt.NDArray[np.int64], doubled_statistic: int) -> 
     return float(_tail_probabilities(doubled_ranks, doubled_statistic).sum())
 
 
+# Subsets are counted, and the counts halved in bulk before 2**1023 ends the range of a float64.
+_HALVE_EVERY = 512
+
+
 def _tail_probabilities(ranks: npt.NDArray[np.int64], last: int) -> npt.NDArray[np.float64]:
-    """P(W = k) for k up to `last`, in steps of the ranks' common divisor, zero-padded none."""
+    """P(W = k) for k = 0, step, 2 step ... up to `last`; step is the ranks' common divisor."""
     step = int(np.gcd.reduce(ranks)) if ranks.size else 1
     # Ascending order keeps the filled part of the array short for as long as possible.
     scaled = np.sort(ranks // step)
     size = last // step + 1
-    probability = np.zeros(size)
-    probability[0] = 1.0
+    counts = np.zeros(size)
+    counts[0] = 1.0
     filled = 1
+    pending = 0
     for rank in scaled.tolist():
         reach = min(size, filled + rank)
-        shifted = probability[: max(reach - rank, 0)] * 0.5
-        probability[:filled] *= 0.5
         if rank < reach:
-            probability[rank:reach] += shifted
+            counts[rank:reach] += counts[: reach - rank]
         filled = reach
-    return probability
+        pending += 1
+        if pending == _HALVE_EVERY:
+            counts *= 0.5**pending
+            pending = 0
+    return np.asarray(counts * 0.5**pending)
 
 
 @lru_cache(maxsize=256)
