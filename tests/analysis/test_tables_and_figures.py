@@ -1,5 +1,6 @@
 """Publication tables, CSV and figures of the published validation."""
 
+import csv
 import io
 from dataclasses import replace
 
@@ -46,10 +47,12 @@ def test_q_shows_three_decimals_near_alpha() -> None:
 
 def test_csv_reads_back_every_digit(results: Results) -> None:
     for name, frame in result_tables(results).items():
-        back = pd.read_csv(io.BytesIO(csv_bytes(frame)), float_precision="round_trip")
-        assert list(back.columns) == list(frame.columns), name
+        lines = list(csv.DictReader(io.StringIO(csv_bytes(frame).decode("utf-8"))))
+        assert len(lines) == len(frame), name
         for column in frame.select_dtypes("float"):
-            assert back[column].astype(float).equals(frame[column].reset_index(drop=True)), column
+            for line, value in zip(lines, frame[column], strict=True):
+                text = line[column]
+                assert (text == "") if pd.isna(value) else (float(text) == value), column
 
 
 @pytest.mark.parametrize("image_format", ["svg", "png", "pdf"])
