@@ -8,29 +8,32 @@ where it stopped.
 
 from __future__ import annotations
 
+import io
 import logging
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
-from django.core.files.base import ContentFile
 
 from readerstudy.accounts.models import User
 from readerstudy.conduct.imports import do_import_study_tables
 from readerstudy.conduct.services import do_launch, do_lock
 from readerstudy.imaging.models import Series, Upload, UploadedFile, Volunteer
-from readerstudy.imaging.services import do_receive_file
+from readerstudy.imaging.uploads import do_create_upload, do_finish_batch, do_receive
 from readerstudy.jobs.models import Job
 from readerstudy.measurements.services import do_place_regions_from_file
 from readerstudy.studies.models import Arm, Role, Study
 from readerstudy.studies.services import do_add_member
+from readerstudy.studies.tables import TableFile
 from readerstudy.studies.templates_lumbar import create_lumbar_study
 
 from .console import ProgressLine
+from .people import PEOPLE
 from .scans import volunteer_zip
 from .sources import Source, load_sources
 
@@ -79,13 +82,12 @@ def build_demo(users: dict[str, User], say: Callable[[str], None] = print) -> De
     return DemoStudies(lumbar=lumbar, published=published)
 
 
-def _members(study: Study, coordinator: User, users: dict[str, User]) -> None:
-    for email, user in users.items():
-        role = {"reader": Role.READER, "statistician": Role.STATISTICIAN}.get(
-            email.split("@")[0].rstrip("0123456789")
-        )
-        if role and not study.memberships.filter(user=user, role=role).exists():
-            do_add_member(study, coordinator, user, role)
+def _members(study: Study, users: dict[str, User], *roles: Role) -> None:
+    """The platform itself adds them: nobody coordinates the first study yet."""
+    for person in PEOPLE:
+        user = users[person.email]
+        if person.role in roles and not study.memberships.filter(user=user).exists():
+            do_add_member(study, None, user, person.role)
 
 
 # --- The published tables -------------------------------------------------------------------------
@@ -97,20 +99,22 @@ def _published(coordinator: User, users: dict[str, User]) -> Study:
         study = create_lumbar_study(
             PUBLISHED_SLUG, "Published tables", None, notice=PUBLISHED_NOTICE
         )
-        do_add_member(study, None, coordinator, Role.COORDINATOR)
-        statistician = users["statistician@example.org"]
-        do_add_member(study, coordinator, statistician, Role.STATISTICIAN)
     if study.is_draft:
+        _members(study, users, Role.COORDINATOR, Role.STATISTICIAN)
         do_import_study_tables(
             study,
             coordinator,
-            scores=(PUBLISHED_DATA / "table3_reader_scores_long.csv").read_bytes(),
-            regions=(PUBLISHED_DATA / "table2_roi_long.csv").read_bytes(),
+            scores=_table("table3_reader_scores_long.csv"),
+            regions=_table("table2_roi_long.csv"),
         )
         study.refresh_from_db()
     if not study.is_locked:
         study = do_lock(study, coordinator, reason="Imported complete.")
     return study
+
+
+def _table(name: str) -> TableFile:
+    return TableFile(name, (PUBLISHED_DATA / name).read_bytes())
 
 
 # --- The lumbar study -----------------------------------------------------------------------------
@@ -126,29 +130,36 @@ def _lumbar(coordinator: User, users: dict[str, User]) -> Study:
             notice=LUMBAR_NOTICE,
             credits=LUMBAR_CREDITS,
         )
-        do_add_member(study, None, coordinator, Role.COORDINATOR)
     if not study.is_draft:
         return study
-    _members(study, coordinator, users)
+    _members(study, users, Role.COORDINATOR, Role.READER, Role.STATISTICIAN)
     sources = load_sources()
     with _Worker():
         for index, source in enumerate(sources):
-            if _acquired_arms_ready(study, source.code) < len(PROTOCOLS):
+            if not _is_handed_in(study, source.code):
                 _upload_volunteer(study, coordinator, source, index)
         _wait_for_jobs(study, sources)
     _report_refusals(study)
     for source in sources:
         volunteer = Volunteer.objects.get(study=study, code=source.code)
-        do_place_regions_from_file(volunteer, source.regions, coordinator)
+        if not volunteer.regions.exists():
+            do_place_regions_from_file(volunteer, source.regions, coordinator)
     do_launch(study, coordinator)
     study.refresh_from_db()
     return study
 
 
-def _acquired_arms_ready(study: Study, volunteer_code: str) -> int:
-    return Series.objects.filter(
+def _is_handed_in(study: Study, volunteer_code: str) -> bool:
+    """Read already, or waiting for the worker since an earlier, interrupted run."""
+    acquired = Series.objects.filter(
         volunteer__study=study, volunteer__code=volunteer_code, arm__kind=Arm.Kind.ACQUIRED
-    ).count()
+    )
+    waiting = Upload.objects.filter(
+        study=study,
+        name=f"{volunteer_code}.zip",
+        state__in=[Upload.State.QUEUED, Upload.State.READING],
+    )
+    return acquired.count() == len(PROTOCOLS) or waiting.exists()
 
 
 def _upload_volunteer(study: Study, coordinator: User, source: Source, index: int) -> None:
@@ -177,7 +188,12 @@ def _upload_volunteer(study: Study, coordinator: User, source: Source, index: in
         volunteer_index=index,
         spacing_mm=source.spacing_mm,
     )
-    do_receive_file(study, coordinator, name=f"{source.code}.zip", content=ContentFile(content))
+    batch = uuid.uuid4()
+    upload = do_create_upload(
+        study, coordinator, name=f"{source.code}.zip", size=len(content), batch=batch
+    )
+    do_receive(upload, 0, io.BytesIO(content))
+    do_finish_batch(study, batch, coordinator)
     line.close("uploaded")
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
 # 12 bits stored in 16, as most scanners do; the simulation's 255 lies at 2,800, so that noise on
 # the brightest fat still fits.
@@ -85,7 +85,7 @@ def series_datasets(
         dataset.file_meta = FileMetaDataset()
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         dataset.file_meta.MediaStorageSOPClassUID = MRImageStorage
-        instance_uid = invented_uid("instance", volunteer_index, arm_code, index)
+        instance_uid = UID(invented_uid("instance", volunteer_index, arm_code, index))
         dataset.file_meta.MediaStorageSOPInstanceUID = instance_uid
         dataset.SpecificCharacterSet = "ISO_IR 192"
         dataset.ImageType = ["ORIGINAL", "PRIMARY", "M"]
