@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from django.db.models import Count, Q
 
-from readerstudy.studies.models import Arm
+from readerstudy.jobs.models import Job
+from readerstudy.studies.models import Arm, Study
 
 from .display import to_display
 from .geometry import Geometry
-from .models import Series, Volunteer
+from .models import Series, Upload, Volunteer
 from .volumes import read_volume
 
 
@@ -81,3 +83,79 @@ def _display(volunteer: Volunteer) -> dict[str, Any]:
     if "scale" not in display:
         raise LookupError(f"{volunteer.code} has no control series.")
     return display
+
+
+# --- The upload page ------------------------------------------------------------------------------
+
+SHOWN_UPLOADS = 100
+SHOWN_REFUSALS = 200
+
+
+def acquired_arms(study: Study) -> list[Arm]:
+    return [arm for arm in study.arms.all() if not arm.is_derived]
+
+
+def volunteer_codes(study: Study) -> list[str]:
+    return list(study.volunteers.values_list("code", flat=True))
+
+
+def series_of(study: Study) -> list[Series]:
+    return list(
+        Series.objects.filter(volunteer__study=study)
+        .select_related("volunteer", "arm", "arm__source")
+        .order_by("volunteer__code", "arm__position")
+    )
+
+
+def upload_history(study: Study) -> list[dict[str, Any]]:
+    """The last uploads, newest first: state, progress from 0 to 1, and refused files by name."""
+    uploads = (
+        Upload.objects.filter(study=study)
+        .select_related("job")
+        .annotate(taken=Count("files", filter=Q(files__accepted=True)))
+        .order_by("-created_at")[:SHOWN_UPLOADS]
+    )
+    return [_upload_record(upload) for upload in uploads]
+
+
+def _upload_record(upload: Upload) -> dict[str, Any]:
+    state, message, progress = upload.state, upload.get_state_display(), 0.0
+    job = upload.job
+    if state == Upload.State.RECEIVING:
+        progress = upload.received / upload.size if upload.size else 1.0
+    elif state in (Upload.State.QUEUED, Upload.State.READING) and job is not None:
+        if job.state in (Job.State.FAILED, Job.State.CANCELLED):
+            state, message = Upload.State.FAILED, job.error or "The upload could not be read."
+        else:
+            progress = job.progress_done / job.progress_total if job.progress_total else 0.0
+            message = job.message or message
+    elif state == Upload.State.DONE:
+        progress = 1.0
+    if upload.error:
+        message = upload.error
+    taken: int = getattr(upload, "taken", 0)
+    return {
+        "id": str(upload.pk),
+        "batch": str(upload.batch),
+        "name": upload.name,
+        "state": str(state),
+        "progress": round(progress, 4),
+        "message": message,
+        "accepted": taken,
+        "refusals": _refusals(upload),
+        "created_at": upload.created_at.isoformat(),
+    }
+
+
+def _refusals(upload: Upload) -> list[dict[str, str]]:
+    """Refused files; many with one reason are said once."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in upload.files.filter(accepted=False).values_list("name", "reason"):
+        by_reason.setdefault(reason, []).append(name)
+    shown = []
+    for reason, names in by_reason.items():
+        if len(names) > 3:
+            shown.append({"name": f"{names[0]} and {len(names) - 1} others", "reason": reason})
+        else:
+            shown += [{"name": name, "reason": reason} for name in names]
+    return shown[:SHOWN_REFUSALS]

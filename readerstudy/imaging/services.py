@@ -138,35 +138,39 @@ def do_store_series(
         with transaction.atomic():
             study = lock_study(volunteer.study)
             check_is_draft(study)
-            (series,) = publish_drafts(study, [(draft, volunteer, upload)], actor)
+            stored, refused = publish_drafts(study, [(draft, volunteer, upload)], actor)
+            for _draft, reason in refused:
+                raise ImagingError(reason)
     except BaseException:
         delete_files(draft.prefix)
         raise
-    return series
+    return stored[0]
 
 
 def publish_drafts(
     study: Study,
     drafts: Sequence[tuple[SeriesDraft, Volunteer, Upload | None]],
     actor: User | None,
-) -> list[Series]:
+) -> tuple[list[Series], list[tuple[SeriesDraft, str]]]:
     """Make the rows of written series, controls first, and tell whoever derives from them.
 
-    Inside a transaction that holds the study's row; the caller has authorised the act. Raises
-    ImagingError at the first draft that does not fit.
+    Inside a transaction that holds the study's row; the caller has authorised the act. Returns
+    the series made, and the drafts that do not fit with the reasons.
     """
-    ordered = sorted(drafts, key=lambda item: not item[0].arm.is_control)
-    stored = [
-        publish_series(draft, volunteer, upload=upload, actor=actor)
-        for draft, volunteer, upload in ordered
-    ]
+    stored: list[Series] = []
+    refused: list[tuple[SeriesDraft, str]] = []
+    for draft, volunteer, upload in sorted(drafts, key=lambda item: not item[0].arm.is_control):
+        try:
+            stored.append(publish_series(draft, volunteer, upload=upload, actor=actor))
+        except ImagingError as error:
+            refused.append((draft, str(error)))
     for volunteer in {item.volunteer_id: item.volunteer for item in stored}.values():
         refresh_display(volunteer)
     for series in stored:
         series.refresh_from_db()
     if stored:
         hooks.series_stored(study, stored, actor)
-    return stored
+    return stored, refused
 
 
 def check_delete_series(series: Series, actor: User | None) -> None:

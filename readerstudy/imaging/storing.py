@@ -65,9 +65,9 @@ class SeriesDraft:
     id: uuid.UUID = field(default_factory=uuid.uuid4)
 
 
-def series_prefix(study_id: uuid.UUID, token: uuid.UUID, series_id: uuid.UUID) -> str:
+def token_prefix(study_id: uuid.UUID, token: uuid.UUID) -> str:
     """Outputs of one attempt of one job lie apart from those of any other attempt."""
-    return f"series/{study_id}/{token}/{series_id}"
+    return f"series/{study_id}/{token}"
 
 
 def assemble(slices: Sequence[StoredSlice]) -> tuple[np.ndarray, Geometry, list[int]]:
@@ -99,7 +99,7 @@ def write_series(
     """Write DICOM files and volume to storage. Nothing is visible until `publish_series`."""
     volume, geometry, order = assemble(slices)
     series_id = uuid.uuid4()
-    prefix = series_prefix(study_id, token, series_id)
+    prefix = f"{token_prefix(study_id, token)}/{series_id}"
     for index, source in enumerate(order):
         write_file(f"{prefix}/dicom/{index + 1:04d}.dcm", slices[source].content)
     return SeriesDraft(

@@ -6,4 +6,11 @@ class Refused(Exception):
 
 
 class Damaged(Refused):
-    """An MR image that should have been usable: its series would be incomplete without it."""
+    """An MR image that should have been usable.
+
+    Where its header could still be read, `group` and `position` say which slice of which series is
+    lost with it.
+    """
+
+    group: str | None = None
+    position: list[float] | None = None

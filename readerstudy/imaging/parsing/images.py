@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filereader import read_file_meta_info
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
@@ -27,6 +26,7 @@ MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
 ENHANCED_MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4.1"
 ACCEPTED_CLASSES = {MR_IMAGE, ENHANCED_MR_IMAGE}
 DICOMDIR = "1.2.840.10008.1.3.10"
+MEDIA_SOP_CLASS, TRANSFER_SYNTAX = 0x0002, 0x0010  # elements of group 0002
 MAX_FRAMES = 2000
 
 # PS3.7 leaves the choice to the implementer: a name in the 2.25 (UUID) space.
@@ -100,14 +100,10 @@ def check_file_meta(data: bytes) -> tuple[str, str]:
         raise Refused("The file is empty.")
     if len(data) < 132 or data[128:132] != b"DICM":
         raise Refused("This is not a DICOM file.")
-    try:
-        meta = read_file_meta_info(io.BytesIO(data))
-        syntax = str(meta.get("TransferSyntaxUID") or "")
-        sop_class = str(meta.get("MediaStorageSOPClassUID") or "")
-    except Exception:  # noqa: BLE001 - whatever a hostile header makes the reader raise
-        raise Refused("The file is damaged or truncated: its first header is unreadable.") from None
+    meta = file_meta(data)
+    syntax, sop_class = meta.get(TRANSFER_SYNTAX, ""), meta.get(MEDIA_SOP_CLASS, "")
     if not syntax:
-        raise Refused("The file is damaged: it does not say how it is encoded.")
+        raise Refused("The file is damaged or truncated: it does not say how it is encoded.")
     if sop_class == DICOMDIR:
         raise Refused("This is the directory of a disc (DICOMDIR), not an image.")
     if sop_class and sop_class not in ACCEPTED_CLASSES:
@@ -116,6 +112,35 @@ def check_file_meta(data: bytes) -> tuple[str, str]:
         name = UID(syntax).name if UID(syntax).is_transfer_syntax else "an unknown one"
         raise Refused(f"The encoding (transfer syntax) is not accepted: {name}.")
     return sop_class, syntax
+
+
+def file_meta(data: bytes) -> dict[int, str]:
+    """The UIDs of group 0002 by element number.
+
+    Read here rather than by the library, which would unpack a deflated data set on the way. The
+    group always is explicit VR little endian (PS3.10 7.1).
+    """
+    found: dict[int, str] = {}
+    at = 132
+    while at + 8 <= len(data):
+        group, element = struct.unpack_from("<HH", data, at)
+        if group != 0x0002:
+            break
+        kind = data[at + 4 : at + 6]
+        if kind in (b"OB", b"UN", b"OW", b"SQ", b"UT"):
+            if at + 12 > len(data):
+                break
+            (length,) = struct.unpack_from("<I", data, at + 8)
+            at += 12
+        else:
+            (length,) = struct.unpack_from("<H", data, at + 6)
+            at += 8
+        if at + length > len(data):
+            break
+        if kind == b"UI":
+            found[element] = data[at : at + length].rstrip(b"\0 ").decode("ascii", "replace")
+        at += length
+    return found
 
 
 def _wrong_class(sop_class: str) -> str:
@@ -143,6 +168,9 @@ def parse_image(data: bytes, *, patient_code: str, key: bytes) -> ParsedFile:
         raise Damaged("The file is damaged or truncated: its header cannot be read.") from None
     try:
         return _parse_dataset(dataset, patient_code, key)
+    except Damaged as damage:
+        _place(damage, dataset, patient_code, key)
+        raise
     except Refused:
         raise
     except RecursionError:
@@ -179,6 +207,18 @@ def _parse_dataset(dataset: Dataset, patient_code: str, key: bytes) -> ParsedFil
             _single_frame(target, dataset, index, key)
         slices.append(_slice(target, pixels[index], dataset, key))
     return ParsedFile(slices, report)
+
+
+def _place(damage: Damaged, dataset: Dataset, patient_code: str, key: bytes) -> None:
+    """Note which slice is lost, where a classic header still says so."""
+    try:
+        target = copy_allowed(dataset.get, patient_code=patient_code, key=key, report=Counter())
+        position = [float(value) for value in target.ImagePositionPatient]
+        orientation = tuple(float(value) for value in target.ImageOrientationPatient)
+        _complete(target)
+        damage.group, damage.position = _group(target, orientation), position
+    except Exception:  # noqa: BLE001 - a damaged header may say nothing at all
+        damage.group = damage.position = None
 
 
 def _check_kind(dataset: Dataset) -> None:

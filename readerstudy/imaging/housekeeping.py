@@ -1,0 +1,114 @@
+"""What is left over is deleted: abandoned uploads, bytes already read, outputs of lost attempts.
+
+Safe to run at any time and on several workers at once.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+import uuid
+from datetime import timedelta
+from pathlib import Path
+
+from django.core.files.storage import default_storage, storages
+from django.utils import timezone
+
+from readerstudy.jobs.models import Job
+
+from .ingest import delete_raw, mark_failed
+from .models import Series, Upload
+from .volumes import delete_files
+
+ABANDONED_AFTER = timedelta(hours=24)
+LOST_AFTER = timedelta(hours=1)
+OVER = {Upload.State.DONE, Upload.State.FAILED, Upload.State.CANCELLED}
+
+
+def tidy() -> int:
+    """The number of things deleted or closed."""
+    return _close_uploads() + _delete_bytes() + _delete_lost_outputs()
+
+
+def _close_uploads() -> int:
+    before = timezone.now() - ABANDONED_AFTER
+    closed = 0
+    for upload in Upload.objects.filter(state=Upload.State.RECEIVING, updated_at__lt=before):
+        closed += Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).update(
+            state=Upload.State.CANCELLED,
+            error="The upload was not finished within a day; what had arrived was deleted.",
+        )
+        delete_raw(upload.pk)
+    waiting = [Upload.State.QUEUED, Upload.State.READING]
+    ended = [Job.State.FAILED, Job.State.CANCELLED]
+    for upload in Upload.objects.filter(state__in=waiting, job__state__in=ended).select_related(
+        "job"
+    ):
+        reason = upload.job.error if upload.job else ""
+        mark_failed(upload, reason or "The upload could not be read.")
+        closed += 1
+    return closed
+
+
+def _delete_bytes() -> int:
+    """Raw bytes of uploads that are over or unknown, and scratch folders a day old."""
+    root = Path(storages["uploads"].path(""))
+    deleted = 0
+    if not root.is_dir():
+        return 0
+    old = time.time() - ABANDONED_AFTER.total_seconds()
+    for entry in root.iterdir():
+        is_old = entry.stat().st_mtime < old
+        if entry.is_dir() and entry.name.startswith("scratch-"):
+            if is_old:
+                shutil.rmtree(entry, ignore_errors=True)
+                deleted += 1
+        elif entry.suffix == ".part":
+            upload = Upload.objects.filter(pk=_uuid(entry.stem)).first()
+            if (upload is None and is_old) or (upload is not None and upload.state in OVER):
+                entry.unlink(missing_ok=True)
+                deleted += 1
+    return deleted
+
+
+def _delete_lost_outputs() -> int:
+    """Outputs of attempts that were killed: under a token that neither runs nor has published.
+
+    Folders are listed first, then running jobs, then published series: whatever publishes in
+    between is seen in one of the two.
+    """
+    if not default_storage.exists("series"):
+        return 0
+    found = [
+        (study, token)
+        for study in default_storage.listdir("series")[0]
+        for token in default_storage.listdir(f"series/{study}")[0]
+    ]
+    running = {
+        str(token)
+        for token in Job.objects.filter(state=Job.State.RUNNING).values_list("token", flat=True)
+    }
+    used = {"/".join(p.split("/")[:3]) for p in Series.objects.values_list("prefix", flat=True)}
+    deleted = 0
+    for study, token in found:
+        prefix = f"series/{study}/{token}"
+        if token not in running and prefix not in used and _is_old(prefix):
+            delete_files(prefix)
+            deleted += 1
+    return deleted
+
+
+def _is_old(prefix: str) -> bool:
+    """Written more than an hour ago: images that a command stores have no job to speak for them."""
+    folders, files = default_storage.listdir(prefix)
+    before = timezone.now() - LOST_AFTER
+    if any(default_storage.get_modified_time(f"{prefix}/{name}") > before for name in files):
+        return False
+    return all(_is_old(f"{prefix}/{name}") for name in folders)
+
+
+def _uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,332 @@
+"""One batch of uploads, from raw bytes to series.
+
+Reading happens in a confined child; here only its answers and the files it wrote are handled.
+Outputs are written under the job's token and become visible in one transaction together with the
+report of every refused file. A batch half read leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.files.storage import storages
+from django.db import transaction
+
+from readerstudy.audit.services import record
+from readerstudy.jobs.context import JobContext
+from readerstudy.studies.errors import StudyError
+from readerstudy.studies.models import Study
+from readerstudy.studies.services import check_is_draft, lock_study
+
+from .deidentification.copier import report_json
+from .errors import ImagingError
+from .geometry import stack
+from .grouping import Batch, Candidate, SourceFile
+from .layout import Layout
+from .models import Upload, UploadedFile
+from .parsing.images import ParsedSlice
+from .parsing.process import ConfinedReader
+from .services import do_add_volunteer, find_volunteer, publish_drafts
+from .storing import (
+    SeriesDraft,
+    check_cell_is_free,
+    check_same_grid,
+    token_prefix,
+    write_series,
+)
+from .volumes import delete_files
+
+REASON_LENGTH = 500
+
+
+def raw_path(upload_id: uuid.UUID) -> Path:
+    """Where the bytes of an upload wait to be read."""
+    return Path(storages["uploads"].path(f"{upload_id}.part"))
+
+
+def delete_raw(upload_id: uuid.UUID) -> None:
+    raw_path(upload_id).unlink(missing_ok=True)
+
+
+class Ingest:
+    def __init__(self, context: JobContext, study_id: uuid.UUID, batch: uuid.UUID) -> None:
+        self.context = context
+        self.uploads = list(
+            Upload.objects.filter(
+                study_id=study_id,
+                batch=batch,
+                state__in=[Upload.State.QUEUED, Upload.State.READING],
+            )
+            .select_related("study", "arm", "created_by")
+            .order_by("name", "id")
+        )
+        self.sources: list[SourceFile] = []
+        self.errors: dict[uuid.UUID, str] = {}  # uploads refused as a whole
+
+    def run(self) -> dict[str, Any] | None:
+        if not self.uploads:
+            return {"series": [], "accepted": 0, "refused": 0}
+        study = self.uploads[0].study
+        Upload.objects.filter(pk__in=[u.pk for u in self.uploads]).update(
+            state=Upload.State.READING
+        )
+        prefix = token_prefix(study.pk, self.context.token)
+        try:
+            with self._scratch() as scratch, self._reader() as reader:
+                batch = self._read(reader, scratch, study)
+                drafts = self._write(batch, study)
+            unused = self._publish(study, drafts)
+        except BaseException:
+            # Nothing of this attempt is visible: what it wrote goes, the raw bytes stay for the
+            # next attempt.
+            if not self.context.published:
+                delete_files(prefix)
+            raise
+        for draft in unused:
+            delete_files(draft.prefix)
+        for upload in self.uploads:
+            delete_raw(upload.pk)
+        return None
+
+    # --- Reading --------------------------------------------------------------------------------
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        """Where de-identified slices wait until it is known which series they belong to."""
+        folder = Path(storages["uploads"].path(f"scratch-{self.context.token}"))
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _reader(self) -> ConfinedReader:
+        return ConfinedReader(
+            settings.DEIDENTIFICATION_KEY,
+            memory_bytes=settings.PARSE_MEMORY_BYTES,
+            seconds=settings.PARSE_SECONDS,
+        )
+
+    def _read(self, reader: ConfinedReader, scratch: Path, study: Study) -> Batch:
+        layout = Layout(study)
+        for upload in self.uploads:
+            self._list(reader, upload)
+        if len(self.sources) > settings.UPLOAD_MAX_FILES:
+            for upload in self.uploads:
+                self.errors.setdefault(
+                    upload.pk,
+                    f"More than {settings.UPLOAD_MAX_FILES} files were sent together: split them.",
+                )
+            self.sources = []
+        batch = Batch()
+        for index, source in enumerate(self.sources):
+            if not source.reason:
+                self._parse(reader, source, layout, batch, f"{scratch}/{index}")
+            self.context.progress(
+                index + 1,
+                len(self.sources) + 1,
+                f"{index + 1} of {len(self.sources)} files read",
+            )
+        return batch
+
+    def _list(self, reader: ConfinedReader, upload: Upload) -> None:
+        path = str(raw_path(upload.pk))
+        if not os.path.exists(path):
+            self.errors[upload.pk] = "The bytes that were sent are gone: send the file again."
+            return
+        answer = reader.ask(
+            {
+                "op": "list",
+                "path": path,
+                "limits": {
+                    "files": settings.UPLOAD_MAX_FILES,
+                    "file_bytes": settings.UPLOAD_MAX_FILE_BYTES,
+                    "total_bytes": settings.UPLOAD_MAX_TOTAL_BYTES,
+                    "ratio": settings.UPLOAD_MAX_RATIO,
+                },
+            }
+        )
+        if "refused" in answer:
+            self.errors[upload.pk] = answer["refused"]
+        elif not answer["archive"]:
+            self.sources.append(SourceFile(upload, upload.name, path))
+        elif not answer["members"]:
+            self.errors[upload.pk] = "The archive is empty."
+        else:
+            self.sources += [
+                SourceFile(upload, m["name"], path, m["index"], reason=m["reason"])
+                for m in sorted(answer["members"], key=lambda m: m["name"])
+            ]
+
+    def _parse(
+        self, reader: ConfinedReader, source: SourceFile, layout: Layout, batch: Batch, out: str
+    ) -> None:
+        place_error = ""
+        try:
+            source.cell = layout.cell(source.name, source.upload.volunteer_code, source.upload.arm)
+        except ImagingError as error:
+            place_error = str(error)
+        answer = reader.ask(
+            {
+                "op": "parse",
+                "path": source.path,
+                "member": source.member,
+                "patient": source.cell.volunteer if source.cell else "UNPLACED",
+                "limit": settings.UPLOAD_MAX_FILE_BYTES,
+                "out": out,
+            }
+        )
+        if "refused" in answer:  # what is wrong with the file itself is said first
+            source.reason = answer["refused"]
+            if answer.get("group") and answer.get("position"):
+                batch.add_damage(source, answer["group"], answer["position"])
+        elif place_error:
+            source.reason = place_error
+        else:
+            slices = []
+            for item in answer["slices"]:
+                path = Path(item.pop("file"))
+                slices.append((ParsedSlice(content=b"", **item), path))
+            batch.add(source, slices, answer["report"])
+
+    # --- Writing --------------------------------------------------------------------------------
+
+    def _write(self, batch: Batch, study: Study) -> list[tuple[SeriesDraft, Candidate]]:
+        """Write the series that fit; the last word on geometry is said on publishing."""
+        drafts: list[tuple[SeriesDraft, Candidate]] = []
+        for candidate in batch.candidates():
+            try:
+                drafts.append((self._write_one(candidate, study), candidate))
+            except ImagingError as error:
+                candidate.refuse(str(error))
+            self.context.progress(
+                len(self.sources), len(self.sources) + 1, f"{candidate.cell.said} is being stored"
+            )
+        return drafts
+
+    def _write_one(self, candidate: Candidate, study: Study) -> SeriesDraft:
+        volunteer = find_volunteer(study, candidate.cell.volunteer)
+        slices = [item.load() for item in candidate.slices]
+        if volunteer is not None:  # spare the writing of what cannot be stored
+            check_cell_is_free(volunteer, candidate.cell.arm)
+            geometry, _order = stack([item.plane for item in slices])
+            check_same_grid(volunteer, candidate.cell.arm, geometry)
+        return write_series(
+            study_id=study.pk,
+            token=self.context.token,
+            volunteer_code=candidate.cell.volunteer,
+            arm=candidate.cell.arm,
+            slices=slices,
+            parameters=candidate.parameters,
+            deidentification=report_json(candidate.report, len(slices)),
+        )
+
+    # --- Publishing -----------------------------------------------------------------------------
+
+    def _publish(
+        self, study: Study, drafts: list[tuple[SeriesDraft, Candidate]]
+    ) -> list[SeriesDraft]:
+        """Make it all visible at once; returns the drafts that did not become series."""
+        unused: list[SeriesDraft] = []
+        with self.context.publish() as result:
+            study = lock_study(study)
+            try:
+                check_is_draft(study)
+            except StudyError as error:
+                for upload in self.uploads:
+                    self.errors[upload.pk] = str(error)
+                unused = [draft for draft, _ in drafts]
+                drafts = []
+            stored, refused = self._publish_series(study, drafts)
+            unused += refused
+            self._report(study)
+            result.update(
+                series=[str(item) for item in stored],
+                accepted=sum(source.stored for source in self.sources),
+                refused=sum(bool(source.reason) for source in self.sources),
+            )
+        return unused
+
+    def _publish_series(
+        self, study: Study, drafts: list[tuple[SeriesDraft, Candidate]]
+    ) -> tuple[list[str], list[SeriesDraft]]:
+        candidates = {draft.id: candidate for draft, candidate in drafts}
+        entries = []
+        for draft, candidate in drafts:
+            volunteer = find_volunteer(study, draft.volunteer_code)
+            if volunteer is None:
+                volunteer = do_add_volunteer(study, draft.volunteer_code, self._actor())
+            entries.append((draft, volunteer, candidate.sources[0].upload))
+        stored, refused = publish_drafts(study, entries, self._actor())
+        for draft, reason in refused:
+            candidates[draft.id].refuse(reason)
+        for series in stored:
+            for source in candidates[series.pk].sources:
+                source.stored = True
+        return [str(series) for series in stored], [draft for draft, _ in refused]
+
+    def _actor(self) -> Any:
+        return self.uploads[0].created_by
+
+    def _report(self, study: Study) -> None:
+        """A row a file: accepted ones under their new name, refused ones under their own."""
+        rows = []
+        numbers: dict[str, int] = {}
+        for source in self.sources:
+            if source.upload.pk in self.errors:
+                continue
+            if source.stored and source.cell is not None:
+                place = f"{source.cell.volunteer}/{source.cell.arm.code}"
+                numbers[place] = numbers.get(place, 0) + 1
+                name = f"{place}/{numbers[place]:04d}"
+            else:
+                name = source.name
+                source.reason = source.reason or "The series was not stored."
+            rows.append(
+                UploadedFile(
+                    upload=source.upload,
+                    name=name[-REASON_LENGTH:],
+                    accepted=source.stored,
+                    reason="" if source.stored else source.reason[:REASON_LENGTH],
+                )
+            )
+        UploadedFile.objects.bulk_create(rows, batch_size=500)
+        for upload in self.uploads:
+            error = self.errors.get(upload.pk, "")
+            if error:
+                UploadedFile.objects.create(
+                    upload=upload,
+                    name=upload.name,
+                    accepted=False,
+                    reason=error[:REASON_LENGTH],
+                )
+            Upload.objects.filter(pk=upload.pk).update(
+                state=Upload.State.FAILED if error else Upload.State.DONE, error=error
+            )
+            mine = [row for row in rows if row.upload.pk == upload.pk]
+            refused = sum(not row.accepted for row in mine) + bool(error)
+            if refused:
+                record(
+                    "imaging.file.refused",
+                    upload.created_by,
+                    study_id=study.pk,
+                    subject=upload,
+                    new={"accepted": len(mine) - refused + bool(error), "refused": refused},
+                )
+
+
+def mark_failed(upload: Upload, error: str) -> None:
+    """Close an upload whose job will not run again, and delete its bytes."""
+    with transaction.atomic():
+        Upload.objects.filter(pk=upload.pk).update(state=Upload.State.FAILED, error=error)
+        UploadedFile.objects.create(
+            upload=upload, name=upload.name, accepted=False, reason=error[:REASON_LENGTH]
+        )
+    delete_raw(upload.pk)

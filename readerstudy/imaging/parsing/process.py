@@ -1,0 +1,118 @@
+"""The worker's side of the confined reader: one child, many files, a deadline for each."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+ROOT = Path(__file__).resolve().parents[3]
+START_SECONDS = 60.0
+
+
+class ReaderDied(Exception):
+    """The child was killed for its memory, crashed, or ran past the deadline."""
+
+
+class ConfinedReader:
+    """Sends one request at a time; a child that dies takes one file with it and is replaced."""
+
+    def __init__(self, key: str, *, memory_bytes: int, seconds: float) -> None:
+        self._start = {"key": key.encode().hex(), "memory": memory_bytes}
+        self._seconds = seconds
+        self._child: subprocess.Popen[bytes] | None = None
+        self._buffer = b""
+        self._fresh = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The child's answer, or a refusal in its stead."""
+        try:
+            return self._asked(request)
+        except ReaderDied as death:
+            self.stop()
+            return {"refused": str(death)}
+
+    def _asked(self, request: dict[str, Any]) -> dict[str, Any]:
+        child = self._running()
+        if child.stdin is None:
+            raise RuntimeError("The reader was started without a pipe.")
+        try:
+            child.stdin.write(json.dumps(request).encode("ascii") + b"\n")
+            child.stdin.flush()
+        except OSError:
+            raise ReaderDied("The file could not be read: the reader stopped.") from None
+        answer: dict[str, Any] = json.loads(self._line(child))
+        self._fresh = False
+        return answer
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._child is None or self._child.poll() is not None:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "readerstudy.imaging.parsing.child"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # a traceback could quote a header
+                cwd=ROOT,
+                env={
+                    "PATH": os.defpath,
+                    "LANG": "C.UTF-8",
+                    # Threads of a numeric library would eat the address space that is allowed.
+                    "OMP_NUM_THREADS": "1",
+                    "OPENBLAS_NUM_THREADS": "1",
+                },
+            )
+            self._buffer = b""
+            self._fresh = True
+            if self._child.stdin is None:
+                raise RuntimeError("The reader was started without a pipe.")
+            self._child.stdin.write(json.dumps(self._start).encode("ascii") + b"\n")
+        return self._child
+
+    def _line(self, child: subprocess.Popen[bytes]) -> bytes:
+        if child.stdout is None:
+            raise RuntimeError("The reader was started without a pipe.")
+        # The first answer waits for the interpreter and its libraries too.
+        deadline = time.monotonic() + self._seconds + (START_SECONDS if self._fresh else 0.0)
+        descriptor = child.stdout.fileno()
+        while b"\n" not in self._buffer:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([descriptor], [], [], left)[0]:
+                raise ReaderDied(f"Reading the file took longer than {self._seconds:.0f} seconds.")
+            chunk = os.read(descriptor, 1 << 20)
+            if not chunk:
+                raise ReaderDied(
+                    "The file could not be read within the memory allowed: damaged, or hostile."
+                )
+            self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+    def stop(self) -> None:
+        child, self._child = self._child, None
+        if child is None:
+            return
+        child.kill()
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except OSError:  # the child was gone before its last request was sent
+                    continue
+        child.wait()

@@ -1,0 +1,249 @@
+"""Receiving uploads: created, filled piece by piece, cancelled, or handed to the worker."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, Sum
+from django.utils import timezone
+
+from readerstudy.accounts.models import User
+from readerstudy.audit.services import record
+from readerstudy.jobs.models import Job
+from readerstudy.jobs.services import do_cancel, do_enqueue
+from readerstudy.studies.access import require_role
+from readerstudy.studies.models import Arm, Role, Study
+from readerstudy.studies.services import check_is_draft
+
+from .errors import ImagingError
+from .ingest import delete_raw, raw_path
+from .models import Upload
+from .parsing.archives import shown_name
+from .services import check_volunteer_code
+
+PIECE = 1024 * 1024
+NAME_LENGTH = 255
+
+
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+class OffsetConflict(Exception):
+    """A piece that does not start where the last one ended."""
+
+
+class UploadBusy(Exception):
+    """Another request is writing to the same upload."""
+
+
+def check_create_upload(
+    study: Study,
+    actor: User | None,
+    *,
+    size: int,
+    batch: uuid.UUID,
+    volunteer: str,
+    arm: Arm | None,
+) -> None:
+    require_role(actor, study, Role.COORDINATOR)
+    check_is_draft(study)
+    if size < 0 or size > settings.UPLOAD_MAX_TOTAL_BYTES:
+        raise ImagingError(
+            f"A file may hold up to {settings.UPLOAD_MAX_TOTAL_BYTES // 1024**3} GB: split it."
+        )
+    if volunteer:
+        check_volunteer_code(volunteer)
+    if arm is not None and arm.is_derived:
+        raise ImagingError(f"{arm.name} is a derived arm: the platform makes its images.")
+    together = Upload.objects.filter(study=study, batch=batch)
+    if (
+        together.exclude(state=Upload.State.RECEIVING)
+        .exclude(state=Upload.State.CANCELLED)
+        .exists()
+    ):
+        raise ImagingError("These files were already handed to the worker: start a new upload.")
+    sums = together.filter(state=Upload.State.RECEIVING).aggregate(n=Count("id"), b=Sum("size"))
+    if sums["n"] >= settings.UPLOAD_MAX_FILES:
+        raise ImagingError(f"Send up to {settings.UPLOAD_MAX_FILES} files together.")
+    if (sums["b"] or 0) + size > settings.UPLOAD_MAX_TOTAL_BYTES:
+        raise ImagingError(f"Send up to {settings.UPLOAD_MAX_TOTAL_BYTES // 1024**3} GB together.")
+
+
+def do_create_upload(
+    study: Study,
+    actor: User | None,
+    *,
+    name: str,
+    size: int,
+    batch: uuid.UUID,
+    volunteer: str = "",
+    arm: Arm | None = None,
+) -> Upload:
+    """Make room for a file whose bytes will follow."""
+    check_create_upload(study, actor, size=size, batch=batch, volunteer=volunteer, arm=arm)
+    name = shown_name(name.strip().lstrip("/\\"))[-NAME_LENGTH:]
+    if not name:
+        raise ImagingError("The file has no name.")
+    upload = Upload.objects.create(
+        study=study,
+        batch=batch,
+        created_by=actor,
+        name=name,
+        size=size,
+        volunteer_code=volunteer,
+        arm=arm,
+    )
+    path = raw_path(upload.pk)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    return upload
+
+
+def do_receive(upload: Upload, offset: int, stream: Readable) -> int:
+    """Append a piece; returns how many bytes are there now.
+
+    The caller has authorised the act. A connection that breaks keeps what had arrived, so that the
+    browser goes on from there. Raises OffsetConflict, UploadBusy, ImagingError, or OSError where
+    the disk is full.
+    """
+    with _exclusive(upload.pk) as descriptor:
+        upload.refresh_from_db()
+        if upload.state != Upload.State.RECEIVING:
+            raise ImagingError("This upload no longer takes bytes.")
+        if offset != upload.received:
+            raise OffsetConflict
+        # Bytes that a killed request had written but not noted are written again.
+        os.ftruncate(descriptor, offset)
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        received = offset
+        try:
+            while received < upload.size:
+                piece = stream.read(min(PIECE, upload.size - received))
+                if not piece:
+                    break
+                _write(descriptor, piece)
+                received += len(piece)
+        finally:
+            Upload.objects.filter(pk=upload.pk).update(received=received, updated_at=timezone.now())
+    return received
+
+
+def _write(descriptor: int, piece: bytes) -> None:
+    view = memoryview(piece)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+@contextmanager
+def _exclusive(upload_id: uuid.UUID) -> Iterator[int]:
+    """The file of an upload, locked against other processes of this storage."""
+    try:
+        descriptor = os.open(raw_path(upload_id), os.O_RDWR)
+    except FileNotFoundError:
+        raise ImagingError("This upload was cancelled: start again.") from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UploadBusy from None
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def do_cancel_upload(upload: Upload, actor: User | None) -> None:
+    """Stop an upload that is not read yet and delete what had arrived.
+
+    Files that wait together are one piece of work: cancelling one that the worker has not begun
+    leaves the others.
+    """
+    require_role(actor, upload.study, Role.COORDINATOR)
+    with transaction.atomic():
+        upload = Upload.objects.select_for_update().select_related("job").get(pk=upload.pk)
+        if upload.state not in (Upload.State.RECEIVING, Upload.State.QUEUED):
+            raise ImagingError("This upload is being read or is over: it cannot be cancelled.")
+        Upload.objects.filter(pk=upload.pk).update(state=Upload.State.CANCELLED)
+        left = Upload.objects.filter(
+            study=upload.study, batch=upload.batch, state=Upload.State.QUEUED
+        )
+        if upload.job is not None and not left.exists():
+            do_cancel(upload.job, actor=actor, why="upload cancelled")
+    delete_raw(upload.pk)
+
+
+@transaction.atomic
+def do_finish_batch(study: Study, batch: uuid.UUID, actor: User | None) -> Job:
+    """Hand the files sent together to the worker, as one job. Asking twice makes one job."""
+    require_role(actor, study, Role.COORDINATOR)
+    check_is_draft(study)
+    uploads = list(
+        Upload.objects.select_for_update()
+        .filter(study=study, batch=batch)
+        .exclude(state=Upload.State.CANCELLED)
+    )
+    if not uploads:
+        raise ImagingError("Nothing was sent.")
+    for upload in uploads:
+        if upload.job_id is not None:
+            return Job.objects.get(pk=upload.job_id)
+    missing = [upload for upload in uploads if upload.received != upload.size]
+    if missing:
+        raise ImagingError(
+            f"{len(missing)} of {len(uploads)} files have not fully arrived, "
+            f"{missing[0].name} among them. Wait for them, or cancel them."
+        )
+    count = len(uploads)
+    job = do_enqueue(
+        "imaging.ingest",
+        {"study": str(study.pk), "batch": str(batch)},
+        actor=actor,
+        study_id=study.pk,
+        label=f"Reading {count} uploaded file{'s' if count != 1 else ''}",
+    )
+    Upload.objects.filter(pk__in=[upload.pk for upload in uploads]).update(
+        state=Upload.State.QUEUED, job=job
+    )
+    record(
+        "imaging.upload.finished",
+        actor,
+        study_id=study.pk,
+        subject=job,
+        new={"files": count, "bytes": sum(upload.size for upload in uploads)},
+    )
+    return job
+
+
+def do_take_files(
+    study: Study,
+    paths: list[tuple[str, Path]],
+    actor: User | None,
+    *,
+    volunteer: str = "",
+    arm: Arm | None = None,
+) -> Job:
+    """Files on this machine, by the same way as a browser's; they are copied, not moved."""
+    batch = uuid.uuid4()
+    for name, path in paths:
+        upload = do_create_upload(
+            study,
+            actor,
+            name=name,
+            size=path.stat().st_size,
+            batch=batch,
+            volunteer=volunteer,
+            arm=arm,
+        )
+        shutil.copyfile(path, raw_path(upload.pk))
+        upload.received = upload.size
+        upload.save(update_fields=["received", "updated_at"])
+    return do_finish_batch(study, batch, actor)

@@ -1,0 +1,85 @@
+"""The upload page and what it asks for; the bytes themselves come through `tus`."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import cast
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from readerstudy.accounts.models import User
+from readerstudy.studies.access import get_study
+from readerstudy.studies.errors import StudyError
+from readerstudy.studies.models import Role
+
+from . import selectors, services, uploads
+from .errors import ImagingError
+from .models import Series
+
+
+@require_safe
+def upload_page(request: HttpRequest, slug: str) -> HttpResponse:
+    study = get_study(request.user, slug, Role.COORDINATOR)
+    arms = selectors.acquired_arms(study)
+    return render(
+        request,
+        "imaging/uploads.html",
+        {
+            "study": study,
+            "tus_url": reverse("upload_tus", args=[study.slug]),
+            "status_url": reverse("upload_status", args=[study.slug]),
+            "finish_url": reverse("upload_finish", args=[study.slug]),
+            "volunteers": json.dumps(selectors.volunteer_codes(study)),
+            "arms": json.dumps([{"code": arm.code, "name": arm.name} for arm in arms]),
+            "arm_codes": [arm.code for arm in arms],
+            "uploads": selectors.upload_history(study),
+            "series": selectors.series_of(study),
+        },
+    )
+
+
+@require_safe
+def upload_status(request: HttpRequest, slug: str) -> JsonResponse:
+    study = get_study(request.user, slug, Role.COORDINATOR)
+    return JsonResponse({"uploads": selectors.upload_history(study)})
+
+
+@require_POST
+def upload_finish(request: HttpRequest, slug: str) -> JsonResponse:
+    """All files of a batch have arrived: have them read."""
+    study = get_study(request.user, slug, Role.COORDINATOR)
+    try:
+        body = json.loads(request.body)
+        batch = uuid.UUID(str(body["batch"]))
+    except (ValueError, KeyError, TypeError):
+        return JsonResponse({"error": "The request does not name a batch."}, status=400)
+    try:
+        job = uploads.do_finish_batch(study, batch, cast(User, request.user))
+    except (ImagingError, StudyError) as error:
+        return JsonResponse({"error": str(error)}, status=409)
+    return JsonResponse(
+        {"job": str(job.pk), "status_url": reverse("job_status", args=[job.pk])}, status=202
+    )
+
+
+@require_POST
+def series_delete(request: HttpRequest, slug: str, series_id: uuid.UUID) -> HttpResponse:
+    study = get_study(request.user, slug, Role.COORDINATOR)
+    series = get_object_or_404(
+        Series.objects.select_related("volunteer__study", "arm"),
+        pk=series_id,
+        volunteer__study=study,
+    )
+    said = f"{series.arm.name} of {series.volunteer.code}"
+    try:
+        services.do_delete_series(series, cast(User, request.user))
+    except (ImagingError, StudyError) as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"{said} was deleted.")
+    return redirect("uploads", study.slug)

@@ -1,0 +1,281 @@
+"""Uploads become series; what cannot is refused by name and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from django.core.files.storage import default_storage, storages
+from django.core.management import call_command
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
+
+from readerstudy.audit.models import Event
+from readerstudy.imaging.models import Series, Upload, UploadedFile, Volunteer
+from readerstudy.imaging.selectors import load_volume, upload_history
+from readerstudy.jobs.models import Job
+from readerstudy.studies.models import Study
+from tests.factories import make_study
+
+from .datasets import as_bytes, as_files, phantom, series
+from .uploading import refusals, send, send_zip
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def study() -> Study:
+    return make_study()
+
+
+def stored_files(folder: str = "") -> list[str]:
+    if not default_storage.exists(folder or "."):
+        return []
+    folders, files = default_storage.listdir(folder or ".")
+    lead = f"{folder}/" if folder else ""
+    found = [lead + name for name in files]
+    for name in folders:
+        found += stored_files(lead + name)
+    return found
+
+
+def raw_files() -> list[Path]:
+    return [p for p in Path(storages["uploads"].path("")).rglob("*") if p.is_file()]
+
+
+def cells(study: Study) -> set[tuple[str, str]]:
+    return set(
+        Series.objects.filter(volunteer__study=study).values_list("volunteer__code", "arm__code")
+    )
+
+
+def codes(study: Study) -> tuple[str, str, str]:
+    acquired = [arm.code for arm in study.arms.all() if not arm.is_derived]
+    return acquired[0], acquired[1], acquired[2]
+
+
+def test_a_zip_laid_out_by_volunteer_and_arm_fills_the_grid(study: Study) -> None:
+    std, df, tf = codes(study)
+    pixels = phantom(4)
+    files: dict[str, bytes] = {}
+    for volunteer in ("V01", "V02"):
+        for folder, factor in ((df.lower(), 2), (std, 1), (tf, 3)):  # the control is not first
+            files |= as_files(series(pixels * factor), f"scans/{volunteer}/{folder}")
+    job = send_zip(study, files)
+    assert job.state == Job.State.SUCCEEDED, job.error
+    assert cells(study) == {(v, a) for v in ("V01", "V02") for a in (std, df, tf)}
+    control = Series.objects.get(volunteer__code="V01", arm__code=std)
+    assert np.array_equal(load_volume(control), pixels.astype(np.float32))
+    assert control.parameters["RepetitionTime"] == 3000.0
+    assert refusals(study) == {}
+    assert job.result["accepted"] == 24
+    assert raw_files() == []
+    assert {u.state for u in Upload.objects.all()} == {Upload.State.DONE}
+    assert Event.objects.filter(action="imaging.series.stored").count() == 6
+    assert {f.name for f in UploadedFile.objects.filter(accepted=True)} >= {f"V01/{std}/0001"}
+
+
+def test_single_files_of_a_chosen_cell_are_read_as_one_series(study: Study) -> None:
+    arm = study.arms.get(is_control=True)
+    job = send(study, as_files(series(phantom(4))), volunteer="V09", arm=arm)
+    assert job.state == Job.State.SUCCEEDED
+    assert cells(study) == {("V09", arm.code)}
+    assert Series.objects.get().slices == 4
+
+
+def test_bad_files_are_refused_by_name_and_the_rest_goes_on(study: Study) -> None:
+    std, df, _ = codes(study)
+    good = series(phantom(4))
+
+    def as_ct(ds: Dataset, _i: int) -> None:
+        ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+        ds.Modality = "CT"
+
+    def burned(ds: Dataset, _i: int) -> None:
+        ds.BurnedInAnnotation = "YES"
+
+    def wrong_modality(ds: Dataset, _i: int) -> None:
+        ds.Modality = "US"
+
+    files = as_files(good, f"V01/{std}")
+    whole = as_bytes(good[1])
+    files |= {
+        f"V01/{std}/notes.txt": b"nothing to see",
+        f"V01/{std}/empty.dcm": b"",
+        f"V01/{std}/cut.dcm": whole[: len(whole) - 100],
+        f"V01/{std}/cut-early.dcm": whole[:300],
+        f"V01/{std}/ct.dcm": as_bytes(series(phantom(1), change=as_ct)[0]),
+        f"V01/{std}/us.dcm": as_bytes(series(phantom(1), change=wrong_modality)[0]),
+        f"V01/{std}/burned.dcm": as_bytes(series(phantom(1), change=burned)[0]),
+        f"V01/{std}/twice.dcm": as_bytes(good[0]),
+        f"V01/DLR_{df}/x.dcm": as_bytes(series(phantom(1))[0]),
+        "loose.dcm": as_bytes(series(phantom(1))[0]),
+        "Jane Doe!/" + std + "/x.dcm": as_bytes(series(phantom(1))[0]),
+    }
+    job = send_zip(study, files)
+    assert job.state == Job.State.SUCCEEDED
+    assert cells(study) == {("V01", std)}
+    said = refusals(study)
+    expected = {
+        "notes.txt": "not a DICOM file",
+        "empty.dcm": "empty",
+        "cut.dcm": "truncated",
+        "cut-early.dcm": "truncated",
+        "ct.dcm": "Only MR images are taken; this is CT Image Storage",
+        "us.dcm": "modality is not MR",
+        "burned.dcm": "burned into the pixels",
+        "twice.dcm": "the same image as",
+        "x.dcm": "derived arm",
+        "loose.dcm": "which arm",
+    }
+    by_last = {name.rsplit("/", 1)[-1]: reason for name, reason in said.items()}
+    by_last["x.dcm"] = said[f"V01/DLR_{df}/x.dcm"]
+    for name, reason in expected.items():
+        assert reason in by_last[name], (name, by_last[name])
+    assert "cannot be a volunteer's code" in said[f"Jane Doe!/{std}/x.dcm"]
+    assert len(said) == 11
+    assert list(Volunteer.objects.values_list("code", flat=True)) == ["V01"]
+    event = Event.objects.get(action="imaging.file.refused")
+    assert event.new == {"accepted": 4, "refused": 11}
+    assert raw_files() == []
+
+
+def test_a_second_series_for_a_filled_arm_is_refused_file_by_file(study: Study) -> None:
+    std = codes(study)[0]
+    send_zip(study, as_files(series(phantom(4)), f"V01/{std}"))
+    before = stored_files()
+    sha = Series.objects.get().volume_sha256
+    send_zip(study, as_files(series(phantom(4, seed=7)), f"V01/{std}"))
+    assert Series.objects.get().volume_sha256 == sha
+    assert stored_files() == before
+    said = refusals(study)
+    assert len(said) == 4
+    assert all("already has a series" in reason for reason in said.values())
+
+
+def test_a_second_series_in_the_same_folder_is_refused_and_the_first_is_kept(study: Study) -> None:
+    std = codes(study)[0]
+
+    def late_echo(ds: Dataset, _i: int) -> None:
+        ds.EchoTime = 200
+
+    uid = generate_uid()
+    files = as_files(series(phantom(4), series_uid=uid), f"V01/{std}/a")
+    files |= as_files(series(phantom(4), change=late_echo, series_uid=uid), f"V01/{std}/b")
+    send_zip(study, files)
+    assert Series.objects.get().parameters["EchoTime"] == 100.0
+    said = refusals(study)
+    assert set(said) == {f"V01/{std}/b/IM{i:04d}.dcm" for i in range(1, 5)}
+    assert all("a second series" in r and "echo time 200" in r for r in said.values())
+
+
+def test_another_geometry_than_the_control_is_refused_whichever_comes_later(study: Study) -> None:
+    std, df, tf = codes(study)
+    files = as_files(series(phantom(4)), f"V01/{std}")
+    files |= as_files(series(phantom(4), spacing=(0.5, 0.6)), f"V01/{df}")
+    files |= as_files(series(phantom(4)), f"V01/{tf}")
+    send_zip(study, files)
+    assert cells(study) == {("V01", std), ("V01", tf)}
+    said = refusals(study)
+    assert set(said) == {f"V01/{df}/IM{i:04d}.dcm" for i in range(1, 5)}
+    assert all("column spacing 0.6 mm instead of 0.625 mm" in r for r in said.values())
+    kept = {series.prefix for series in Series.objects.all()}
+    assert all(any(f.startswith(prefix) for prefix in kept) for f in stored_files())
+
+    send_zip(study, as_files(series(phantom(4)), f"V02/{df}"))
+    send_zip(study, as_files(series(phantom(3)), f"V02/{std}"))
+    assert cells(study) == {("V01", std), ("V01", tf), ("V02", df)}
+    assert "3 slices instead of 4" in refusals(study)[f"V02/{std}/IM0001.dcm"]
+
+
+def test_a_truncated_slice_leaves_no_incomplete_series(study: Study) -> None:
+    std, df, _ = codes(study)
+    files = as_files(series(phantom(4)), f"V01/{std}")
+    last = f"V01/{std}/IM0004.dcm"  # at the end of the stack no gap would show
+    files[last] = files[last][:-50]
+    files |= as_files(series(phantom(4)), f"V02/{df}")
+    send_zip(study, files)
+    assert cells(study) == {("V02", df)}
+    said = refusals(study)
+    assert "truncated" in said[last]
+    assert f"incomplete without {last}" in said[f"V01/{std}/IM0001.dcm"]
+
+
+def test_a_launched_study_takes_no_images(study: Study) -> None:
+    std = codes(study)[0]
+    job = send_zip(study, as_files(series(phantom(4)), f"V01/{std}"), run=False)
+    Study.objects.filter(pk=study.pk).update(state=Study.State.READING)
+    from readerstudy.jobs.worker import run_pending
+
+    run_pending()
+    job.refresh_from_db()
+    assert not Series.objects.exists()
+    assert stored_files() == []
+    upload = Upload.objects.get()
+    assert upload.state == Upload.State.FAILED
+    assert "frozen" in upload.error
+    assert raw_files() == []
+
+
+def test_an_attempt_that_loses_its_lease_publishes_nothing(study: Study) -> None:
+    import uuid as uuid_module
+
+    from readerstudy.imaging.ingest import Ingest
+    from readerstudy.jobs import leases
+    from readerstudy.jobs.context import JobContext, LostLease
+
+    std = codes(study)[0]
+    job = send_zip(study, as_files(series(phantom(4)), f"V01/{std}"), run=False)
+    claimed = leases.claim(("cpu",))
+    assert claimed is not None
+    context = JobContext(claimed)
+    Job.objects.filter(pk=job.pk).update(token=uuid_module.uuid4())  # another worker's claim
+    upload = Upload.objects.get()
+    with pytest.raises(LostLease):
+        Ingest(context, study.pk, upload.batch).run()
+    assert not Series.objects.exists()
+    assert stored_files() == []
+    assert len(raw_files()) == 1  # the other attempt still reads it
+
+
+def test_the_history_names_refused_files_once_a_reason(study: Study) -> None:
+    std = codes(study)[0]
+    send_zip(study, {f"V01/{std}/{i}.txt": b"no" for i in range(6)})
+    (record,) = upload_history(study)
+    assert record["refusals"] == [
+        {"name": f"V01/{std}/0.txt and 5 others", "reason": "This is not a DICOM file."}
+    ]
+    assert record["accepted"] == 0
+
+
+def test_the_command_goes_the_same_way_and_prints_what_happened(
+    study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    std = codes(study)[0]
+    for name, content in as_files(series(phantom(4)), f"scans/V01/{std}").items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "scans" / "readme.txt").write_text("hello")
+    call_command("ingest", study.slug, str(tmp_path / "scans"))
+    summary = json.loads(capsys.readouterr().out)
+    assert [(s["volunteer"], s["arm"], s["slices"]) for s in summary["series"]] == [("V01", std, 4)]
+    assert summary["accepted"] == 4
+    assert summary["refused"] == [{"name": "readme.txt", "reason": "This is not a DICOM file."}]
+
+
+def test_what_is_stored_is_a_valid_dicom_series_under_the_study_code(study: Study) -> None:
+    std = codes(study)[0]
+    send_zip(study, as_files(series(phantom(4)), f"V01/{std}"))
+    item = Series.objects.get()
+    paths = sorted(p for p in stored_files(item.prefix) if p.endswith(".dcm"))
+    assert len(paths) == 4
+    for index, path in enumerate(paths):
+        with default_storage.open(path) as handle:
+            ds = dcmread(handle)
+        assert (str(ds.PatientName), ds.PatientID) == ("V01", "V01")
+        assert ds.ImagePositionPatient[0] == -30 + 4 * index
+        assert ds.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.1"
+        assert np.array_equal(ds.pixel_array, phantom(4)[index])
