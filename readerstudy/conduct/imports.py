@@ -7,8 +7,6 @@ results, unblinding.
 
 from __future__ import annotations
 
-import secrets
-import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,7 +21,12 @@ from readerstudy.reading.imports import ScoreTable, check_import_scores, do_impo
 from readerstudy.studies.access import require_role
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Role, Study
-from readerstudy.studies.services import check_not_locked, freeze_protocol, lock_study
+from readerstudy.studies.services import (
+    check_not_locked,
+    draw_arm_letters,
+    freeze_protocol,
+    lock_study,
+)
 from readerstudy.studies.tables import Fault, TableError, TableFile
 
 MOST_BYTES = 10 * 1024**2
@@ -151,10 +154,7 @@ def do_import_study_tables(
 def _freeze(study: Study, actor: User | None) -> None:
     """Scores exist, so the protocol they were given under may change no more."""
     sha256 = freeze_protocol(study, {})
-    codes = list(study.arms.values_list("code", flat=True))
-    letters = list(string.ascii_uppercase[: len(codes)])
-    secrets.SystemRandom().shuffle(letters)
-    study.arm_letters = dict(zip(codes, letters, strict=True))
+    study.arm_letters = draw_arm_letters(study)
     study.state = Study.State.READING
     study.launched_at = timezone.now()
     study.save(update_fields=["protocol", "protocol_sha256", "arm_letters", "state", "launched_at"])

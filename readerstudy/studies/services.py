@@ -6,6 +6,8 @@ platform itself (a command run by whoever owns the machine).
 
 from __future__ import annotations
 
+import secrets
+import string
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -246,6 +248,16 @@ def freeze_protocol(study: Study, images: dict[str, dict[str, str]]) -> str:
     study.protocol = {**protocol_of(study), "images": images}
     study.protocol_sha256 = sha256_of(study.protocol)
     return study.protocol_sha256
+
+
+def draw_arm_letters(study: Study) -> dict[str, str]:
+    """A fresh random letter for each arm: {"DF": "C", …}. The key of the blind: never audited."""
+    codes = list(study.arms.values_list("code", flat=True))
+    if len(codes) > len(string.ascii_uppercase):
+        raise StudyError(f"A study can have {len(string.ascii_uppercase)} arms at most.")
+    letters = list(string.ascii_uppercase[: len(codes)])
+    secrets.SystemRandom().shuffle(letters)
+    return dict(zip(codes, letters, strict=True))
 
 
 # --- Shared ---------------------------------------------------------------------------------------

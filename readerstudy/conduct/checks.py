@@ -1,0 +1,158 @@
+"""What must hold before a study is launched, as a list that a coordinator can work through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from readerstudy.measurements.models import Region
+from readerstudy.reading.randomisation import OrderImpossible, check_order_possible
+from readerstudy.reading.services import constraints_of
+from readerstudy.studies.models import Membership, Role, Study
+from readerstudy.studies.selectors import reader_memberships
+
+from .readiness import Cell, CellState, Grid
+
+OK, WARNING, FAULT = "ok", "warn", "bad"
+POINTS = 5  # of the scale
+
+
+@dataclass(frozen=True)
+class Check:
+    title: str
+    level: str  # OK, WARNING (the launch goes on) or FAULT (it does not)
+    details: Sequence[str] = ()
+
+    @property
+    def is_fault(self) -> bool:
+        return self.level == FAULT
+
+
+def launch_checks(study: Study, grid: Grid) -> list[Check]:
+    return [
+        _images(grid),
+        _geometry(grid),
+        _protocol(study),
+        _readers(study),
+        _order(study, grid),
+        _statistician(study),
+        _regions(study, grid),
+    ]
+
+
+def _check(title: str, level_if_any: str, details: Sequence[str]) -> Check:
+    return Check(title, level_if_any if details else OK, details)
+
+
+def _images(grid: Grid) -> Check:
+    title = "Every arm of every volunteer is there"
+    if not grid.rows:
+        return Check(title, FAULT, ["No volunteer yet: upload the scans first."])
+    details = [
+        f"{row.volunteer.code}: {', '.join(_shortfall(cell) for cell in lacking)}."
+        for row in grid.rows
+        if (lacking := [c for c in row.cells if c.series is None])
+    ]
+    if grid.uploads_in_work:
+        details.append("An upload is being read: wait until it is done.")
+    return _check(title, FAULT, details)
+
+
+def _shortfall(cell: Cell) -> str:
+    words = {
+        CellState.MISSING: "is missing",
+        CellState.SOURCE: "waits for its source",
+        CellState.IDLE: "was not started",
+        CellState.WAITING: "waits for the worker",
+        CellState.RUNNING: "is being made",
+        CellState.FAILED: "failed",
+    }
+    return f"{cell.arm.name} {words[cell.state]}"
+
+
+def _geometry(grid: Grid) -> Check:
+    details = [
+        f"{cell.volunteer.code} {cell.arm.name}: {cell.reason}"
+        for cell in grid.cells()
+        if cell.state == CellState.MISMATCH
+    ]
+    return _check("All arms of a volunteer lie on the control's grid", FAULT, details)
+
+
+def _protocol(study: Study) -> Check:
+    details = []
+    arms = list(study.arms.all())
+    if not any(arm.is_control for arm in arms):
+        details.append("No arm is the control.")
+    if len(arms) < 2:
+        details.append("A study needs at least two arms.")
+    criteria = list(study.criteria.all())
+    if not criteria:
+        details.append("There is no criterion to score.")
+    details += [
+        f"{criterion.name}: a wording is needed for each of the {POINTS} points."
+        for criterion in criteria
+        if len(criterion.anchors) != POINTS
+    ]
+    if not study.comparisons.exists():
+        details.append("No comparison is named.")
+    return _check("The protocol is complete", FAULT, details)
+
+
+def _readers(study: Study) -> Check:
+    title = "Readers are named"
+    readers = reader_memberships(study)
+    if not readers:
+        return Check(title, FAULT, ["Invite at least one reader: none can join after the launch."])
+    uncoded = [f"{member.user} has no reader code." for member in readers if not member.reader_code]
+    if uncoded:
+        return Check(title, FAULT, uncoded)
+    details = [
+        f"{member.reader_code} ({member.user}) has not accepted the invitation yet."
+        for member in readers
+        if not member.user.is_active
+    ]
+    others = set(
+        Membership.objects.filter(study=study)
+        .exclude(role=Role.READER)
+        .values_list("user", flat=True)
+    )
+    details += [
+        f"{member.reader_code} ({member.user}) holds another role too and can learn the arms."
+        for member in readers
+        if member.user_id in others or member.user.is_administrator
+    ]
+    return _check(title, WARNING, details)
+
+
+def _order(study: Study, grid: Grid) -> Check:
+    details = []
+    if grid.rows:
+        try:
+            check_order_possible(len(grid.rows), len(grid.arms), constraints_of(study))
+        except OrderImpossible as impossible:
+            details.append(str(impossible))
+    return _check("A reading order can keep the protocol's rules", FAULT, details)
+
+
+def _statistician(study: Study) -> Check:
+    there = Membership.objects.filter(study=study, role=Role.STATISTICIAN).exists()
+    details = [] if there else ["Nobody has that role yet; one can be invited later too."]
+    return _check("A statistician is named", WARNING, details)
+
+
+def _regions(study: Study, grid: Grid) -> Check:
+    wanted = len(grid.rows) * study.tissues.count()
+    placed = (
+        Region.objects.filter(volunteer__study=study)
+        .values("volunteer", "tissue")
+        .distinct()
+        .count()
+    )
+    missing = wanted - placed
+    details = (
+        [f"{placed} of {wanted} are placed; the others can be placed until the study is locked."]
+        if missing > 0
+        else []
+    )
+    return _check("Regions of interest are placed", WARNING, details)

@@ -1,0 +1,199 @@
+"""The grid volunteer × arm: which images are there, which are on their way, which are missing."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from readerstudy.imaging.geometry import Geometry, differences
+from readerstudy.imaging.models import Series, Upload, Volunteer
+from readerstudy.imaging.selectors import geometry_of
+from readerstudy.jobs.models import Job
+from readerstudy.studies.models import Arm, Study
+from readerstudy.studies.selectors import arms_of
+from readerstudy.variants.models import Variant
+
+
+class CellState(enum.Enum):
+    READY = "ready"
+    MISMATCH = "mismatch"  # there, but not on the control's grid
+    MISSING = "missing"  # an acquired arm that was not uploaded
+    SOURCE = "source"  # a derived arm whose source is not there yet
+    IDLE = "idle"  # a derived arm that nobody has started
+    WAITING = "waiting"
+    RUNNING = "running"
+    FAILED = "failed"
+
+
+_CLASSES = {
+    CellState.READY: "cell-ok",
+    CellState.MISMATCH: "cell-bad",
+    CellState.MISSING: "cell-none",
+    CellState.SOURCE: "cell-none",
+    CellState.IDLE: "cell-warn",
+    CellState.WAITING: "cell-wait",
+    CellState.RUNNING: "cell-run",
+    CellState.FAILED: "cell-bad",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    volunteer: Volunteer
+    arm: Arm
+    state: CellState
+    label: str
+    reason: str = ""  # for people: what is wrong
+    series: Series | None = None
+    done: int = 0
+    total: int = 0
+
+    @property
+    def is_ready(self) -> bool:
+        return self.state == CellState.READY
+
+    @property
+    def is_moving(self) -> bool:
+        return self.state in {CellState.WAITING, CellState.RUNNING}
+
+    @property
+    def may_start(self) -> bool:
+        """Whether a coordinator can have the worker make it (again)."""
+        return self.state in {CellState.IDLE, CellState.FAILED}
+
+    @property
+    def css_class(self) -> str:
+        return _CLASSES[self.state]
+
+
+@dataclass(frozen=True)
+class Row:
+    volunteer: Volunteer
+    cells: Sequence[Cell]
+
+
+@dataclass(frozen=True)
+class Grid:
+    arms: Sequence[Arm]
+    rows: Sequence[Row]
+    uploads_in_work: int
+
+    def cells(self) -> Iterator[Cell]:
+        for row in self.rows:
+            yield from row.cells
+
+    @property
+    def n_cells(self) -> int:
+        return len(self.rows) * len(self.arms)
+
+    @property
+    def n_ready(self) -> int:
+        return sum(cell.is_ready for cell in self.cells())
+
+    @property
+    def n_moving(self) -> int:
+        return sum(cell.is_moving for cell in self.cells())
+
+    @property
+    def n_wrong(self) -> int:
+        wrong = {CellState.FAILED, CellState.MISMATCH}
+        return sum(cell.state in wrong for cell in self.cells())
+
+    @property
+    def is_complete(self) -> bool:
+        return self.n_cells > 0 and self.n_ready == self.n_cells
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether the page has a reason to look again soon."""
+        return self.n_moving > 0 or self.uploads_in_work > 0
+
+
+def readiness_grid(study: Study) -> Grid:
+    arms = arms_of(study)
+    series = {(s.volunteer_id, s.arm_id): s for s in Series.objects.filter(volunteer__study=study)}
+    variants = {
+        (v.volunteer_id, v.arm_id): v
+        for v in Variant.objects.filter(volunteer__study=study).select_related("job")
+    }
+    control = next((arm for arm in arms if arm.is_control), None)
+    rows = []
+    for volunteer in Volunteer.objects.filter(study=study):
+        reference = series.get((volunteer.pk, control.pk)) if control else None
+        grid = geometry_of(reference) if reference else None
+        rows.append(
+            Row(
+                volunteer,
+                [
+                    _cell(
+                        volunteer,
+                        arm,
+                        series.get((volunteer.pk, arm.pk)),
+                        variants.get((volunteer.pk, arm.pk)),
+                        bool(arm.source_id and (volunteer.pk, arm.source_id) in series),
+                        grid,
+                    )
+                    for arm in arms
+                ],
+            )
+        )
+    return Grid(arms=arms, rows=rows, uploads_in_work=uploads_in_work(study))
+
+
+def uploads_in_work(study: Study) -> int:
+    """Uploads that the worker has yet to read, or reads now."""
+    states = [Upload.State.QUEUED, Upload.State.READING]
+    return Upload.objects.filter(study=study, state__in=states).count()
+
+
+def find_cell(study: Study, volunteer_code: str, arm_code: str) -> Cell | None:
+    for cell in readiness_grid(study).cells():
+        if cell.volunteer.code == volunteer_code and cell.arm.code == arm_code:
+            return cell
+    return None
+
+
+def _cell(
+    volunteer: Volunteer,
+    arm: Arm,
+    series: Series | None,
+    variant: Variant | None,
+    source_is_there: bool,
+    control: Geometry | None,
+) -> Cell:
+    if series is not None:
+        off_grid = differences(control, geometry_of(series)) if control else []
+        if off_grid:
+            reason = f"Not on the control's grid: {'; '.join(off_grid)}."
+            return Cell(volunteer, arm, CellState.MISMATCH, "Differs", reason, series)
+        return Cell(volunteer, arm, CellState.READY, "Ready", series=series)
+    if not arm.is_derived or arm.source is None:
+        return Cell(volunteer, arm, CellState.MISSING, "Missing")
+    if not source_is_there:
+        return Cell(volunteer, arm, CellState.SOURCE, f"Waits for {arm.source.name}")
+    job = variant.job if variant else None
+    if job is None:
+        return Cell(volunteer, arm, CellState.IDLE, "Not started")
+    return _derived_cell(volunteer, arm, job)
+
+
+def _derived_cell(volunteer: Volunteer, arm: Arm, job: Job) -> Cell:
+    if job.state == Job.State.QUEUED:
+        # A job that was tried before says why it is tried again.
+        return Cell(volunteer, arm, CellState.WAITING, "Waits for the worker", job.message)
+    if job.state == Job.State.RUNNING:
+        return Cell(
+            volunteer,
+            arm,
+            CellState.RUNNING,
+            job.message or "Being made",
+            done=job.progress_done,
+            total=job.progress_total,
+        )
+    if job.state == Job.State.CANCELLED:
+        return Cell(volunteer, arm, CellState.IDLE, "Cancelled")
+    if job.state == Job.State.SUCCEEDED:
+        return Cell(volunteer, arm, CellState.FAILED, "Gone", "Its images were removed.")
+    reason = job.error or "The worker gave no reason."
+    return Cell(volunteer, arm, CellState.FAILED, "Failed", reason)

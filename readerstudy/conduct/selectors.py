@@ -1,0 +1,162 @@
+"""What each person finds on the first page: their studies, how far they are, what to do next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db.models import Count, Q
+from django.urls import reverse
+
+from readerstudy.accounts.models import User
+from readerstudy.reading.models import Item, Session
+from readerstudy.reading.selectors import ReaderProgress, progress
+from readerstudy.studies.access import roles_in, studies_for
+from readerstudy.studies.models import Role, Study
+
+from .readiness import readiness_grid
+
+
+@dataclass(frozen=True)
+class ReadingCard:
+    """A reader's study: its title and how far the reader is. No address, no arm, no volunteer."""
+
+    title: str
+    submitted: int
+    total: int
+    is_open: bool
+
+    @property
+    def is_done(self) -> bool:
+        return self.total > 0 and self.submitted == self.total
+
+
+@dataclass(frozen=True)
+class Step:
+    label: str
+    address: str
+
+
+@dataclass(frozen=True)
+class StudyCard:
+    study: Study
+    roles: tuple[str, ...]
+    line: str
+    step: Step
+    done: int
+    total: int
+
+
+def reading_cards(user: User) -> list[ReadingCard]:
+    """The studies that the person reads in."""
+    studies = Study.objects.filter(memberships__user=user, memberships__role=Role.READER)
+    sessions = {
+        row["study"]: row
+        for row in Session.objects.filter(reader=user, is_imported=False)
+        .values("study")
+        .annotate(
+            total=Count("items"),
+            submitted=Count("items", filter=Q(items__submitted_at__isnull=False)),
+        )
+    }
+    cards = []
+    for study in studies:
+        counts = sessions.get(study.pk, {"total": 0, "submitted": 0})
+        cards.append(
+            ReadingCard(
+                title=study.title,
+                submitted=counts["submitted"],
+                total=counts["total"],
+                is_open=study.state == Study.State.READING,
+            )
+        )
+    return cards
+
+
+def study_cards(user: User) -> list[StudyCard]:
+    """The studies that the person runs or analyses; a reader has none here."""
+    cards = []
+    for study in studies_for(user):
+        roles = roles_in(user, study)
+        coordinates = Role.COORDINATOR in roles or user.is_administrator
+        if not coordinates and Role.STATISTICIAN not in roles:
+            continue
+        labels = tuple(role.label for role in Role if role.value in roles)
+        cards.append(_study_card(study, labels, coordinates))
+    return cards
+
+
+def _study_card(study: Study, roles: tuple[str, ...], coordinates: bool) -> StudyCard:
+    overview = Step("See the protocol", reverse("study", args=[study.slug]))
+    readiness = reverse("readiness", args=[study.slug])
+    results = Step("Open the results", reverse("results", args=[study.slug]))
+    if study.is_draft:
+        grid = readiness_grid(study)
+        if not grid.rows:
+            line = "No scan has been uploaded yet."
+            step = Step("Upload scans", reverse("uploads", args=[study.slug]))
+        else:
+            line = f"{grid.n_ready} of {grid.n_cells} image series ready."
+            step = Step(
+                "Check and launch" if grid.is_complete else "See what is missing", readiness
+            )
+        return StudyCard(
+            study, roles, line, step if coordinates else overview, grid.n_ready, grid.n_cells
+        )
+    submitted, total = _totals(progress(study))
+    if study.is_locked:
+        line = "Locked; the arms are masked." if not study.is_unblinded else "Unblinded."
+        return StudyCard(study, roles, line, results, submitted, total)
+    line = f"{submitted} of {total} items read."
+    if not coordinates:
+        return StudyCard(study, roles, line, overview, submitted, total)
+    label = "Finish and lock" if submitted == total else "Follow the reading"
+    return StudyCard(study, roles, line, Step(label, readiness), submitted, total)
+
+
+def _totals(readers: list[ReaderProgress]) -> tuple[int, int]:
+    return sum(p.submitted for p in readers), sum(p.total for p in readers)
+
+
+@dataclass(frozen=True)
+class ReaderLine:
+    """A reader as the coordinator follows them: progress and times, never a score."""
+
+    reader_code: str
+    name: str
+    occasion: int
+    submitted: int
+    total: int
+    is_imported: bool
+    last_submitted: object | None
+
+    @property
+    def is_done(self) -> bool:
+        return self.submitted == self.total
+
+
+def reader_lines(study: Study) -> list[ReaderLine]:
+    sessions = {
+        (s.reader_code, s.occasion): s
+        for s in Session.objects.filter(study=study).select_related("reader")
+    }
+    last = {
+        row["session"]: row["submitted_at"]
+        for row in Item.objects.filter(session__study=study, submitted_at__isnull=False)
+        .order_by("submitted_at")
+        .values("session", "submitted_at")
+    }
+    lines = []
+    for p in progress(study):
+        session = sessions[p.reader_code, p.occasion]
+        lines.append(
+            ReaderLine(
+                reader_code=p.reader_code,
+                name=str(session.reader) if session.reader else "",
+                occasion=p.occasion,
+                submitted=p.submitted,
+                total=p.total,
+                is_imported=p.is_imported,
+                last_submitted=last.get(session.pk),
+            )
+        )
+    return lines

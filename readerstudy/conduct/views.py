@@ -1,0 +1,117 @@
+"""The first page, and the coordinator's desk: readiness, launch, progress, lock."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from readerstudy.accounts.models import User
+from readerstudy.studies.access import get_study
+from readerstudy.studies.errors import StudyError
+from readerstudy.studies.models import Role, Study
+from readerstudy.studies.services import may_create_studies
+
+from . import selectors, services
+from .checks import launch_checks
+from .forms import LaunchForm, LockForm
+from .readiness import find_cell, readiness_grid
+
+
+def _user(request: HttpRequest) -> User:
+    return cast(User, request.user)  # the middleware lets no one else in
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    user = _user(request)
+    return render(
+        request,
+        "conduct/home.html",
+        {
+            "reading": selectors.reading_cards(user),
+            "studies": selectors.study_cards(user),
+            "may_create": may_create_studies(user),
+        },
+    )
+
+
+@require_safe
+def readiness(request: HttpRequest, slug: str) -> HttpResponse:
+    """The grid and the checks of a draft; after the launch, the readers' progress."""
+    study = get_study(request.user, slug, Role.COORDINATOR)
+    return render(request, "conduct/readiness.html", _desk(study))
+
+
+@require_safe
+def readiness_panel(request: HttpRequest, slug: str) -> HttpResponse:
+    """The part of the page that is fetched again while something runs."""
+    study = get_study(request.user, slug, Role.COORDINATOR)
+    return render(request, "conduct/panel.html", _desk(study))
+
+
+def _desk(study: Study) -> dict[str, Any]:
+    grid = readiness_grid(study)
+    context: dict[str, Any] = {"study": study, "grid": grid}
+    if study.is_draft:
+        checks = launch_checks(study, grid)
+        context |= {"checks": checks, "may_launch": not any(check.is_fault for check in checks)}
+    else:
+        context["readers"] = selectors.reader_lines(study)
+    return context
+
+
+@require_POST
+def readiness_derive(
+    request: HttpRequest, slug: str, volunteer_code: str, arm_code: str
+) -> HttpResponse:
+    """Have the worker make one derived series (again)."""
+    study = get_study(request.user, slug, Role.COORDINATOR)
+    cell = find_cell(study, volunteer_code, arm_code)
+    if cell is None:
+        raise Http404("No such volunteer or arm.")
+    try:
+        services.do_derive(study, cell, _user(request))
+    except StudyError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"{volunteer_code}, {cell.arm.name}: the worker will make it.")
+    return redirect("readiness", study.slug)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def launch(request: HttpRequest, slug: str) -> HttpResponse:
+    study = get_study(request.user, slug, Role.COORDINATOR)
+    form = LaunchForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.do_launch(study, _user(request))
+        except StudyError as error:
+            form.add_error(None, list(error.messages))
+        else:
+            messages.success(request, "The study is launched: its readers can begin.")
+            return redirect("readiness", study.slug)
+    return render(request, "conduct/launch.html", {**_desk(study), "form": form})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def lock(request: HttpRequest, slug: str) -> HttpResponse:
+    study = get_study(request.user, slug, Role.COORDINATOR)
+    open_sessions = services.open_sessions(study)
+    form = LockForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.do_lock(study, _user(request), form.cleaned_data["reason"])
+        except StudyError as error:
+            form.add_error(None, list(error.messages))
+        else:
+            messages.success(request, "The study is locked.")
+            return redirect("readiness", study.slug)
+    return render(
+        request,
+        "conduct/lock.html",
+        {"study": study, "form": form, "open_sessions": open_sessions},
+    )
