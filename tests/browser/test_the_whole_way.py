@@ -1,0 +1,163 @@
+"""A study from upload to tables, as its people do it: in a browser, with a worker beside it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from analysis import AnalysisPlan, run_plan
+
+from .whole_site import PASSWORD, WholeSite, scans_zip, serving_site
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+SLUG = "whole-way"
+PEOPLE = {"coordinator": "cora@example.org", "reader": "rita@example.org"}
+PEOPLE["statistician"] = "stan@example.org"
+CRITERIA = 6
+VOLUNTEERS = 3
+ARMS = 5
+
+
+@pytest.fixture
+def site(front_end: None, tmp_path: Path) -> Iterator[WholeSite]:
+    with serving_site(tmp_path) as site:
+        yield site
+
+
+def make_study(site: WholeSite) -> None:
+    site.python(
+        "from readerstudy.accounts.models import User\n"
+        "from readerstudy.studies.services import do_add_member\n"
+        "from readerstudy.studies.templates_lumbar import create_lumbar_study\n"
+        f"study = create_lumbar_study({SLUG!r}, 'The whole way', None, notice='Simulated.')\n"
+        f"for role, email in {PEOPLE!r}.items():\n"
+        f"    user = User.objects.create_user(email, {PASSWORD!r}, name=role.title())\n"
+        "    do_add_member(study, None, user, role)\n"
+    )
+
+
+def signed_in(browser: Browser, site: WholeSite, role: str) -> Page:
+    context = browser.new_context(
+        base_url=site.address, viewport={"width": 1280, "height": 720}, accept_downloads=True
+    )
+    page = context.new_page()
+    page.goto("/accounts/login/")
+    page.fill("input[name=login]", PEOPLE[role])
+    page.fill("input[name=password]", PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda url: "/accounts/login" not in url)
+    return page
+
+
+def chosen_score(position: int, criterion: int) -> int:
+    """Any rule will do, so long as it varies and the keyboard is what enters it."""
+    return 1 + (3 * position + 2 * criterion + position * criterion) % 5
+
+
+def score_every_item(page: Page) -> int:
+    page.goto("/reading/")
+    page.get_by_role("link", name="Start reading").click()
+    items = VOLUNTEERS * ARMS
+    for position in range(1, items + 1):
+        expect(page.locator("[data-position]")).to_have_text(f"Item {position} of {items}")
+        page.wait_for_selector("#reading[data-loaded=true]", timeout=30_000)
+        for criterion in range(CRITERIA):
+            page.keyboard.press(str(chosen_score(position, criterion)))
+        page.keyboard.press("Enter")
+    page.wait_for_url("**/reading/session/**")
+    return items
+
+
+def stored_scores(site: WholeSite) -> pd.DataFrame:
+    """Straight from the tables, by a query of the test's own."""
+    printed = site.python(
+        "import json\n"
+        "from readerstudy.reading.models import ScoreRevision\n"
+        "latest = {}\n"
+        f"rows = ScoreRevision.objects.filter(item__session__study__slug={SLUG!r})\n"
+        "for s in rows.order_by('revision'):\n"
+        "    latest[s.item_id, s.criterion_id] = dict(volunteer=s.item.volunteer.code,\n"
+        "        arm=s.item.arm.code, reader=s.item.session.reader_code,\n"
+        "        criterion=s.criterion.code, score=s.value, position=s.item.position)\n"
+        "print(json.dumps(list(latest.values())))"
+    )
+    return pd.DataFrame(json.loads(printed))
+
+
+def test_a_study_goes_from_upload_to_tables(chromium: Browser, site: WholeSite) -> None:
+    make_study(site)
+    site.start_worker()
+
+    # The coordinator sends one zip; the worker de-identifies it and fills the derived arms.
+    coordinator = signed_in(chromium, site, "coordinator")
+    coordinator.goto(f"/studies/{SLUG}/uploads/")
+    coordinator.set_input_files(
+        "#upload input[type=file]",
+        {"name": "scans.zip", "mimeType": "application/zip", "buffer": scans_zip(VOLUNTEERS)},
+    )
+    coordinator.get_by_role("button", name="Send", exact=False).first.click()
+    expect(coordinator.locator("#upload")).to_contain_text("Done", timeout=60_000)
+    coordinator.goto(f"/studies/{SLUG}/readiness/")
+    expect(coordinator.locator("td.cell-ok")).to_have_count(VOLUNTEERS * ARMS, timeout=120_000)
+
+    coordinator.goto(f"/studies/{SLUG}/launch/")
+    coordinator.check("input[name=confirmed]")
+    coordinator.get_by_role("button", name="Launch the study").click()
+    expect(coordinator.locator("body")).to_contain_text("Reading")
+
+    # The reader scores every item with the keyboard alone.
+    reader = signed_in(chromium, site, "reader")
+    items = score_every_item(reader)
+    scores = stored_scores(site)
+    assert len(scores) == items * CRITERIA
+    order = list(dict.fromkeys(scores.criterion))
+    for row in scores.itertuples():
+        assert row.score == chosen_score(row.position, order.index(row.criterion))
+
+    coordinator.goto(f"/studies/{SLUG}/lock/")
+    coordinator.check("input[name=confirmed]")
+    coordinator.get_by_role("button", name="Lock the study").click()
+
+    # The statistician sees letters, opens the key, and takes the tables away.
+    statistician = signed_in(chromium, site, "statistician")
+    statistician.goto(f"/studies/{SLUG}/results/")
+    masked = statistician.content()
+    assert "DLR-double-fast" not in masked
+    unblind(statistician)
+    statistician.goto(f"/studies/{SLUG}/results/")
+    expect(statistician.locator("body")).to_contain_text("DLR-double-fast")
+    with statistician.expect_download() as download:
+        statistician.get_by_role("link", name="tests.csv").first.click()
+    rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text("utf-8-sig"))))
+
+    plan = AnalysisPlan(
+        arms=("STD", "DF", "DLR_DF", "TF", "DLR_TF"),
+        control="STD",
+        comparisons=(("DF", "DLR_DF"), ("TF", "DLR_TF"), ("STD", "DLR_DF"), ("STD", "DLR_TF")),
+        criteria=tuple(order),
+        tissues=(),
+    )
+    expected = run_plan(scores.drop(columns="position"), pd.DataFrame(), plan).tests
+    assert len(rows) == len(expected) == CRITERIA * 4
+    by_key = {(row["row"], row["a"], row["b"]): row for row in rows}
+    for test in expected.itertuples():
+        row = by_key[test.row, test.a, test.b]
+        for column in ("n", "n_nonzero", "w_plus", "w_minus", "p", "q"):
+            assert float(row[column]) == pytest.approx(getattr(test, column), abs=1e-12), column
+
+    assert "is sound" in site.manage("verify_audit")
+
+
+def unblind(page: Page) -> None:
+    page.get_by_role("link", name="Unblind").first.click()
+    page.fill("[name=reason]", "All scores are in; the plan stands.")
+    page.check("input[name=confirmed]")
+    page.get_by_role("button", name="Unblind").click()
