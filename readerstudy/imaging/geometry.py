@@ -197,7 +197,7 @@ def _check_alike(first: SlicePlane, plane: SlicePlane) -> None:
         and math.isclose(plane.column_spacing, first.column_spacing, rel_tol=SAME_SPACING)
     ):
         raise ImagingError(f"The images of the series differ in pixel spacing ({plane.name}).")
-    if not _same_orientation(first.orientation, plane.orientation):
+    if not same_orientation(first.orientation, plane.orientation):
         raise ImagingError(f"The images of the series differ in orientation ({plane.name}).")
 
 
@@ -231,7 +231,7 @@ def _steps(
     return length / (len(order) - 1), direction
 
 
-def _same_orientation(first: Sequence[float], second: Sequence[float]) -> bool:
+def same_orientation(first: Sequence[float], second: Sequence[float]) -> bool:
     return all(
         float(np.dot(first[part], second[part])) > SAME_DIRECTION_COSINE
         for part in (slice(0, 3), slice(3, 6))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ImagingError
-from .geometry import DUPLICATE_MM
+from .geometry import DUPLICATE_MM, same_orientation
 from .layout import Cell
 from .models import Upload
 from .parsing.images import ParsedSlice
@@ -77,7 +77,7 @@ class Batch:
     """Collects slices by cell and series."""
 
     def __init__(self) -> None:
-        self._candidates: dict[tuple[str, int, str], Candidate] = {}
+        self._candidates: list[Candidate] = []
         self._seen: dict[tuple[str, int, str], SourceFile] = {}
         self._damages: list[Damage] = []
 
@@ -93,12 +93,23 @@ class Batch:
             source.reason = f"This is the same image as {twin.name}."
             return
         for index, (item, path) in enumerate(parsed):
-            candidate = self._candidates.setdefault(
-                (*where, item.group), Candidate(source.cell, item.group)
-            )
+            candidate = self._candidate(source.cell, item)
             candidate.slices.append(SliceFile(source, item, path))
             if index == 0:
                 candidate.report.update(report)
+
+    def _candidate(self, cell: Cell, item: ParsedSlice) -> Candidate:
+        """The series a slice belongs to: same cell, same group, same orientation."""
+        for candidate in reversed(self._candidates):
+            if (
+                candidate.group == item.group
+                and candidate.cell == cell
+                and same_orientation(candidate.slices[0].parsed.orientation, item.orientation)
+            ):
+                return candidate
+        candidate = Candidate(cell, item.group)
+        self._candidates.append(candidate)
+        return candidate
 
     def add_damage(self, source: SourceFile, group: str, position: list[float]) -> None:
         self._damages.append(Damage(source, group, position))
@@ -106,7 +117,7 @@ class Batch:
     def candidates(self) -> Iterator[Candidate]:
         """One candidate a cell, controls first; what is more than one is refused by name."""
         taken: dict[tuple[str, int], Candidate] = {}
-        for candidate in self._candidates.values():
+        for candidate in self._candidates:
             where = (candidate.cell.volunteer, candidate.cell.arm.pk)
             first = taken.setdefault(where, candidate)
             if first is not candidate:

@@ -64,7 +64,8 @@ def _delete_bytes() -> int:
                 shutil.rmtree(entry, ignore_errors=True)
                 deleted += 1
         elif entry.suffix == ".part":
-            upload = Upload.objects.filter(pk=_uuid(entry.stem)).first()
+            known = _uuid(entry.stem)
+            upload = Upload.objects.filter(pk=known).first() if known else None
             if (upload is None and is_old) or (upload is not None and upload.state in OVER):
                 entry.unlink(missing_ok=True)
                 deleted += 1

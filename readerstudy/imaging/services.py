@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from functools import partial
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -27,7 +28,7 @@ from .models import Series, Upload, Volunteer
 from .parsing.errors import Refused
 from .parsing.images import ParsedFile, ParsedSlice, parse_dataset
 from .storing import SeriesDraft, StoredSlice, publish_series, refresh_display, write_series
-from .volumes import delete_files
+from .volumes import delete_each, delete_files
 
 VOLUNTEER_CODE_LENGTH = 30
 
@@ -188,7 +189,7 @@ def do_delete_series(series: Series, actor: User | None) -> None:
         check_delete_series(series, actor)
         delete_series_row(series, actor, prefixes)
         refresh_display(Volunteer.objects.get(pk=series.volunteer_id))
-        transaction.on_commit(lambda: [delete_files(prefix) for prefix in prefixes] and None)
+        transaction.on_commit(partial(delete_each, prefixes))
 
 
 def delete_series_row(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -75,3 +76,8 @@ def delete_files(prefix: str) -> None:
     for name in folders:
         delete_files(f"{prefix}/{name}")
     default_storage.delete(prefix)
+
+
+def delete_each(prefixes: Iterable[str]) -> None:
+    for prefix in prefixes:
+        delete_files(prefix)

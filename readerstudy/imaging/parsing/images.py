@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 from pydicom import dcmread
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filewriter import dcmwrite
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
 
 from readerstudy.imaging.deidentification.allowlist import FUNCTIONAL_GROUPS
 from readerstudy.imaging.deidentification.copier import Lookup, Report, copy_allowed, count_removed
@@ -21,6 +20,7 @@ from readerstudy.imaging.deidentification.uids import replace_uid
 
 from .errors import Damaged, Refused
 from .pixels import TRANSFER_SYNTAXES, decode
+from .writing import complete, encode, write_pixel_description
 
 MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
 ENHANCED_MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4.1"
@@ -29,8 +29,6 @@ DICOMDIR = "1.2.840.10008.1.3.10"
 MEDIA_SOP_CLASS, TRANSFER_SYNTAX = 0x0002, 0x0010  # elements of group 0002
 MAX_FRAMES = 2000
 
-# PS3.7 leaves the choice to the implementer: a name in the 2.25 (UUID) space.
-IMPLEMENTATION_UID = "2.25.329800735698586629295641978511506172918"
 
 PARAMETERS = (
     "Manufacturer",
@@ -214,9 +212,8 @@ def _place(damage: Damaged, dataset: Dataset, patient_code: str, key: bytes) -> 
     try:
         target = copy_allowed(dataset.get, patient_code=patient_code, key=key, report=Counter())
         position = [float(value) for value in target.ImagePositionPatient]
-        orientation = tuple(float(value) for value in target.ImageOrientationPatient)
-        _complete(target)
-        damage.group, damage.position = _group(target, orientation), position
+        complete(target)
+        damage.group, damage.position = _group(target), position
     except Exception:  # noqa: BLE001 - a damaged header may say nothing at all
         damage.group = damage.position = None
 
@@ -338,8 +335,11 @@ def _slice(target: Dataset, pixels: np.ndarray, source: Dataset, key: bytes) -> 
         target.StudyInstanceUID = replace_uid(f"study of {series_uid}", key)
     if "FrameOfReferenceUID" not in target:
         target.FrameOfReferenceUID = replace_uid(f"frame of {series_uid}", key)
-    _complete(target)
-    _write_pixel_description(target, pixels, int(source.BitsStored))
+    parameters = {
+        name: _plain(target.get(name)) for name in PARAMETERS if target.get(name) is not None
+    }
+    complete(target)
+    write_pixel_description(target, pixels, int(source.BitsStored))
     content, offset = encode(target, pixels)
     spacing = [float(v) for v in target.PixelSpacing]
     orientation = tuple(float(v) for v in target.ImageOrientationPatient)
@@ -359,120 +359,24 @@ def _slice(target: Dataset, pixels: np.ndarray, source: Dataset, key: bytes) -> 
         thickness=thickness,
         slope=float(target.get("RescaleSlope", 1.0)),
         intercept=float(target.get("RescaleIntercept", 0.0)),
-        group=_group(target, orientation),
+        group=_group(target),
         sop_uid=str(target.SOPInstanceUID),
-        parameters={
-            name: _plain(target.get(name)) for name in PARAMETERS if target.get(name) is not None
-        },
+        parameters=parameters,
     )
 
 
-def _group(target: Dataset, orientation: tuple[float, ...]) -> str:
-    """Slices of one series, orientation, echo, b-value, time and image kind belong together."""
+def _group(target: Dataset) -> str:
+    """Slices of one series, echo, b-value, time and image kind belong together."""
     image_type = list(target.get("ImageType") or [])
     return "|".join(
         [
             str(target.SeriesInstanceUID),
-            ",".join(f"{value:.2f}" for value in (v + 0.0 for v in orientation)),
             str(target.get("EchoTime") or ""),
             str(target.get("DiffusionBValue") or ""),
             str(target.get("TemporalPositionIdentifier") or ""),
             str(image_type[2] if len(image_type) > 2 else ""),
         ]
     )
-
-
-def _complete(target: Dataset) -> None:
-    """Attributes that an MR image must have (PS3.3 C.8.3.1), where the upload had none."""
-    image_type = [str(v) for v in (target.get("ImageType") or [])]
-    if isinstance(target.get("ImageType"), str) or len(image_type) < 2:
-        image_type = ["ORIGINAL", "PRIMARY", "OTHER"]
-    if image_type[0] not in ("ORIGINAL", "DERIVED"):
-        image_type[0] = "ORIGINAL"
-    if image_type[1] not in ("PRIMARY", "SECONDARY"):
-        image_type[1] = "PRIMARY"
-    if len(image_type) < 3 or not image_type[2]:
-        image_type = [*image_type[:2], "OTHER", *image_type[3:]]
-    target.ImageType = image_type
-    if not target.get("ScanningSequence"):
-        target.ScanningSequence = "RM"
-    if not target.get("SequenceVariant"):
-        target.SequenceVariant = "NONE"
-    for keyword in (
-        "Manufacturer",
-        "SeriesNumber",
-        "InstanceNumber",
-        "ScanOptions",
-        "MRAcquisitionType",
-        "RepetitionTime",
-        "EchoTime",
-        "EchoTrainLength",
-        "SliceThickness",
-        "PatientPosition",
-    ):
-        if keyword not in target:
-            setattr(target, keyword, None)
-    if ("WindowCenter" in target) != ("WindowWidth" in target):
-        for keyword in ("WindowCenter", "WindowWidth"):
-            if keyword in target:
-                delattr(target, keyword)
-    if "RescaleSlope" in target or "RescaleIntercept" in target:
-        target.RescaleSlope = target.get("RescaleSlope", 1)
-        target.RescaleIntercept = target.get("RescaleIntercept", 0)
-        target.RescaleType = "US"  # unspecified
-
-
-def _write_pixel_description(target: Dataset, pixels: np.ndarray, stored: int) -> None:
-    signed = pixels.dtype == np.int16
-    low, high = int(pixels.min()), int(pixels.max())
-    # Some scanners write values beyond the bits they announce.
-    least, most = (
-        (-(1 << (stored - 1)), (1 << (stored - 1)) - 1) if signed else (0, (1 << stored) - 1)
-    )
-    fits = least <= low and high <= most
-    bits = stored if fits else 16
-    target.SamplesPerPixel = 1
-    target.PhotometricInterpretation = "MONOCHROME2"
-    target.Rows, target.Columns = (int(side) for side in pixels.shape)
-    target.BitsAllocated = 16
-    target.BitsStored = bits
-    target.HighBit = bits - 1
-    target.PixelRepresentation = 1 if signed else 0
-    if "PixelPaddingValue" in target:
-        value = int(target.PixelPaddingValue)
-        del target.PixelPaddingValue
-        bounds = (-(1 << 15), (1 << 15) - 1) if signed else (0, (1 << 16) - 1)
-        if bounds[0] <= value <= bounds[1]:
-            target.add_new("PixelPaddingValue", "SS" if signed else "US", value)
-
-
-def encode(target: Dataset, pixels: np.ndarray) -> tuple[bytes, int]:
-    """An explicit-VR little-endian file with a fresh preamble and file meta; and where its pixels
-    start."""
-    target.PixelData = pixels.astype("<i2" if pixels.dtype == np.int16 else "<u2").tobytes()
-    if len(target.PixelData) % 2:
-        target.PixelData += b"\0"
-    target["PixelData"].VR = "OW"
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = target.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = target.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = IMPLEMENTATION_UID
-    meta.ImplementationVersionName = "READERSTUDY"
-    target.file_meta = meta
-    buffer = io.BytesIO()
-    dcmwrite(buffer, target, enforce_file_format=True)
-    content = buffer.getvalue()
-    return content, _pixel_offset(content, len(target.PixelData))
-
-
-def _pixel_offset(content: bytes, length: int) -> int:
-    """PixelData is the last element written: its header stands right before its value."""
-    offset = len(content) - length
-    header = struct.pack("<HH", 0x7FE0, 0x0010) + b"OW\0\0" + struct.pack("<I", length)
-    if content[offset - len(header) : offset] != header:
-        raise ValueError("The pixels are not where a file written here keeps them.")
-    return offset
 
 
 def _float_or_none(value: Any) -> float | None:
