@@ -51,8 +51,10 @@ def node_commands() -> tuple[Path, Path]:
 def run(command: list[str | Path], doing: str, hint: str) -> None:
     """Run a command in frontend/ with the pip Node first on the path, or say what failed."""
     environment = dict(os.environ)
-    environment["PATH"] = os.pathsep.join([str(Path(command[0]).parent), environment.get("PATH", "")])
-    result = subprocess.run(  # noqa: S603 - fixed arguments
+    environment["PATH"] = os.pathsep.join(
+        [str(Path(command[0]).parent), environment.get("PATH", "")]
+    )
+    result = subprocess.run(
         [str(part) for part in command],
         cwd=FRONTEND,
         env=environment,

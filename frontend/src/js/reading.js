@@ -81,8 +81,7 @@ function showProgress() {
   find("notice").textContent = item.notice;
   find("home").href = item.home;
   find("previous").disabled = !item.previous;
-  find("next").hidden = !(item.submitted && item.next);
-  find("submit").textContent = item.submitted ? "Submit again" : "Submit and go on";
+  find("submit").textContent = item.submitted ? "Go on" : "Submit and go on";
 }
 
 async function showImages(mine) {
@@ -186,7 +185,8 @@ async function submit() {
       say(`Not submitted: ${autosave.error()}`, () => autosave.retry());
       return;
     }
-    const { next, home } = await postJson(item.submit_url, {});
+    // A submitted item needs no second submission: its changed scores are saved already.
+    const { next, home } = item.submitted ? item : await postJson(item.submit_url, {});
     if (next) await go(next);
     else window.location.assign(home);
   } catch (error) {
@@ -256,6 +256,5 @@ find("open-help").addEventListener("click", () => help.showModal());
 find("submit").addEventListener("click", submit);
 find("retry").addEventListener("click", () => autosave.retry());
 find("previous").addEventListener("click", () => item.previous && go(item.previous));
-find("next").addEventListener("click", () => item.next && go(item.next));
 
 open(root.dataset.itemUrl);

@@ -1,0 +1,106 @@
+"""A browser, the built front end, and the small server of `harness`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from django.conf import settings
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from . import harness
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+AXE = Path(settings.BASE_DIR) / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
+
+
+@pytest.fixture(scope="session")
+def front_end() -> None:
+    """The front end as its sources are now."""
+    script = Path(settings.BASE_DIR) / "frontend" / "build.py"
+    built = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stderr
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def volumes() -> dict[str, np.ndarray]:
+    control = harness.lumbar_slices()
+    rng = np.random.default_rng(20)
+    arms = {"control": control}
+    for name, noise in {"double-fast": 160, "DLR-double-fast": 60, "triple-fast": 240,
+                        "DLR-triple-fast": 90}.items():  # fmt: skip
+        noisy = control + rng.normal(0, noise, control.shape)
+        arms[name] = np.clip(noisy, 0, 65535).astype("<u2")
+    return arms
+
+
+@pytest.fixture
+def site(front_end: None, volumes: dict[str, np.ndarray]) -> Iterator[harness.Site]:
+    pages = {"item": harness.render("reading/item.html", "/item/", {"item_url_data": "@DATA@"})}
+    with harness.serve(harness.Site(volumes=volumes), pages) as site:
+        yield site
+
+
+class Window:
+    """A page and what went wrong on it."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.troubles: list[str] = []
+        page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        page.on("console", self._heard)
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        policy = (
+            "Content Security Policy" in message.text or "Content-Security-Policy" in message.text
+        )
+        if message.type == "error" or policy:
+            self.troubles.append(message.text)
+
+    def violations(self) -> list[str]:
+        """What axe-core finds against WCAG 2.2 level A and AA."""
+        self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+        found = self.page.evaluate(
+            "tags => axe.run(document, {runOnly: {type: 'tag', values: tags}})", tags
+        )
+        return [
+            f"{one['id']}: {node['html'][:160]}"
+            for one in found["violations"]
+            for node in one["nodes"]
+        ]
+
+
+@pytest.fixture
+def window(chromium: Browser) -> Iterator[Window]:
+    context = chromium.new_context(viewport={"width": 1280, "height": 720})
+    context.add_init_script(
+        "document.addEventListener('securitypolicyviolation', (e) => "
+        "console.error('Content Security Policy: ' + e.violatedDirective + ' ' + e.blockedURI))"
+    )
+    yield Window(context.new_page())
+    context.close()

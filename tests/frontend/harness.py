@@ -1,0 +1,357 @@
+"""A small server that keeps the pages' JSON contracts in memory, for tests of the pages alone.
+
+It serves the built front end, the real templates under the real content security policy, and slices
+of a real lumbar spine: the control as stored, the other arms with noise added.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.template.loader import render_to_string
+from django.test import RequestFactory
+
+from readerstudy.demo import __file__ as demo_file
+from readerstudy.web.middleware import CONTENT_SECURITY_POLICY
+
+STATIC = Path(settings.BASE_DIR) / "static_build"
+CRITERIA = ["Perceived SNR", "Sharpness", "Contrast", "Structure visibility", "Artifact", "Overall"]
+ANCHORS = [
+    "1 obviously inferior",
+    "2 slightly inferior",
+    "3 equivalent",
+    "4 slightly superior",
+    "5 obviously superior",
+]
+TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+NOTICE = "Simulated acceleration: the accelerated images were computed, not scanned."
+
+
+def lumbar_slices() -> np.ndarray:
+    """uint16 [slices, rows, columns] of a real T2 lumbar spine."""
+    with np.load(Path(demo_file).parent / "data" / "lumbar" / "V01.npz") as stored:
+        volume = next(stored[name] for name in stored if stored[name].ndim == 3)
+    return (volume.astype(np.float64) * (4000.0 / volume.max())).astype("<u2")
+
+
+def geometry_of(volume: np.ndarray) -> dict[str, Any]:
+    """Sagittal: columns run to posterior, rows to the feet, slices to the left."""
+    return {
+        "slices": volume.shape[0],
+        "rows": volume.shape[1],
+        "columns": volume.shape[2],
+        "row_spacing": 0.47,
+        "column_spacing": 0.47,
+        "slice_spacing": 4.0,
+        "row_direction": [0.0, 1.0, 0.0],
+        "column_direction": [0.0, 0.0, -1.0],
+        "slice_direction": [1.0, 0.0, 0.0],
+        "origin": [-30.0, -110.0, 140.0],
+    }
+
+
+@dataclass
+class Site:
+    """What the server knows; a test may look and meddle."""
+
+    volumes: dict[str, np.ndarray]
+    address: str = ""
+    items: int = 3
+    scores: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
+    submitted: set[str] = field(default_factory=set)
+    posts: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    regions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    locked: bool = False
+    opened: list[str] = field(default_factory=list)
+    refuse_scores: int = 0  # answer so many score requests with 503
+    break_pixels: str = ""  # answer slices whose address ends so with 503
+    uploads: dict[str, dict[str, Any]] = field(default_factory=dict)
+    finished: list[dict[str, Any]] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def volume(self, name: str) -> np.ndarray:
+        return self.volumes[name]
+
+    @property
+    def control(self) -> np.ndarray:
+        return self.volumes["control"]
+
+    # --- Reading ---
+
+    def item_data(self, token: str) -> dict[str, Any]:
+        number = int(token.removeprefix("item"))
+        stored = self.scores.setdefault(token, {})
+        last = number == self.items
+        return {
+            "token": token,
+            "position": number,
+            "total": self.items,
+            "submitted_count": len(self.submitted),
+            "mode": "relative",
+            "geometry": geometry_of(self.control),
+            "window": {"center": 1000, "width": 2000},
+            "panes": [
+                {"role": "control", "side": "left", "slices": f"/pixels/{token}a/{{index}}"},
+                {"role": "candidate", "side": "right", "slices": f"/pixels/{token}b/{{index}}"},
+            ],
+            "criteria": [
+                {
+                    "code": f"c{index}",
+                    "name": name,
+                    "question": f"{name}: how does the candidate compare with the control?",
+                    "anchors": ANCHORS,
+                    "value": stored.get(f"c{index}", {}).get("value"),
+                    "revision": stored.get(f"c{index}", {}).get("revision", 0),
+                }
+                for index, name in enumerate(CRITERIA)
+            ],
+            "previous": f"/item/item{number - 1}/" if number > 1 else None,
+            "next": None if last else f"/item/item{number + 1}/",
+            "home": "/home/",
+            "submitted": token in self.submitted,
+            "score_url": f"/score/{token}/",
+            "submit_url": f"/submit/{token}/",
+            "notice": NOTICE,
+        }
+
+    def missing(self, token: str) -> list[str]:
+        stored = self.scores.get(token, {})
+        return [f"c{i}" for i in range(len(CRITERIA)) if f"c{i}" not in stored]
+
+    def score(self, token: str, sent: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        if self.refuse_scores > 0:
+            self.refuse_scores -= 1
+            return 503, {"error": "The server is being restarted."}
+        stored = self.scores.setdefault(token, {})
+        now = stored.get(sent["criterion"], {"value": None, "revision": 0})
+        if sent["revision"] != now["revision"]:
+            return 409, {"error": "This score was changed elsewhere.", **now}
+        stored[sent["criterion"]] = {"value": sent["value"], "revision": now["revision"] + 1}
+        return 200, {"revision": now["revision"] + 1, "missing": self.missing(token)}
+
+    def submit(self, token: str) -> tuple[int, dict[str, Any]]:
+        if missing := self.missing(token):
+            return 422, {"error": "Scores are missing.", "missing": missing}
+        self.submitted.add(token)
+        return 200, {"next": self.item_data(token)["next"], "home": "/home/"}
+
+    # --- Measuring ---
+
+    def measuring_data(self) -> dict[str, Any]:
+        arms = [("standard", "Standard", True)]
+        arms += [
+            (name, name.replace("-", " "), False) for name in self.volumes if name != "control"
+        ]
+        tissues = ["fat", "CSF", "vertebra", "disc", "cord", "muscle", "background air"]
+        colours = ["#e6b84c", "#4cc3e6", "#e67e4c", "#8fd16a", "#d678d6", "#e65c6b", "#a8b3ba"]
+        return {
+            "volunteer": "V01",
+            "notice": NOTICE,
+            "geometry": geometry_of(self.control),
+            "window": {"center": 1000, "width": 2000},
+            "arms": [
+                {"code": c, "name": n, "is_control": k, "slices": f"/pixels/arm-{c}/{{index}}"}
+                for c, n, k in arms
+            ],
+            "tissues": [
+                {"code": name.replace(" ", "-"), "name": name, "colour": colour, "area_mm2": 30.0}
+                for name, colour in zip(tissues, colours, strict=True)
+            ],
+            "regions": list(self.regions.values()),
+            "save_url": "/regions/save/",
+            "locked": self.locked,
+            "volunteers": [
+                {"code": "V01", "url": "/measuring/", "placed": len(self.regions), "total": 7},
+                {"code": "V02", "url": "/measuring/?v=2", "placed": 0, "total": 7},
+            ],
+        }
+
+    def pixels_of(self, token: str) -> np.ndarray:
+        if token.startswith("arm-"):
+            name = token.removeprefix("arm-")
+            return self.volumes["control" if name == "standard" else name]
+        return self.control if token.endswith("a") else self.volumes["double-fast"]
+
+    def save_region(self, sent: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        stored = self.regions.get(sent["tissue"], {"revision": 0})
+        if sent["revision"] != stored["revision"]:
+            return 409, {
+                "error": "This region was moved elsewhere.",
+                "revision": stored["revision"],
+            }
+        geometry = geometry_of(self.control)
+        offset = np.subtract(sent["centre"], geometry["origin"])
+        column, row = offset[1] / 0.47, -offset[2] / 0.47
+        rows, columns = np.mgrid[: geometry["rows"], : geometry["columns"]]
+        a, b = np.divide(sent["semi_axes_mm"], 0.47)
+        inside = ((columns - column) / a) ** 2 + ((rows - row) / b) ** 2 <= 1
+        record = {**sent, "revision": stored["revision"] + 1, "measurements": []}
+        for name, volume in self.volumes.items():
+            values = volume[sent["slice_index"]][inside].astype(float)
+            record["measurements"].append(
+                {
+                    "arm": "standard" if name == "control" else name,
+                    "n_pixels": int(values.size),
+                    "mean": float(values.mean()),
+                    "sd": float(values.std(ddof=1)),
+                    "area_mm2": float(np.pi * np.prod(sent["semi_axes_mm"])),
+                    "counted_area_mm2": float(values.size * 0.47**2),
+                    "warnings": [],
+                }
+            )
+        self.regions[sent["tissue"]] = record
+        return 200, record
+
+
+def render(template: str, path: str, context: dict[str, Any]) -> bytes:
+    request = RequestFactory().get(path)
+    request.user = get_user_model()(email="reader@example.org")
+    return render_to_string(template, context, request=request).encode()
+
+
+class Handler(BaseHTTPRequestHandler):
+    site: Site
+    pages: dict[str, bytes]
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet."""
+
+    def reply(
+        self, status: int, body: bytes, kind: str, headers: dict[str, str] | None = None
+    ) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def json(self, status: int, data: Any) -> None:
+        self.reply(status, json.dumps(data).encode(), "application/json")
+
+    def do_GET(self) -> None:
+        path = self.path.split("?")[0]
+        self.site.requests.append(f"GET {path}")
+        parts = path.strip("/").split("/")
+        match parts:
+            case ["static", *rest]:
+                target = STATIC.joinpath(*rest)
+                if not target.is_file():
+                    return self.reply(404, b"", "text/plain")
+                return self.reply(200, target.read_bytes(), TYPES.get(target.suffix, "text/plain"))
+            case ["item", token]:
+                if self.headers.get("Purpose") != "prefetch":
+                    self.site.opened.append(token)
+                page = self.pages["item"].replace(b"@DATA@", f"/data/{token}/".encode())
+                return self.reply(200, page, "text/html; charset=utf-8")
+            case ["data", token]:
+                return self.json(200, self.site.item_data(token))
+            case ["pixels", token, index]:
+                if self.site.break_pixels and path.endswith(self.site.break_pixels):
+                    return self.json(503, {"error": "storage"})
+                body = self.site.pixels_of(token)[int(index)].tobytes()
+                cache = {"Cache-Control": "private, max-age=31536000, immutable"}
+                return self.reply(200, body, "application/octet-stream", cache)
+            case ["measuring"]:
+                return self.reply(200, self.pages["measuring"], "text/html; charset=utf-8")
+            case ["measuring", "data"]:
+                return self.json(200, self.site.measuring_data())
+            case ["upload"]:
+                return self.reply(200, self.pages["upload"], "text/html; charset=utf-8")
+            case ["upload", "status"]:
+                return self.json(200, {"uploads": list(self.site.uploads.values())})
+            case ["home"]:
+                return self.reply(200, b"<!doctype html><title>Home</title>Home", "text/html")
+        return self.reply(404, b"", "text/plain")
+
+    def do_POST(self) -> None:
+        path = self.path.split("?")[0]
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        parts = path.strip("/").split("/")
+        if parts[0] == "tus":
+            return self.create_upload()
+        sent = json.loads(body or b"{}")
+        self.site.posts.append((path, sent))
+        if not self.headers.get("X-CSRFToken"):
+            return self.json(403, {"error": "No CSRF token."})
+        match parts:
+            case ["score", token]:
+                return self.json(*self.site.score(token, sent))
+            case ["submit", token]:
+                return self.json(*self.site.submit(token))
+            case ["regions", "save"]:
+                return self.json(*self.site.save_region(sent))
+            case ["upload", "finish"]:
+                self.site.finished.append(sent)
+                return self.json(200, {})
+        return self.reply(404, b"", "text/plain")
+
+    # --- tus 1.0: creation, HEAD, PATCH, DELETE ---
+
+    def create_upload(self) -> None:
+        number = str(len(self.site.uploads) + 1)
+        self.site.uploads[number] = {
+            "id": number,
+            "metadata": self.headers.get("Upload-Metadata", ""),
+            "length": int(self.headers["Upload-Length"]),
+            "data": bytearray(),
+            "name": f"upload {number}",
+            "state": "receiving",
+            "progress": 0,
+            "message": "",
+            "accepted": 0,
+            "refusals": [],
+        }
+        headers = {"Location": f"/tus/{number}", "Tus-Resumable": "1.0.0"}
+        self.reply(201, b"", "text/plain", headers)
+
+    def do_HEAD(self) -> None:
+        upload = self.site.uploads.get(self.path.rsplit("/", 1)[1])
+        if upload is None:
+            return self.reply(404, b"", "text/plain")
+        headers = {
+            "Upload-Offset": str(len(upload["data"])),
+            "Upload-Length": str(upload["length"]),
+            "Tus-Resumable": "1.0.0",
+            "Cache-Control": "no-store",
+        }
+        return self.reply(200, b"", "text/plain", headers)
+
+    def do_PATCH(self) -> None:
+        upload = self.site.uploads[self.path.rsplit("/", 1)[1]]
+        upload["data"] += self.rfile.read(int(self.headers["Content-Length"]))
+        headers = {"Upload-Offset": str(len(upload["data"])), "Tus-Resumable": "1.0.0"}
+        self.reply(204, b"", "text/plain", headers)
+
+    def do_DELETE(self) -> None:
+        self.site.uploads.pop(self.path.rsplit("/", 1)[1], None)
+        self.reply(204, b"", "text/plain", {"Tus-Resumable": "1.0.0"})
+
+
+@contextmanager
+def serve(site: Site, pages: dict[str, bytes]) -> Iterator[Site]:
+    handler = type("SiteHandler", (Handler,), {"site": site, "pages": pages})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    site.address = f"http://127.0.0.1:{server.server_address[1]}"
+    try:
+        yield site
+    finally:
+        server.shutdown()
+        server.server_close()
