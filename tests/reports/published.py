@@ -5,10 +5,9 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from django.utils import timezone
-
 from readerstudy.accounts.models import User
 from readerstudy.conduct.imports import ImportReport, do_import_study_tables
+from readerstudy.conduct.services import do_lock
 from readerstudy.studies.models import Study
 from readerstudy.studies.tables import TableFile
 from tests.factories import make_study
@@ -52,5 +51,4 @@ def make_published_study(
 
 
 def lock(study: Study) -> None:
-    """As the lock leaves a study; the act itself is tested with `conduct`."""
-    Study.objects.filter(pk=study.pk).update(state=Study.State.LOCKED, locked_at=timezone.now())
+    do_lock(study, None)

@@ -1,0 +1,247 @@
+"""The files that leave the platform: CSV tables, figures, and one bundle of them all.
+
+Everything here is a function of a report, so that the same frozen data give the same bytes on
+another day. Before unblinding, letters stand for arms throughout.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import platform
+import zipfile
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import pandas as pd
+
+from analysis.tables import csv_bytes
+from readerstudy import __version__
+from readerstudy.studies.models import Study
+from readerstudy.studies.protocol import canonical_json
+
+from .models import Unblinding
+from .report import FIGURES, IMAGE_FORMATS, Report
+from .selectors import PIXEL_COUNTS
+from .wording import MASKED, method_text, noise_text
+
+_PACKAGES = ("numpy", "scipy", "pandas", "matplotlib")
+# The earliest time that a zip can hold: no clock may make two exports of the same data differ.
+_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+# A spreadsheet takes a cell that starts so for a formula.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def csv_file(report: Report, name: str) -> bytes:
+    """One CSV file of the report, by its name."""
+    return _csv(report, CSV_FILES[name](report))
+
+
+def _csv(report: Report, frame: pd.DataFrame) -> bytes:
+    frame = frame.copy()
+    if report.notice:
+        frame["notice"] = report.notice
+    for column in frame.columns:
+        if not pd.api.types.is_numeric_dtype(frame[column]):
+            frame[column] = [_safe(value) for value in frame[column]]
+    return csv_bytes(frame)
+
+
+def _safe(value: Any) -> Any:
+    """Text that a spreadsheet would run as a formula gets an apostrophe in front."""
+    if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
+        return f"'{value}"
+    return value
+
+
+def _named(report: Report, frame: pd.DataFrame) -> pd.DataFrame:
+    """After unblinding, name and letter beside each arm's code; before, the letter alone."""
+    if report.is_masked:
+        return frame
+    frame = frame.copy()
+    for column in ("a", "b", "arm"):
+        if column not in frame.columns:
+            continue
+        at = int(frame.columns.get_loc(column)) + 1  # type: ignore[arg-type]
+        prefix = "" if column == "arm" else f"{column}_"
+        # A warning that concerns no single arm has an empty code.
+        frame.insert(at, f"{prefix}letter", [report.letters.get(c, "") for c in frame[column]])
+        frame.insert(
+            at, f"{prefix}name" if prefix else "arm_name", _names(report, frame[column].tolist())
+        )
+    return frame
+
+
+def _names(report: Report, codes: list[str]) -> list[str]:
+    return [report.arm_names.get(code, "") for code in codes]
+
+
+def _wide(report: Report, metrics: tuple[str, ...]) -> pd.DataFrame:
+    """A published table with every digit: n, mean and SD of each arm, pairs, p and q of each
+    comparison, one row a table row."""
+    results, plan = report.results, report.plan
+    cells = results.descriptives[results.descriptives["metric"].isin(metrics)]
+    records = []
+    for (metric, row, reader), group in cells.groupby(["metric", "row", "reader"], sort=False):
+        record: dict[str, Any] = {"metric": metric, "row": row, "reader": reader}
+        for cell in group.to_dict("records"):
+            for name in ("n", "mean", "sd"):
+                record[f"{cell['arm']}_{name}"] = cell[name]
+        tests = results.tests
+        here = tests[
+            (tests["metric"] == metric) & (tests["row"] == row) & (tests["reader"] == reader)
+        ]
+        for test in here.to_dict("records"):
+            for name in ("n", "p", "q"):
+                record[f"{test['a']}_v_{test['b']}_{name}"] = test[name]
+        records.append(record)
+    columns = ["metric", "row", "reader"]
+    columns += [f"{arm}_{name}" for arm in plan.arms for name in ("n", "mean", "sd")]
+    columns += [f"{a}_v_{b}_{name}" for a, b in plan.comparisons for name in ("n", "p", "q")]
+    return pd.DataFrame(records, columns=columns)
+
+
+def _regions(report: Report) -> pd.DataFrame:
+    frame = report.frames[1].copy()
+    for column in PIXEL_COUNTS:
+        if column in frame.columns:  # whole numbers that may be missing
+            frame[column] = frame[column].astype("Int64")
+    return _named(report, frame)
+
+
+def _warnings(report: Report) -> pd.DataFrame:
+    columns = ["metric", "row", "arm", "comparison", "text"]
+    rows = [[w.metric, w.row, w.arm, w.comparison, w.text] for w in report.warnings]
+    return _named(report, pd.DataFrame(rows, columns=columns))
+
+
+def _arms(report: Report) -> pd.DataFrame:
+    return pd.DataFrame(report.data["arms"])
+
+
+CSV_FILES: dict[str, Callable[[Report], pd.DataFrame]] = {
+    "table2.csv": lambda report: _wide(report, ("SNR", "CNR")),
+    "table3.csv": lambda report: _wide(report, ("score",)),
+    "descriptives.csv": lambda report: _named(report, report.results.descriptives),
+    "tests.csv": lambda report: _named(report, report.results.tests),
+    "agreement.csv": lambda report: report.results.agreement,
+    "warnings.csv": _warnings,
+    "ratings_long.csv": lambda report: _named(report, report.frames[0]),
+    "roi_long.csv": _regions,
+    "derived_long.csv": lambda report: _named(report, report.results.derived),
+}
+DESCRIPTIONS = {
+    "table2.csv": "SNR and CNR: n, mean and SD of each arm; pairs, p and q of each comparison",
+    "table3.csv": "Scores: n, mean and SD of each arm; pairs, p and q of each comparison",
+    "descriptives.csv": "n, mean, SD, median, quartiles and range of every cell",
+    "tests.csv": "Every test: n, W, p, q, family, effect sizes with 95 % intervals",
+    "agreement.csv": "Agreement between readers, by criterion, with 95 % intervals",
+    "warnings.csv": "What a reader of the numbers must know, and which number it concerns",
+    "ratings_long.csv": "Every score: volunteer, arm, reader, criterion, score",
+    "roi_long.csv": "Every region measurement: mean, SD (ddof 1), pixels, area",
+    "derived_long.csv": "SNR and CNR of every volunteer, arm and tissue",
+    "arms.csv": "The arms: code, name, the letter that stood for each, control",
+    "data.json": "The data, canonical: its SHA-256 is the data hash",
+    "plan.json": "The analysis plan, canonical: its SHA-256 is the plan hash",
+}
+
+
+def file_name(report: Report, name: str) -> str:
+    """The name of a download: which study, and whether arms are masked."""
+    return f"{report.slug}{'_masked' if report.is_masked else ''}_{name}"
+
+
+def bundle_files(study: Study, report: Report) -> dict[str, bytes]:
+    """Everything in the bundle by name, the manifest last."""
+    files = {name: csv_file(report, name) for name in CSV_FILES}
+    if not report.is_masked:
+        files["arms.csv"] = _csv(report, _arms(report))
+        files["plan.json"] = canonical_json(report.plan.to_dict()).encode("ascii")
+    files["data.json"] = canonical_json(report.data).encode("ascii")
+    for figure in FIGURES:
+        if report.has_figure(figure):
+            for image_format in IMAGE_FORMATS:
+                files[f"{figure}.{image_format}"] = report.figure(figure, image_format)
+    files["readme.txt"] = _readme(report, list(files)).encode("utf-8")
+    manifest = _manifest(study, report, files)
+    text = json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False)
+    files["manifest.json"] = f"{text}\n".encode()
+    return files
+
+
+def bundle(study: Study, report: Report) -> bytes:
+    """One zip, byte-identical for the same data, plan and software."""
+    folder = file_name(report, "results")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name, content in bundle_files(study, report).items():
+            entry = zipfile.ZipInfo(f"{folder}/{name}", _ZIP_TIME)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.create_system = 3
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, content, compresslevel=9)
+    return buffer.getvalue()
+
+
+def _manifest(study: Study, report: Report, files: dict[str, bytes]) -> dict[str, Any]:
+    unblinding = Unblinding.objects.filter(study=study).first()
+    return {
+        "format": "readerstudy bundle 1",
+        "study": report.slug,
+        "title": report.title,
+        "notice": report.notice,
+        "credits": report.credits,
+        "arms": "letters" if report.is_masked else "names",
+        "plan_sha256": report.plan_sha256,
+        "data_sha256": report.data_sha256,
+        "locked_at": study.locked_at.isoformat() if study.locked_at else None,
+        "unblinded_at": study.unblinded_at.isoformat() if study.unblinded_at else None,
+        "unblinding_reason": unblinding.reason if unblinding else None,
+        # The trail's head as of unblinding, not of today: a later export is the same.
+        "audit_head": unblinding.audit_head if unblinding else None,
+        "software": {
+            "python": platform.python_version(),
+            "readerstudy": __version__,
+            **{name: version(name) for name in _PACKAGES},
+        },
+        "files": {
+            name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+            for name, content in files.items()
+        },
+    }
+
+
+def _readme(report: Report, names: list[str]) -> str:
+    kind = "Arms are masked." if report.is_masked else "Arms are named; letters stand beside."
+    lines = [report.title, "=" * len(report.title), ""]
+    if report.notice:
+        lines += [f"NOTICE: {report.notice}", ""]
+    lines += [kind, *([MASKED] if report.is_masked else []), ""]
+    lines += [
+        f"{len(report.volunteers)} volunteers, {len(report.readers)} readers.",
+        f"Noise: {noise_text(report.plan.noise_estimate)}.",
+        method_text(report.plan, report.results.tests).replace(" Bold: q at or below α.", ""),
+        "Differences and effects are b minus a: second arm minus first.",
+        "",
+        "Text is UTF-8; numbers have every digit and a decimal point; an empty cell is missing.",
+        "Text that a spreadsheet would take for a formula has an apostrophe in front.",
+        "",
+    ]
+    if report.notice:
+        lines += ["Every CSV carries the notice in its last column.", ""]
+    width = max(len(name) for name in names)
+    lines += [f"{name:<{width}}  {_description(name)}" for name in names]
+    lines += ["", f"Plan SHA-256  {report.plan_sha256}", f"Data SHA-256  {report.data_sha256}"]
+    if report.credits:
+        lines += ["", "Credits", report.credits]
+    return "\n".join(lines) + "\n"
+
+
+def _description(name: str) -> str:
+    if name.startswith("figure3"):
+        return "SNR and CNR by tissue: mean, SD, significant q"
+    if name.startswith("figure4"):
+        return "Scores by criterion: mean, SD, significant q"
+    return DESCRIPTIONS[name]

@@ -1,0 +1,168 @@
+"""The results of a study in one of two forms: masked (letters) or named.
+
+Masked results are computed from data in which letters have replaced the arms, so nothing that comes
+out can hold a name. Named results are computed from the frozen snapshot.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from threading import Lock
+from typing import cast
+
+import pandas as pd
+
+from analysis import AnalysisPlan, InputError, PlanWarning, Results, run_plan
+from analysis.figures import ImageFormat, figure_3, figure_4
+from readerstudy.studies.errors import StudyError
+from readerstudy.studies.models import Study
+from readerstudy.studies.protocol import sha256_of
+
+from .models import Unblinding
+from .plans import masked_plan, plan_of, plan_sha256
+from .selectors import Document, data_of, frames_of, masked_data
+
+FIGURES = ("figure3", "figure4")
+IMAGE_FORMATS = ("svg", "png")
+
+
+@dataclass
+class Report:
+    """Data, plan and results of a study in one form.
+
+    `plan_sha256` is the hash of the registered plan, the same in both forms; `data_sha256` that of
+    the data in this form.
+    """
+
+    data: Document
+    plan: AnalysisPlan
+    plan_sha256: str
+    data_sha256: str
+    is_masked: bool
+    results: Results
+    _figures: dict[tuple[str, str], bytes] = field(default_factory=dict)
+
+    @property
+    def slug(self) -> str:
+        return str(self.data["study"]["slug"])
+
+    @property
+    def title(self) -> str:
+        return str(self.data["study"]["title"])
+
+    @property
+    def notice(self) -> str:
+        return str(self.data["study"]["notice"])
+
+    @property
+    def credits(self) -> str:
+        return str(self.data["study"]["credits"])
+
+    @cached_property
+    def frames(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        return frames_of(self.data)
+
+    @cached_property
+    def volunteers(self) -> list[str]:
+        scores, regions = self.frames
+        return sorted({*scores["volunteer"], *regions["volunteer"]})
+
+    @cached_property
+    def readers(self) -> list[str]:
+        return sorted(self.frames[0]["reader"].unique(), key=lambda code: (len(code), code))
+
+    @cached_property
+    def arm_names(self) -> dict[str, str]:
+        return {arm["code"]: arm["name"] for arm in self.data["arms"]}
+
+    @cached_property
+    def letters(self) -> dict[str, str]:
+        return {arm["code"]: arm["letter"] for arm in self.data["arms"]}
+
+    @cached_property
+    def row_names(self) -> dict[str, str]:
+        return {row["code"]: row["name"] for row in (*self.data["criteria"], *self.data["tissues"])}
+
+    @cached_property
+    def warnings(self) -> list[PlanWarning]:
+        """Before unblinding, without those that follow from what an arm is (its air, its DLR):
+        they would tell the letters. What is missing is said in both forms."""
+        return [w for w in self.results.warnings if not (self.is_masked and w.arm and not w.metric)]
+
+    def has_figure(self, name: str) -> bool:
+        """Figure 3 needs ratios, figure 4 scores that are summarised over the readers."""
+        metrics = set(self.results.tests["metric"])
+        if name == "figure3":
+            return bool(metrics & {"SNR", "CNR"})
+        return "score" in metrics and self.plan.reader_summary != "each"
+
+    def figure(self, name: str, image_format: str) -> bytes:
+        """The bytes of a figure; the same for the same results."""
+        key = (name, image_format)
+        if key not in self._figures:
+            draw = {"figure3": figure_3, "figure4": figure_4}[name]
+            self._figures[key] = draw(
+                self.results,
+                {**_figure_names(self), **self.row_names},
+                image_format=cast(ImageFormat, image_format),
+                note=self.notice,
+            )
+        return self._figures[key]
+
+
+def _figure_names(report: Report) -> Mapping[str, str]:
+    if report.is_masked:
+        return {letter: f"Arm {letter}" for letter in report.letters.values()}
+    return report.arm_names
+
+
+def masked_report(study: Study) -> Report:
+    """Of a locked study whose key is not opened: letters throughout."""
+    if not study.is_locked or study.is_unblinded:
+        raise StudyError("Masked results stand between the lock and the unblinding.")
+    plan, data = plan_of(study), data_of(study)
+    letters = {arm["code"]: arm["letter"] for arm in data["arms"]}
+    return _report(masked_data(data), masked_plan(plan, letters), plan_sha256(plan), True)
+
+
+def named_report(study: Study) -> Report:
+    """Of an unblinded study: from the frozen snapshot, under the frozen plan."""
+    if not study.is_unblinded:
+        raise StudyError("The study is not unblinded.")
+    snapshot = Unblinding.objects.select_related("snapshot").get(study=study).snapshot
+    plan = AnalysisPlan.from_dict(snapshot.plan)
+    if sha256_of(snapshot.data) != snapshot.sha256 or plan_sha256(plan) != snapshot.plan_sha256:
+        raise StudyError(
+            "The frozen data no longer match their hash: they were changed behind the platform's "
+            "back. No result is shown. Restore the database from a backup."
+        )
+    return _report(snapshot.data, plan, snapshot.plan_sha256, False)
+
+
+# A page, its figures and its files are asked for one by one: each process keeps a few results.
+_MOST_KEPT = 4
+_kept: OrderedDict[tuple[str, str, bool], Report] = OrderedDict()
+_lock = Lock()
+
+
+def _report(data: Document, plan: AnalysisPlan, registered: str, is_masked: bool) -> Report:
+    data_sha256 = sha256_of(data)
+    key = (data_sha256, plan_sha256(plan), is_masked)
+    with _lock:
+        if key in _kept:
+            _kept.move_to_end(key)
+            return _kept[key]
+    scores, regions = frames_of(data)
+    try:
+        results = run_plan(scores, regions, plan)
+    except (InputError, ValueError) as error:
+        raise StudyError(f"The results cannot be computed: {error}") from None
+    report = Report(data, plan, registered, data_sha256, is_masked, results)
+    with _lock:
+        _kept[key] = report
+        while len(_kept) > _MOST_KEPT:
+            _kept.popitem(last=False)
+    return report

@@ -1,0 +1,195 @@
+"""What leaves the platform."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import zipfile
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from readerstudy.accounts.models import User
+from readerstudy.audit.models import Event
+from readerstudy.reports import report as reports
+from readerstudy.reports.exports import CSV_FILES, bundle, csv_file
+from readerstudy.reports.report import masked_report, named_report
+from readerstudy.reports.services import do_unblind
+from readerstudy.studies.models import Study
+from tests.factories import make_statistician
+from tests.reports.published import ARMS, make_published_study
+
+pytestmark = pytest.mark.django_db
+
+NOTICE = "Simulated acceleration: no accelerated scan was made"
+
+
+@pytest.fixture
+def study() -> Study:
+    return make_published_study(notice=NOTICE)
+
+
+@pytest.fixture
+def statistician(study: Study, client: Client) -> User:
+    user = make_statistician(study)
+    client.force_login(user)
+    return user
+
+
+def unblinded(study: Study) -> Study:
+    do_unblind(study, None, "reviewed")
+    study.refresh_from_db()
+    return study
+
+
+def opened(content: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.testzip() is None
+        return {name.split("/", 1)[1]: archive.read(name) for name in archive.namelist()}
+
+
+def test_the_bundle_is_byte_identical_on_another_day_in_another_zone(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unblinded(study)
+    first = bundle(study, named_report(study))
+    # Nothing kept from before: everything is read, computed and drawn again.
+    reports._kept.clear()
+    monkeypatch.setattr("time.time", lambda: 4102444800.0)
+    with timezone.override("Pacific/Auckland"):
+        again = Study.objects.get(pk=study.pk)
+        report = named_report(again)
+        assert bundle(again, report) == first
+    assert report is not None
+
+
+def test_the_manifest_holds_the_hash_of_every_file(study: Study) -> None:
+    unblinded(study)
+    files = opened(bundle(study, named_report(study)))
+    manifest = json.loads(files.pop("manifest.json"))
+    assert set(manifest["files"]) == set(files)
+    for name, content in files.items():
+        assert manifest["files"][name]["sha256"] == hashlib.sha256(content).hexdigest(), name
+    assert manifest["data_sha256"] == hashlib.sha256(files["data.json"]).hexdigest()
+    assert manifest["plan_sha256"] == hashlib.sha256(files["plan.json"]).hexdigest()
+    event = Event.objects.get(action="reports.study.unblinded")
+    assert manifest["audit_head"] == event.hash
+    assert manifest["notice"] == NOTICE
+    assert study.locked_at is not None
+    assert study.unblinded_at is not None
+    assert manifest["locked_at"] == study.locked_at.isoformat()
+    assert manifest["unblinded_at"] == study.unblinded_at.isoformat()
+    assert set(manifest["software"]) == {
+        "python",
+        "readerstudy",
+        "numpy",
+        "scipy",
+        "pandas",
+        "matplotlib",
+    }
+    assert {*CSV_FILES, "arms.csv", "readme.txt", "figure3.svg", "figure4.png"} <= set(files)
+    assert files["figure3.png"].startswith(b"\x89PNG")
+
+
+def test_after_unblinding_the_letter_stays_beside_the_name(study: Study) -> None:
+    unblinded(study)
+    report = named_report(study)
+    for row in csv.DictReader(io.StringIO(csv_file(report, "descriptives.csv").decode())):
+        assert row["arm_name"] == ARMS[row["arm"]]
+        assert row["letter"] == study.arm_letters[row["arm"]]
+    for row in csv.DictReader(io.StringIO(csv_file(report, "tests.csv").decode())):
+        assert (row["a_name"], row["b_name"]) == (ARMS[row["a"]], ARMS[row["b"]])
+        assert row["b_letter"] == study.arm_letters[row["b"]]
+
+
+def test_every_file_carries_the_notice(study: Study) -> None:
+    files = opened(bundle(study, masked_report(study)))
+    for name in CSV_FILES:
+        rows = list(csv.DictReader(io.StringIO(files[name].decode("utf-8"))))
+        assert rows, name
+        assert {row["notice"] for row in rows} == {NOTICE}
+    assert NOTICE in files["readme.txt"].decode()
+
+
+def test_a_study_without_a_notice_has_no_column_for_it() -> None:
+    study = make_published_study("plain")
+    heading = csv_file(masked_report(study), "tests.csv").decode().splitlines()[0]
+    assert "notice" not in heading
+
+
+def test_numbers_have_every_digit_and_missing_is_empty(study: Study) -> None:
+    rows = list(
+        csv.DictReader(io.StringIO(csv_file(masked_report(study), "derived_long.csv").decode()))
+    )
+    values = {
+        (r["volunteer"], r["arm"], r["tissue"], r["metric"]): r["value"]
+        for r in masked_report(study).results.derived.to_dict("records")
+    }
+    for row in rows:
+        key = (row["volunteer"], row["arm"], row["tissue"], row["metric"])
+        assert float(row["value"]) == values[key]
+    cells = csv.DictReader(io.StringIO(csv_file(masked_report(study), "descriptives.csv").decode()))
+    for row in cells:
+        assert (row["share_at_least_3"] == "") == (row["metric"] != "score")
+        assert not {"nan", "NaN", "None"} & set(row.values())
+
+
+def test_a_text_that_looks_like_a_formula_is_not_one_in_a_spreadsheet() -> None:
+    study = make_published_study("evil", notice='=HYPERLINK("http://example.org")', locked=False)
+    protocol = study.protocol
+    assert protocol is not None
+    protocol["arms"][1]["name"] = "@SUM(A1:A9)"
+    Study.objects.filter(pk=study.pk).update(
+        protocol=protocol, state=Study.State.LOCKED, locked_at=timezone.now()
+    )
+    study.refresh_from_db()
+    unblinded(study)
+    files = opened(bundle(study, named_report(study)))
+    for name in [*CSV_FILES, "arms.csv"]:
+        for row in csv.reader(io.StringIO(files[name].decode())):
+            for cell in row:
+                assert not cell.startswith(("=", "@", "+")), name
+                if cell.startswith("-"):
+                    float(cell)
+    assert b"'@SUM(A1:A9)" in files["arms.csv"]
+
+
+def test_downloads_are_named_after_the_study_and_recorded(
+    client: Client, study: Study, statistician: User
+) -> None:
+    response: Any = client.get("/studies/published/results/files/table2.csv")
+    assert response["Content-Disposition"] == 'attachment; filename="published_masked_table2.csv"'
+    assert response["Content-Type"] == "text/csv; charset=utf-8"
+    event = Event.objects.get(action="reports.export.downloaded")
+    assert event.actor == statistician
+    assert event.new["file"] == "published_masked_table2.csv"
+    assert event.new["masked"] is True
+    assert event.new["sha256"] == hashlib.sha256(response.content).hexdigest()
+    unblinded(study)
+    for path, name in (
+        ("bundle.zip", "published_bundle.zip"),
+        ("figures/figure3.svg?download", "published_figure3.svg"),
+    ):
+        response = client.get(f"/studies/published/results/{path}")
+        assert response["Content-Disposition"] == f'attachment; filename="{name}"'
+    assert Event.objects.filter(action="reports.export.downloaded").count() == 3
+
+
+def test_looking_at_the_page_and_its_figures_is_no_download(
+    client: Client, statistician: User
+) -> None:
+    client.get("/studies/published/results/")
+    client.get("/studies/published/results/figures/figure3.svg")
+    assert not Event.objects.filter(action="reports.export.downloaded").exists()
+
+
+def test_figures_may_style_themselves_and_load_nothing(client: Client, statistician: User) -> None:
+    response = client.get("/studies/published/results/figures/figure4.svg")
+    assert response["Content-Type"] == "image/svg+xml"
+    assert response["X-Content-Type-Options"] == "nosniff"
+    assert response["Content-Security-Policy"].startswith("default-src 'none'")
+    assert b"<script" not in response.content

@@ -1,0 +1,179 @@
+"""Before unblinding nothing names an arm; the numbers are the same ones."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import struct
+import zipfile
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from analysis import figures
+from readerstudy.accounts.models import User
+from readerstudy.audit.models import Event
+from readerstudy.reports.exports import CSV_FILES
+from readerstudy.reports.report import masked_report, named_report
+from readerstudy.reports.services import do_take_snapshot, do_unblind
+from readerstudy.studies.models import Study
+from readerstudy.studies.protocol import sha256_of
+from tests.factories import make_statistician
+from tests.reports.published import ARMS, make_published_study
+
+pytestmark = pytest.mark.django_db
+
+RESULTS = "/studies/published/results/"
+# Codes and names of the arms, and what the design would give away.
+NAMES = re.compile(
+    r"\b(STD|DF|TF|DLR\w*|standard(?! deviation)|double-fast|triple-fast|derived|acquired"
+    r"|is_control|denoised|denoiser)\b",
+    re.IGNORECASE,
+)
+FILES = [f"files/{name}" for name in CSV_FILES] + ["bundle.zip"]
+FIGURES = [f"figures/{name}.{kind}" for name in ("figure3", "figure4") for kind in ("svg", "png")]
+
+
+@pytest.fixture
+def study() -> Study:
+    return make_published_study()
+
+
+@pytest.fixture
+def statistician(study: Study, client: Client) -> User:
+    user = make_statistician(study, "statistician@example.org")
+    client.force_login(user)
+    return user
+
+
+def texts_of(name: str, content: bytes) -> list[tuple[str, str]]:
+    """The texts of a response: of a zip, those of its files and their names."""
+    if content.startswith(b"\x89PNG"):
+        return [(name, "\n".join(png_chunks(content)))]
+    if not content.startswith(b"PK"):
+        return [(name, content.decode("utf-8", "replace"))]
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        found = [(name, "\n".join(archive.namelist()))]
+        for entry in archive.namelist():
+            found += texts_of(entry, archive.read(entry))
+        return found
+
+
+def png_chunks(content: bytes) -> list[str]:
+    """The chunks of a PNG with what they hold, but for the pixels themselves."""
+    found, at = [], 8
+    while at < len(content):
+        length, kind = struct.unpack(">I4s", content[at : at + 8])
+        body = content[at + 8 : at + 8 + length] if kind != b"IDAT" else b""
+        found.append(f"{kind.decode()}: {body.decode('latin-1')}")
+        at += length + 12
+    return found
+
+
+@pytest.mark.usefixtures("statistician")
+def test_no_page_file_or_figure_names_an_arm_before_unblinding(client: Client) -> None:
+    for path in ["", *FILES, *FIGURES]:
+        response: Any = client.get(RESULTS + path)
+        assert response.status_code == 200, path
+        headers = "\n".join(f"{k}: {v}" for k, v in response.headers.items())
+        for name, text in [*texts_of(path, response.content), (path, headers)]:
+            found = NAMES.search(text)
+            assert found is None, f"{path}, {name}: {text[found.start() - 60 : found.end() + 60]}"
+
+
+def test_no_figure_draws_the_name_of_an_arm_before_unblinding(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Words as words, not as outlines, so that they can be searched.
+    monkeypatch.setitem(figures._STYLE, "svg.fonttype", "none")
+    report = replace(masked_report(study), _figures={})
+    for name in ("figure3", "figure4"):
+        drawing = report.figure(name, "svg").decode()
+        assert "Arm A" in drawing
+        assert NAMES.search(drawing) is None
+
+
+def test_the_same_walk_finds_the_names_after_unblinding(
+    client: Client, study: Study, statistician: User
+) -> None:
+    do_unblind(study, statistician, "reviewed")
+    for path in ["", "files/table2.csv", "files/tests.csv", "bundle.zip"]:
+        response: Any = client.get(RESULTS + path)
+        assert any(NAMES.search(text) for _, text in texts_of(path, response.content)), path
+
+
+def test_arms_stand_by_letter_and_comparisons_by_their_letters(study: Study) -> None:
+    # Whatever letters were drawn: the order of the arms is never that of the protocol's.
+    letters = {"STD": "D", "DF": "A", "DLR_DF": "E", "TF": "B", "DLR_TF": "C"}
+    Study.objects.filter(pk=study.pk).update(arm_letters=letters)
+    study.refresh_from_db()
+    report = masked_report(study)
+    assert report.plan.arms == ("A", "B", "C", "D", "E")
+    assert report.plan.comparisons == (("A", "E"), ("B", "C"), ("C", "D"), ("D", "E"))
+    assert report.plan.control == "A"
+    assert report.plan.dlr_arms == ()
+    assert [row[:2] for row in report.data["regions"]] == sorted(
+        row[:2] for row in report.data["regions"]
+    )
+
+
+def test_masked_numbers_are_the_named_ones_under_other_labels(
+    study: Study, statistician: User
+) -> None:
+    masked = masked_report(study)
+    do_unblind(study, statistician, "reviewed")
+    study.refresh_from_db()
+    named = named_report(study)
+    letter = study.arm_letters
+    cells = {
+        (r["metric"], r["row"], r["arm"]): (r["mean"], r["sd"], r["median"])
+        for r in masked.results.descriptives.to_dict("records")
+    }
+    for row in named.results.descriptives.to_dict("records"):
+        expected = (row["mean"], row["sd"], row["median"])
+        assert cells[row["metric"], row["row"], letter[row["arm"]]] == pytest.approx(expected)
+    tests = {
+        (r["metric"], r["row"], frozenset((r["a"], r["b"]))): (r["p"], r["q"])
+        for r in masked.results.tests.to_dict("records")
+    }
+    for row in named.results.tests.to_dict("records"):
+        pair = frozenset((letter[row["a"]], letter[row["b"]]))
+        assert tests[row["metric"], row["row"], pair] == pytest.approx((row["p"], row["q"]))
+
+
+def test_warnings_that_would_tell_an_arm_wait_for_the_unblinding(
+    study: Study, statistician: User
+) -> None:
+    masked = masked_report(study)
+    assert not [w for w in masked.warnings if "DLR" in w.text or (w.arm and not w.metric)]
+    assert any("pairs are not ties" in w.text for w in masked.warnings)
+    do_unblind(study, statistician, "reviewed")
+    study.refresh_from_db()
+    warned = {w.arm for w in named_report(study).warnings if "DLR-processed" in w.text}
+    assert warned == {"DLR_DF", "DLR_TF"}
+
+
+def test_letters_do_not_follow_the_protocol() -> None:
+    orders = set()
+    for number in range(12):
+        study = make_published_study(f"published-{number}", locked=False)
+        assert sorted(study.arm_letters) == sorted(ARMS)
+        orders.add(tuple(study.arm_letters[code] for code in ARMS))
+    assert len(orders) > 6  # of 120 orders; fewer than seven in twelve draws would be no chance
+
+
+def test_nothing_before_unblinding_lets_the_letters_be_tried_against_a_hash(
+    client: Client, study: Study, statistician: User
+) -> None:
+    """With masked data at hand, a hash of the named data would open the key in 120 tries."""
+    snapshot = do_take_snapshot(study, statistician)
+    page = client.get(RESULTS).content.decode()
+    assert snapshot.sha256 not in page
+    assert snapshot.plan_sha256 in page
+    assert masked_report(study).data_sha256 in page
+    trail = json.dumps(list(Event.objects.values_list("new", flat=True)))
+    assert snapshot.sha256 not in trail
+    assert sha256_of(masked_report(study).data) in trail
