@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,13 +72,20 @@ class DemoStudies:
     published: Study
 
 
-def build_demo(users: dict[str, User], say: Callable[[str], None] = print) -> DemoStudies:
-    """Both demo studies, complete. Raises DemoError with what went wrong."""
+def build_demo(
+    users: dict[str, User],
+    say: Callable[[str], None] = print,
+    sources: Sequence[Source] | None = None,
+) -> DemoStudies:
+    """Both demo studies, complete. Raises DemoError with what went wrong.
+
+    `sources` are the images to simulate from; without them, those that ship with the platform.
+    """
     coordinator = users["coordinator@example.org"]
     say("Study “Published tables”: scores and measurements imported from tables")
     published = _published(coordinator, users)
     say("Study “Lumbar DLR validation”: scans simulated, uploaded, de-identified, denoised")
-    lumbar = _lumbar(coordinator, users)
+    lumbar = _lumbar(coordinator, users, load_sources() if sources is None else sources)
     return DemoStudies(lumbar=lumbar, published=published)
 
 
@@ -120,7 +127,7 @@ def _table(name: str) -> TableFile:
 # --- The lumbar study -----------------------------------------------------------------------------
 
 
-def _lumbar(coordinator: User, users: dict[str, User]) -> Study:
+def _lumbar(coordinator: User, users: dict[str, User], sources: Sequence[Source]) -> Study:
     study = Study.objects.filter(slug=LUMBAR_SLUG).first()
     if study is None:
         study = create_lumbar_study(
@@ -133,7 +140,6 @@ def _lumbar(coordinator: User, users: dict[str, User]) -> Study:
     if not study.is_draft:
         return study
     _members(study, users, Role.COORDINATOR, Role.READER, Role.STATISTICIAN)
-    sources = load_sources()
     with _Worker():
         for index, source in enumerate(sources):
             if not _is_handed_in(study, source.code):
@@ -197,9 +203,9 @@ def _upload_volunteer(study: Study, coordinator: User, source: Source, index: in
     line.close("uploaded")
 
 
-def _wait_for_jobs(study: Study, sources: Iterable[Source]) -> None:
+def _wait_for_jobs(study: Study, sources: Sequence[Source]) -> None:
     """Show each job's progress until every arm of every volunteer is there, or a job failed."""
-    expected = len(list(sources)) * study.arms.count()
+    expected = len(sources) * study.arms.count()
     line = ProgressLine("worker: de-identified, denoised")
     while True:
         failed = Job.objects.filter(study_id=study.pk, state__in=FAILED_STATES).first()
