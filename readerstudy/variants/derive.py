@@ -1,0 +1,154 @@
+"""Making one derived series: engine, DICOM, provenance, publication."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from django.core.files.storage import default_storage
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from readerstudy.imaging.errors import ImagingError
+from readerstudy.imaging.models import Series
+from readerstudy.imaging.selectors import load_volume
+from readerstudy.imaging.services import publish_drafts
+from readerstudy.imaging.storing import SeriesDraft, token_prefix, write_series
+from readerstudy.imaging.volumes import delete_files
+from readerstudy.jobs.context import JobContext, JobError
+from readerstudy.studies.errors import StudyError
+from readerstudy.studies.services import check_is_draft, lock_study
+
+from .derived_dicom import derive_slices
+from .models import Variant
+from .recipe import Recipe, RecipeError, read_recipe
+
+if TYPE_CHECKING:
+    from denoise_engine import DenoiseResult, Strength
+
+log = logging.getLogger(__name__)
+
+GONE = "The images that this was made from were deleted or replaced meanwhile."
+
+
+def derive(context: JobContext, variant_id: int, source_id: str) -> dict[str, Any] | None:
+    """Fill the derived cell of a variant. Runs again from the start after a crash."""
+    variant = (
+        Variant.objects.select_related(
+            "volunteer__study", "arm", "source__arm", "source__volunteer", "job__created_by"
+        )
+        .filter(pk=variant_id)
+        .first()
+    )
+    if variant is None or str(variant.source_id) != source_id:
+        raise JobError(GONE)
+    if variant.series_id is not None:
+        return {"series": str(variant.series_id)}
+    try:
+        recipe = read_recipe(variant.arm.recipe, variant.arm.name)
+    except RecipeError as error:
+        raise JobError(str(error)) from None
+    study_id = variant.volunteer.study_id
+    try:
+        result = _denoised(context, variant.source, recipe)
+        draft = _written(context, variant, recipe, result)
+        _publish(context, variant, draft)
+    except BaseException:
+        if not context.published:
+            delete_files(token_prefix(study_id, context.token))
+        raise
+    return None
+
+
+def _denoised(context: JobContext, source: Series, recipe: Recipe) -> DenoiseResult:
+    # The engine loads torch: only here, in the worker.
+    import denoise_engine
+
+    volume = np.asarray(load_volume(source))
+    slices = len(volume)
+
+    def progress(done: int, total: int) -> None:
+        context.progress(done, total + 1, f"{done} of {total} slices")
+
+    context.progress(0, slices + 1, "The noise is being measured")
+    try:
+        return denoise_engine.denoise(
+            volume, strength=_strength(recipe), model=recipe.model, progress=progress
+        )
+    except denoise_engine.EngineError as error:
+        raise JobError(str(error)) from None
+
+
+def _strength(recipe: Recipe) -> Strength:
+    import denoise_engine
+
+    if recipe.strength == "full" or recipe.value is None:
+        return denoise_engine.Full()
+    if recipe.strength == "blend":
+        return denoise_engine.Blend(recipe.value)
+    return denoise_engine.TargetSnrGain(recipe.value)
+
+
+def provenance_of(source: Series, recipe: Recipe, result: DenoiseResult) -> dict[str, Any]:
+    """Everything that says how a derived series came about, as `Series.provenance` keeps it."""
+    return {
+        "method": recipe.method,
+        **result.record(),
+        "strength": recipe.as_json()["strength"],
+        "grid": f"{source.slices}x{source.rows}x{source.columns}",
+        "source_series": str(source.pk),
+        "source_arm": source.arm.code,
+        "source_sha256": source.volume_sha256,
+        "seconds": round(result.seconds, 3),
+    }
+
+
+def _written(
+    context: JobContext, variant: Variant, recipe: Recipe, result: DenoiseResult
+) -> SeriesDraft:
+    source = variant.source
+    provenance = provenance_of(source, recipe, result)
+    slices = derive_slices(source_slices(source), result.volume, provenance)
+    context.progress(source.slices, source.slices + 1, "The images are being stored")
+    return write_series(
+        study_id=variant.volunteer.study_id,
+        token=context.token,
+        volunteer_code=variant.volunteer.code,
+        arm=variant.arm,
+        slices=slices,
+        parameters=dict(source.parameters),
+        provenance=provenance,
+        deidentification={},
+    )
+
+
+def source_slices(source: Series) -> list[Dataset]:
+    """The stored, de-identified images of a series in anatomical order."""
+    read: list[Dataset] = []
+    for number in range(1, source.slices + 1):
+        with default_storage.open(f"{source.prefix}/dicom/{number:04d}.dcm") as handle:
+            read.append(dcmread(handle, stop_before_pixels=True))
+    return read
+
+
+def _publish(context: JobContext, variant: Variant, draft: SeriesDraft) -> None:
+    actor = variant.job.created_by if variant.job else None
+    with context.publish() as result:
+        study = lock_study(variant.volunteer.study)
+        try:
+            check_is_draft(study)
+        except StudyError as error:
+            raise JobError(str(error)) from None
+        current = Variant.objects.filter(pk=variant.pk, source_id=variant.source_id).first()
+        if current is None:
+            raise JobError(GONE)
+        try:
+            stored, refused = publish_drafts(study, [(draft, variant.volunteer, None)], actor)
+        except ImagingError as error:
+            raise JobError(str(error)) from None
+        for _draft, reason in refused:
+            raise JobError(reason)
+        current.series = stored[0]
+        current.save(update_fields=["series"])
+        result["series"] = str(stored[0].pk)

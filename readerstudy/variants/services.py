@@ -1,0 +1,118 @@
+"""Asking for derived series. Each act authorises, validates, writes and audits."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from readerstudy.accounts.models import User
+from readerstudy.audit.services import record
+from readerstudy.imaging.models import Series, Volunteer
+from readerstudy.imaging.selectors import get_series
+from readerstudy.imaging.services import delete_series_row
+from readerstudy.jobs.services import do_cancel, do_enqueue
+from readerstudy.studies.access import require_role
+from readerstudy.studies.errors import StudyError
+from readerstudy.studies.models import Arm, Role, Study
+from readerstudy.studies.services import check_is_draft, lock_study
+
+from .models import Variant
+from .recipe import RecipeError, read_recipe
+
+
+def plan_variants(study: Study) -> list[tuple[Volunteer, Arm]]:
+    """The derived cells that can be made now and that nobody has asked for yet."""
+    derived = [arm for arm in study.arms.all() if arm.is_derived]
+    there = set(Series.objects.filter(volunteer__study=study).values_list("volunteer_id", "arm_id"))
+    asked = set(
+        Variant.objects.filter(volunteer__study=study).values_list("volunteer_id", "arm_id")
+    )
+    return [
+        (volunteer, arm)
+        for volunteer in study.volunteers.all()
+        for arm in derived
+        if (volunteer.pk, arm.source_id) in there
+        and (volunteer.pk, arm.pk) not in there
+        and (volunteer.pk, arm.pk) not in asked
+    ]
+
+
+@transaction.atomic
+def do_request_variants(study: Study, actor: User | None) -> list[Variant]:
+    """Have the worker make every derived series whose source is there."""
+    require_role(actor, study, Role.COORDINATOR)
+    study = lock_study(study)
+    check_is_draft(study)
+    return [_request(volunteer, arm, study, actor) for volunteer, arm in plan_variants(study)]
+
+
+def check_request_variant(volunteer: Volunteer, arm: Arm, actor: User | None) -> None:
+    require_role(actor, volunteer.study, Role.COORDINATOR)
+    check_is_draft(volunteer.study)
+    if not arm.is_derived or arm.study_id != volunteer.study_id:
+        raise StudyError(f"{arm.name} is not a derived arm of this study.")
+    try:
+        read_recipe(arm.recipe, arm.name)
+    except RecipeError as error:
+        raise StudyError(str(error)) from None
+    if get_series(volunteer, arm) is not None:
+        raise StudyError(f"{arm.name} of {volunteer.code} is there already.")
+    if arm.source is None or get_series(volunteer, arm.source) is None:
+        raise StudyError(
+            f"The images that {arm.name} of {volunteer.code} is made from are missing."
+        )
+    asked = Variant.objects.filter(volunteer=volunteer, arm=arm).select_related("job").first()
+    if asked is not None and asked.job is not None and not asked.job.is_over:
+        raise StudyError(f"{arm.name} of {volunteer.code} is being made already.")
+
+
+@transaction.atomic
+def do_request_variant(volunteer: Volunteer, arm: Arm, actor: User | None) -> Variant:
+    """Make one derived series, or try again after a failure."""
+    study = lock_study(volunteer.study)
+    volunteer.study = study
+    check_request_variant(volunteer, arm, actor)
+    return _request(volunteer, arm, study, actor)
+
+
+def _request(volunteer: Volunteer, arm: Arm, study: Study, actor: User | None) -> Variant:
+    source = Series.objects.get(volunteer=volunteer, arm=arm.source)
+    variant, _new = Variant.objects.update_or_create(
+        volunteer=volunteer, arm=arm, defaults={"source": source, "series": None}
+    )
+    variant.job = do_enqueue(
+        "variants.derive",
+        {"variant": variant.pk, "source": str(source.pk)},
+        actor=actor,
+        study_id=study.pk,
+        label=f"{arm.name} of {volunteer.code}",
+    )
+    variant.save(update_fields=["job"])
+    record(
+        "variants.variant.requested",
+        actor,
+        study_id=study.pk,
+        subject=variant,
+        new={"volunteer": volunteer.code, "arm": arm.code, "recipe": arm.recipe},
+    )
+    return variant
+
+
+# --- What follows from series that come and go ----------------------------------------------------
+
+
+def request_after_storing(study: Study, _series: object, _actor: User | None) -> None:
+    """New series were stored: have what can be derived from them made.
+
+    The platform asks, whoever sent the images: the protocol says that these arms are to be made.
+    """
+    do_request_variants(study, None)
+
+
+def remove_derived(series: Series, actor: User | None, prefixes: list[str]) -> None:
+    """A series goes: what was derived from it goes with it, and jobs that would read it stop."""
+    for variant in Variant.objects.filter(source=series).select_related("job", "series__arm"):
+        if variant.job is not None:
+            do_cancel(variant.job, actor=actor, why="source series deleted")
+        if variant.series is not None:
+            delete_series_row(variant.series, actor, prefixes, why="source series deleted")
+        variant.delete()
