@@ -35,5 +35,7 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 os.makedirs(f"{_home}/static", exist_ok=True)  # WhiteNoise warns where it finds none
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+ADMIN_SECOND_FACTOR = False  # tests/accounts shows what it does
 JOB_RETRY_SECONDS = 0.0
 JOB_POLL_SECONDS = 0.1

@@ -48,6 +48,12 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.name or self.email
 
+    def get_full_name(self) -> str:
+        return self.name
+
+    def get_short_name(self) -> str:
+        return self.name
+
     @property
     def is_administrator(self) -> bool:
         return self.is_active and self.is_superuser

@@ -1,0 +1,61 @@
+"""A person's own account, and the door for invited people. Signing in itself is allauth's."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from allauth.account.utils import perform_login
+from allauth.mfa.models import Authenticator
+from allauth.mfa.utils import is_mfa_enabled
+from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+
+from .errors import AccountError
+from .forms import AcceptInvitationForm, NameForm
+from .models import User
+from .selectors import valid_invitation
+from .services import do_accept_invitation, do_change_name
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def account(request: HttpRequest) -> HttpResponse:
+    """Name, password, second factor."""
+    user = cast(User, request.user)
+    form = NameForm(request.POST or None, initial={"name": user.name})
+    if request.method == "POST" and form.is_valid():
+        do_change_name(user, form.cleaned_data["name"])
+        messages.success(request, "Your name is saved.")
+        return redirect("account")
+    second_factor = is_mfa_enabled(user, [Authenticator.Type.TOTP])
+    return render(request, "accounts/account.html", {"form": form, "second_factor": second_factor})
+
+
+@never_cache
+@login_not_required
+@sensitive_post_parameters()
+@require_http_methods(["GET", "HEAD", "POST"])
+def invitation(request: HttpRequest, token: str) -> HttpResponse:
+    """Where an invitation's link leads: set a name and a password, and be signed in."""
+    if request.user.is_authenticated:
+        return render(request, "accounts/invitation_signed_in.html")
+    found = valid_invitation(token)
+    if found is None:
+        # Used, too old, replaced or never sent: nobody learns which.
+        return render(request, "accounts/invitation_over.html", status=404)
+    form = AcceptInvitationForm(
+        request.POST or None, user=found.user, initial={"name": found.user.name}
+    )
+    if request.method == "POST" and form.is_valid():
+        try:
+            user = do_accept_invitation(
+                token, form.cleaned_data["name"], form.cleaned_data["password"]
+            )
+        except AccountError:
+            return render(request, "accounts/invitation_over.html", status=404)
+        return cast(HttpResponse, perform_login(request, user, email_verification="none"))
+    return render(request, "accounts/invitation.html", {"form": form, "invitation": found})

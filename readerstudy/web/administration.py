@@ -1,0 +1,51 @@
+"""The administration site: the same door as everyone's, and a second factor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.mfa.models import Authenticator
+from allauth.mfa.utils import is_mfa_enabled
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.views import redirect_to_login
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
+
+
+class AdministrationSite(admin.AdminSite):
+    site_header = "ReaderStudy administration"
+    site_title = "ReaderStudy administration"
+    index_title = "Administration"
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        return super().has_permission(request) and _has_second_factor(request)
+
+    @method_decorator(never_cache)
+    @method_decorator(login_not_required)
+    def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """No door of its own, which would go round the lockout and the second factor."""
+        if not request.user.is_authenticated:
+            return redirect_to_login(request.GET.get(REDIRECT_FIELD_NAME) or "/admin/")
+        if self.has_permission(request):
+            return redirect("admin:index")
+        if not super().has_permission(request):
+            raise Http404("No such page.")
+        messages.warning(
+            request,
+            "The administration site needs a second factor: set one up, then open it again.",
+        )
+        return redirect("mfa_activate_totp")
+
+    def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        return redirect("account_change_password")
+
+
+def _has_second_factor(request: HttpRequest) -> bool:
+    if not settings.ADMIN_SECOND_FACTOR:
+        return True
+    return bool(is_mfa_enabled(request.user, [Authenticator.Type.TOTP]))
