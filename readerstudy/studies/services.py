@@ -13,7 +13,9 @@ from typing import Any
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 
+from readerstudy.accounts.errors import AccountError
 from readerstudy.accounts.models import User
+from readerstudy.accounts.services import do_invite_user
 from readerstudy.audit.services import record
 
 from .access import require_role
@@ -163,15 +165,16 @@ def do_invite_member(
     Returns the membership and the invitation's link, to be shown once, or None for a person who
     already has an account.
     """
-    from readerstudy.accounts.services import do_invite_user
-
     study = lock_study(study)
     check_add_member(study, actor, role)
     email = email.strip().lower()
     user = User.objects.filter(email=email).first()
     link: str | None = None
     if user is None or not user.is_active:
-        user, link = do_invite_user(actor, email, name)
+        try:
+            user, link = do_invite_user(actor, email, name)
+        except AccountError as error:
+            raise StudyError(str(error)) from None
     return _add_member(study, actor, user, role, ""), link
 
 
