@@ -3,8 +3,9 @@
 from denoise_engine.simulation.acquisition import (
     PROTOCOLS,
     Protocol,
+    ProtocolName,
     SimulationResult,
     simulate_acquisition,
 )
 
-__all__ = ["PROTOCOLS", "Protocol", "SimulationResult", "simulate_acquisition"]
+__all__ = ["PROTOCOLS", "Protocol", "ProtocolName", "SimulationResult", "simulate_acquisition"]

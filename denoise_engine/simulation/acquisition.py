@@ -123,7 +123,9 @@ def simulate_acquisition(
     for k in range(slices):
         phase = smooth_phase(rows, columns, rng=shared)
         samples = encoding.forward(torch.from_numpy(image[k] * phase))
-        samples = samples + encoding.sampled(_average_noise(samples.shape, sigma, settings.nex, own))
+        samples = samples + encoding.sampled(
+            _average_noise(samples.shape, sigma, settings.nex, own)
+        )
         if mask is None:
             combined = encoding.adjoint(samples)
         else:

@@ -6,9 +6,7 @@ from numpy.typing import NDArray
 Complex = NDArray[np.complex64]
 
 
-def smooth_coils(
-    rows: int, columns: int, *, count: int, rng: np.random.Generator
-) -> Complex:
+def smooth_coils(rows: int, columns: int, *, count: int, rng: np.random.Generator) -> Complex:
     """Return coil sensitivities whose squared magnitudes add up to 1 in every pixel.
 
     Coils sit on a ring around the field of view; each falls off with distance as a Gaussian and

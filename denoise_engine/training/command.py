@@ -23,6 +23,7 @@ def train(arguments: argparse.Namespace) -> int:
     """Train, showing progress, and write the averaged weights."""
     import torch
 
+    from denoise_engine.training.export import export_model
     from denoise_engine.training.loop import Progress, Recipe, Trainer
     from denoise_engine.training.patches import PatchSampler, load_pool
 
@@ -36,9 +37,7 @@ def train(arguments: argparse.Namespace) -> int:
     megapixels = sum(image.size for image in pool) / 1e6
     print(f"{len(pool)} training images at all scales, {megapixels:.0f} megapixels", flush=True)
     recipe = Recipe(seed=arguments.seed, steps=arguments.steps, minutes=arguments.minutes)
-    sampler = PatchSampler(
-        pool, seed=recipe.seed, patches=recipe.patches, size=recipe.size
-    )
+    sampler = PatchSampler(pool, seed=recipe.seed, patches=recipe.patches, size=recipe.size)
     trainer = Trainer(sampler, recipe, arguments.out, compiled=not arguments.no_compile)
     if arguments.resume:
         trainer.resume()
@@ -60,4 +59,7 @@ def train(arguments: argparse.Namespace) -> int:
             )
 
     trainer.run(report)
+    print("judging on held-out images", flush=True)
+    weights = export_model(trainer, arguments.data, arguments.out)
+    print(f"wrote {weights}; its card is {weights.with_suffix('.md')}")
     return 0

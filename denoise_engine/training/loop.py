@@ -34,6 +34,7 @@ class Recipe:
     threshold_rate: float = 3.0
     warm_up: int = 50
     clip: float = 1.0
+    skip: float = 50.0
     average: float = 0.999
     steps: int = 6000
     minutes: float | None = None
@@ -72,11 +73,12 @@ class Trainer:
         self._sampler = sampler
         self._out = out
         torch.manual_seed(recipe.seed)
-        self.network = DDLR().to(memory_format=torch.channels_last)
-        if recipe.low_precision:
-            _detail_in_bfloat16(self.network, compiled=compiled)
-        elif compiled:
-            self.network.compile()
+        self.network = DDLR()
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._dtype = torch.bfloat16 if recipe.low_precision else torch.float32
+        if compiled:
+            filter_detail: Any = torch.compile(self.network.filter_detail)
+            self.network.filter_detail = filter_detail  # type: ignore[method-assign]
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         thresholds = [p for n, p in self.network.named_parameters() if "threshold" in n]
         kernels = [p for n, p in self.network.named_parameters() if "threshold" not in n]
@@ -151,7 +153,9 @@ class Trainer:
             )
         metadata = read_metadata(self._checkpoint)
         saved, now = json.loads(metadata["recipe"]), asdict(self.recipe)
-        changed = [k for k in now if k not in {"steps", "minutes"} and saved.get(k) != now[k]]
+        changed = [
+            k for k in now if k not in {"steps", "minutes"} and saved.get(k, now[k]) != now[k]
+        ]
         if changed:
             raise TrainingDataError(
                 "The checkpoint was written with other settings: " + ", ".join(changed) + "."
@@ -181,30 +185,19 @@ class Trainer:
         noisy, target, sigma = (
             torch.from_numpy(x) for x in (batch.noisy, batch.target, batch.sigma)
         )
-        loss = ((self.network(noisy, sigma) - target).abs() / sigma.sqrt()).mean()
+        denoised = self.network(noisy, sigma, dtype=self._dtype)
+        loss = ((denoised - target).abs() / sigma.sqrt()).mean()
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
-        # A step whose gradient overflowed in bfloat16 would spoil every weight.
-        if torch.isfinite(norm):
+        # One runaway batch would spoil every weight, and Adam's memory of it the steps after.
+        if torch.isfinite(norm) and float(norm) < recipe.skip:
             self._optimiser.step()
         keep = min(recipe.average, (1 + self.progress.step) / (10 + self.progress.step))
         with torch.no_grad():
             for name, value in self.network.state_dict().items():
                 self.average[name].lerp_(value, 1 - keep)
         return float(loss.detach())
-
-
-def _detail_in_bfloat16(network: DDLR, *, compiled: bool) -> None:
-    """Run the 22 layers in bfloat16; the DCT, which carries the mean, stays in float32."""
-    plain = network.filter_detail
-
-    def low_precision(detail: Tensor, sigma: Tensor) -> Tensor:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            return plain(detail.to(torch.bfloat16, memory_format=torch.channels_last), sigma)
-
-    filter_detail: Any = torch.compile(low_precision) if compiled else low_precision
-    network.filter_detail = filter_detail  # type: ignore[method-assign]
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

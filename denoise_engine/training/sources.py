@@ -55,9 +55,7 @@ SOURCES: tuple[Source, ...] = (
 )
 
 
-def read_slices(
-    folder: Path, source: Source, *, held_out: bool
-) -> Iterator[NDArray[np.float32]]:
+def read_slices(folder: Path, source: Source, *, held_out: bool) -> Iterator[NDArray[np.float32]]:
     """Yield the slices of one source, (rows, columns) float32, background included.
 
     Parameters

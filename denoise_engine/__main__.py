@@ -1,0 +1,7 @@
+"""The engine's command line: ``python -m denoise_engine``."""
+
+import sys
+
+from denoise_engine.cli import main
+
+sys.exit(main())

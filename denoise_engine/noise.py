@@ -1,0 +1,235 @@
+"""The noise level of a magnitude image, from the image itself, and how far it can be trusted."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
+from denoise_engine.ddlr.dct import BLOCK, SlidingDCT
+from denoise_engine.errors import UnusableVolumeError
+from denoise_engine.metrics import BoolArray, body_mask
+
+Confidence = Literal["high", "fair", "low"]
+
+# Median of a chi-square with n degrees of freedom, over n: n components are averaged.
+_MEDIAN_OF_NINE = 0.92702
+_MEDIAN_OF_FOUR = 0.83917
+# Below this ratio of highest to middle frequencies the noise counts as coloured, and as unreadable.
+_COLOURED, _EMPTY = 0.8, 0.3
+# SD of Rayleigh-distributed air in units of the noise SD.
+_RAYLEIGH_SD = 0.65514
+_ENOUGH_WINDOWS = 400
+
+
+@dataclass(frozen=True)
+class NoiseEstimate:
+    """A noise level and what speaks for and against it.
+
+    Attributes
+    ----------
+    sigma : float
+        SD of the noise in the body, in the unit of the image.
+    sigma_of_slices : tuple of float
+        The same slice by slice; NaN where a slice shows too little body.
+    method : str
+        How it was found.
+    confidence : {"high", "fair", "low"}
+        Low means: do not act on it.
+    reasons : tuple of str
+        Why the confidence is not high, for people.
+    air_sigma : float or None
+        Noise level read from the air, if there is air with noise in it.
+    whiteness : float
+        SD in the highest frequencies over that in the middle ones; 1 for white noise.
+    """
+
+    sigma: float
+    sigma_of_slices: tuple[float, ...]
+    method: str
+    confidence: Confidence
+    reasons: tuple[str, ...]
+    air_sigma: float | None
+    whiteness: float
+
+
+def estimate_noise(volume: ArrayLike) -> NoiseEstimate:
+    """Estimate the noise SD of a magnitude volume.
+
+    In every 7×7 window inside the body the nine highest-frequency DCT components (both indices at
+    least 4) are noise but for edges. Windows are chosen by their *low*-frequency energy, the
+    flattest two fifths: white noise is independent between components, so the choice does not bias
+    the noise left in them. The median of the energy gives the level, robust against what structure
+    remains. Dark tissue, where magnitude noise is compressed, is left out.
+
+    Where the highest frequencies hold less noise than the middle ones (compressed sensing, filters)
+    the level is read from the middle ones, as too low a level costs far more than too high a one.
+
+    Parameters
+    ----------
+    volume : array_like
+        (slices, rows, columns), magnitude, finite.
+
+    Returns
+    -------
+    NoiseEstimate
+
+    Raises
+    ------
+    UnusableVolumeError
+        If the volume is not three-dimensional, not finite, too small, or without signal.
+
+    Notes
+    -----
+    The confidence is lowered when the spectrum of the noise is not white (a scanner that
+    interpolates leaves the highest frequencies empty, and every blind estimate then reads far too
+    low), when few windows are usable, or when slices disagree. The idea of reading noise from the
+    median of high-frequency coefficients is Donoho's (IEEE Trans Inf Theory 1995;41:613-627).
+    """
+    image = checked_volume(volume)
+    body = body_mask(image)
+    dct = SlidingDCT()
+    high_levels = np.full(len(image), np.nan)
+    middle_levels = np.full(len(image), np.nan)
+    whiteness: list[float] = []
+    air_levels: list[float] = []
+    clipped = 0
+    for k, plane in enumerate(image):
+        with torch.no_grad():
+            components = dct(torch.from_numpy(plane)[None, None])[0].numpy()
+        components = components.reshape(BLOCK, BLOCK, *components.shape[1:])
+        found = _level_of_slice(components, _windows_within(body[k]))
+        if found is not None:
+            high_levels[k], middle_levels[k], white_of_slice = found
+            whiteness.append(white_of_slice)
+        air = _windows_within(~ndimage.binary_dilation(body[k], iterations=6))
+        if air.sum() >= _ENOUGH_WINDOWS:
+            energy = _high_frequency_energy(components)[air]
+            if np.mean(energy <= 1e-12 * np.square(plane.max())) > 0.1:
+                clipped += 1
+            else:
+                air_levels.append(_level_of(energy, _MEDIAN_OF_NINE) / _RAYLEIGH_SD)
+    white = float(np.median(whiteness)) if whiteness else 0.0
+    coloured = white < _COLOURED
+    levels = np.fmax(high_levels, middle_levels) if coloured else high_levels
+    known = levels[np.isfinite(levels)]
+    if known.size == 0 or float(np.median(known)) <= 0:
+        raise UnusableVolumeError(
+            "No noise level could be read from this image: it shows too little tissue, or none "
+            "of the fine variation that noise leaves. Give the noise level yourself."
+        )
+    sigma = float(np.median(known))
+    air_sigma = float(np.median(air_levels)) if air_levels else None
+    confidence, reasons = _judge(sigma, known, white, air_sigma, clipped > len(image) / 2)
+    return NoiseEstimate(
+        sigma=sigma,
+        sigma_of_slices=tuple(float(v) for v in levels),
+        method=f"median of the {'middle' if coloured else 'high'}-frequency DCT energy in flat "
+        "windows of the body",
+        confidence=confidence,
+        reasons=reasons,
+        air_sigma=air_sigma,
+        whiteness=white,
+    )
+
+
+def checked_volume(volume: ArrayLike) -> NDArray[np.float32]:
+    """Return the volume as contiguous float32, or say why it cannot be processed.
+
+    Raises
+    ------
+    UnusableVolumeError
+    """
+    raw = np.asarray(volume)
+    if raw.ndim != 3:
+        raise UnusableVolumeError(
+            f"A volume must be slices × rows × columns; this one has {raw.ndim} dimension(s). "
+            "Colour images are not accepted."
+        )
+    if not (np.issubdtype(raw.dtype, np.floating) or np.issubdtype(raw.dtype, np.integer)):
+        raise UnusableVolumeError(f"Pixels must be real numbers; these are of type {raw.dtype}.")
+    if raw.shape[0] < 1 or min(raw.shape[1:]) < 16:
+        raise UnusableVolumeError(
+            f"Slices must measure at least 16 × 16 pixels; this volume is {raw.shape}."
+        )
+    image = np.ascontiguousarray(raw, dtype=np.float32)
+    broken = int(np.count_nonzero(~np.isfinite(image)))
+    if broken:
+        raise UnusableVolumeError(
+            f"The volume holds {broken} pixel(s) that are not a number or infinite."
+        )
+    if float(image.max()) == float(image.min()):
+        raise UnusableVolumeError("All pixels have the same value: there is no image.")
+    return image
+
+
+def _high_frequency_energy(components: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(np.square(components[4:, 4:]).mean(axis=(0, 1)))
+
+
+def _level_of(energy: NDArray[np.float32], median: float) -> float:
+    return float(np.sqrt(np.median(energy) / median))
+
+
+def _level_of_slice(
+    components: NDArray[np.float32], inside: BoolArray
+) -> tuple[float, float, float] | None:
+    """Return high- and middle-frequency level and whiteness, or None where too little is usable."""
+    if inside.sum() < _ENOUGH_WINDOWS:
+        return None
+    mean = components[0, 0][inside] / BLOCK
+    low = sum(np.square(components[u, v][inside]) for u, v in ((0, 1), (1, 0), (1, 1)))
+    high = _high_frequency_energy(components)[inside]
+    bright = np.ones_like(mean, dtype=bool)
+    level = 0.0
+    for _ in range(3):
+        flat = bright & (low <= np.quantile(low[bright], 0.4))
+        level = _level_of(high[flat], _MEDIAN_OF_NINE)
+        # Below a signal of three times the noise, magnitude noise is no longer Gaussian.
+        brighter = mean > 3 * level
+        if brighter.sum() < _ENOUGH_WINDOWS:
+            break
+        bright = brighter
+    # Three bands at both ends of each axis: a scan may be interpolated along one axis only.
+    rows_high = np.median(np.square(components[6, 2:5][:, inside][:, flat]))
+    columns_high = np.median(np.square(components[2:5, 6][:, inside][:, flat]))
+    in_middle = np.square(components[3:5, 3:5][:, :, inside][:, :, flat])
+    middle = np.median(in_middle)
+    if middle <= 0:
+        return None
+    middle_level = _level_of(in_middle.mean(axis=(0, 1)), _MEDIAN_OF_FOUR)
+    return level, middle_level, float(np.sqrt(min(rows_high, columns_high) / middle))
+
+
+def _windows_within(region: BoolArray) -> BoolArray:
+    """Windows (rows − 6, columns − 6) that lie wholly inside a region."""
+    eroded = ndimage.binary_erosion(region, structure=np.ones((BLOCK, BLOCK)))
+    half = BLOCK // 2
+    return np.asarray(eroded[half:-half, half:-half])
+
+
+def _judge(
+    sigma: float,
+    known: NDArray[np.float64],
+    white: float,
+    air_sigma: float | None,
+    clipped: bool,
+) -> tuple[Confidence, tuple[str, ...]]:
+    low, fair = [], []
+    if white < _EMPTY:
+        low.append(
+            "The highest spatial frequencies are empty: the image was interpolated or filtered, "
+            "and its noise reads far too low."
+        )
+    elif white < _COLOURED:
+        fair.append("The noise is not white: the image was filtered or reconstructed iteratively.")
+    if known.size > 1 and known.max() > 2 * known.min():
+        fair.append("Slices differ more than twofold in noise.")
+    if clipped:
+        fair.append("The air around the body was set to zero, so it cannot confirm the level.")
+    elif air_sigma is not None and not 0.5 < air_sigma / sigma < 2:
+        fair.append("Air and body disagree about the noise level.")
+    confidence: Confidence = "low" if low else "fair" if fair else "high"
+    return confidence, (*low, *fair)
