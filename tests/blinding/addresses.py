@@ -1,0 +1,101 @@
+"""Every address of the site, sorted by what a reader finds there.
+
+A new address has to be entered here, or `test_every_address.py` fails: in `FOR_READERS` if a reader
+has business there, in `CLOSED` (404, 403, or a method that is not allowed) if not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.urls import URLPattern, URLResolver, get_resolver
+
+FOR_READERS = {
+    "home",
+    # Signing in, one's own account and second factor.
+    "account",
+    "account_invitation",
+    "account_login",
+    "account_logout",
+    "account_inactive",
+    "account_reauthenticate",
+    "account_change_password",
+    "account_set_password",
+    "account_reset_password",
+    "account_reset_password_from_key_done",
+    "account_reset_password_from_key",
+    "account_reset_password_done",
+    "mfa_index",
+    "mfa_authenticate",
+    "mfa_reauthenticate",
+    "mfa_activate_totp",
+    "mfa_deactivate_totp",
+    "mfa_view_recovery_codes",
+    "mfa_generate_recovery_codes",
+    "mfa_download_recovery_codes",
+    # The reading room.
+    "reading_home",
+    "reading_session",
+    "reading_item",
+    "reading_item_data",
+    "reading_scores",
+    "reading_submit",
+    "reading_pixels",
+}
+
+CLOSED = {
+    "study_new",
+    "study",
+    "study_settings",
+    "study_members",
+    "study_member_remove",
+    "uploads",
+    "upload_status",
+    "upload_finish",
+    "upload_tus",
+    "upload_tus_file",
+    "series_delete",
+    "job_status",
+    "readiness",
+    "readiness_panel",
+    "readiness_derive",
+    "launch",
+    "lock",
+    "regions",
+    "regions_volunteer",
+    "regions_data",
+    "regions_save",
+    "regions_pixels",
+    "results",
+    "results_unblind",
+    "results_figure",
+    "results_file",
+    "results_bundle",
+    "results_import",
+}
+
+# The administration site answers a reader with its sign-in page, whatever stands behind it.
+CLOSED_NAMESPACES = {"admin"}
+
+
+@dataclass(frozen=True)
+class Address:
+    name: str
+    namespace: str
+    route: str
+    parameters: tuple[str, ...]
+
+
+def every_address() -> Iterator[Address]:
+    yield from _walk(get_resolver(), "", "")
+
+
+def _walk(resolver: URLResolver, prefix: str, namespace: str) -> Iterator[Address]:
+    for pattern in resolver.url_patterns:
+        route = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLPattern):
+            parameters = tuple(pattern.pattern.regex.groupindex)
+            yield Address(pattern.name or "", namespace, route, parameters)
+        else:
+            yield from _walk(pattern, route, pattern.namespace or namespace)
