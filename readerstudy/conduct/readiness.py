@@ -88,6 +88,11 @@ class Grid:
         return len(self.rows) * len(self.arms)
 
     @property
+    def column_percent(self) -> int:
+        """Columns of equal width, whatever their cells say."""
+        return 92 // max(1, len(self.arms))
+
+    @property
     def n_ready(self) -> int:
         return sum(cell.is_ready for cell in self.cells())
 
@@ -183,11 +188,12 @@ def _derived_cell(volunteer: Volunteer, arm: Arm, job: Job) -> Cell:
         # A job that was tried before says why it is tried again.
         return Cell(volunteer, arm, CellState.WAITING, "Waits for the worker", job.message)
     if job.state == Job.State.RUNNING:
+        counted = f" {job.progress_done} / {job.progress_total}" if job.progress_total else ""
         return Cell(
             volunteer,
             arm,
             CellState.RUNNING,
-            job.message or "Being made",
+            job.message or f"Being made{counted}",
             done=job.progress_done,
             total=job.progress_total,
         )

@@ -29,6 +29,11 @@ class ReadingCard:
     def is_done(self) -> bool:
         return self.total > 0 and self.submitted == self.total
 
+    @property
+    def is_waiting(self) -> bool:
+        """There are cases to read now."""
+        return self.is_open and self.submitted < self.total
+
 
 @dataclass(frozen=True)
 class Step:
@@ -69,7 +74,7 @@ def reading_cards(user: User) -> list[ReadingCard]:
                 is_open=study.state == Study.State.READING,
             )
         )
-    return cards
+    return sorted(cards, key=lambda card: (not card.is_waiting, card.title))
 
 
 def study_cards(user: User) -> list[StudyCard]:

@@ -21,6 +21,7 @@ from readerstudy.studies.services import (
     freeze_protocol,
     lock_study,
 )
+from readerstudy.variants.services import do_request_variant
 
 from .checks import launch_checks
 from .readiness import Cell, Grid, readiness_grid
@@ -33,8 +34,6 @@ REASON_LENGTH = 300
 
 def do_derive(study: Study, cell: Cell, actor: User | None) -> None:
     """Have the worker make a derived series that was not started, was cancelled or failed."""
-    from readerstudy.variants.services import do_request_variant
-
     require_role(actor, study, Role.COORDINATOR)
     check_is_draft(study)
     if not cell.may_start:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -23,6 +23,11 @@ from .readiness import find_cell, readiness_grid
 
 def _user(request: HttpRequest) -> User:
     return cast(User, request.user)  # the middleware lets no one else in
+
+
+def _posted(request: HttpRequest) -> QueryDict | None:
+    """What was sent, even if it is empty; None when the page is only looked at."""
+    return request.POST if request.method == "POST" else None
 
 
 @require_safe
@@ -85,7 +90,7 @@ def readiness_derive(
 @require_http_methods(["GET", "HEAD", "POST"])
 def launch(request: HttpRequest, slug: str) -> HttpResponse:
     study = get_study(request.user, slug, Role.COORDINATOR)
-    form = LaunchForm(request.POST or None)
+    form = LaunchForm(_posted(request))
     if request.method == "POST" and form.is_valid():
         try:
             services.do_launch(study, _user(request))
@@ -101,7 +106,7 @@ def launch(request: HttpRequest, slug: str) -> HttpResponse:
 def lock(request: HttpRequest, slug: str) -> HttpResponse:
     study = get_study(request.user, slug, Role.COORDINATOR)
     open_sessions = services.open_sessions(study)
-    form = LockForm(request.POST or None)
+    form = LockForm(_posted(request))
     if request.method == "POST" and form.is_valid():
         try:
             services.do_lock(study, _user(request), form.cleaned_data["reason"])

@@ -6,7 +6,7 @@ from typing import cast
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -22,6 +22,11 @@ from .templates_lumbar import ARMS, create_lumbar_study
 
 def _user(request: HttpRequest) -> User:
     return cast(User, request.user)  # the middleware lets no one else in
+
+
+def _posted(request: HttpRequest) -> QueryDict | None:
+    """What was sent, even if it is empty; None when the page is only looked at."""
+    return request.POST if request.method == "POST" else None
 
 
 @require_safe
@@ -49,7 +54,7 @@ def study_new(request: HttpRequest) -> HttpResponse:
     user = _user(request)
     if not services.may_create_studies(user):
         raise PermissionDenied
-    form = NewStudyForm(request.POST or None)
+    form = NewStudyForm(_posted(request), label_suffix="")
     if request.method == "POST" and form.is_valid():
         try:
             made = create_lumbar_study(
@@ -69,7 +74,7 @@ def study_new(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def study_settings(request: HttpRequest, slug: str) -> HttpResponse:
     found = get_study(request.user, slug, Role.COORDINATOR)
-    form = SettingsForm(request.POST or None, instance=found)
+    form = SettingsForm(_posted(request), instance=found, label_suffix="")
     if request.method == "POST" and form.is_valid():
         # The form has written to its own copy; the service compares with the row.
         current = Study.objects.get(pk=found.pk)
@@ -88,7 +93,7 @@ def study_settings(request: HttpRequest, slug: str) -> HttpResponse:
 def study_members(request: HttpRequest, slug: str) -> HttpResponse:
     """Who takes part. An invitation's link is shown in the answer to its POST, and only there."""
     found = get_study(request.user, slug, Role.COORDINATOR)
-    form = InviteForm(request.POST or None)
+    form = InviteForm(_posted(request), label_suffix="")
     invited: tuple[Membership, str | None] | None = None
     if request.method == "POST" and form.is_valid():
         try:
@@ -102,7 +107,7 @@ def study_members(request: HttpRequest, slug: str) -> HttpResponse:
         except StudyError as error:
             form.add_error(None, list(error.messages))
         else:
-            form = InviteForm()
+            form = InviteForm(label_suffix="")
     return render(
         request,
         "studies/members.html",

@@ -103,6 +103,17 @@ def test_imported_scores_freeze_the_protocol_and_draw_a_letter_for_each_arm() ->
     assert sorted(study.arm_letters.values()) == ["A", "B", "C", "D", "E"]
 
 
+def test_each_study_draws_its_own_letters() -> None:
+    drawn = set()
+    for number in range(12):
+        study = make_study(f"study-{number}")
+        do_import_study_tables(study, None, scores=scores("V01,STD,R1,overall,3"))
+        study.refresh_from_db()
+        drawn.add(tuple(sorted(study.arm_letters.items())))
+    # Of 120 orders: fewer than seven different ones in twelve draws would be no chance.
+    assert len(drawn) > 6
+
+
 def test_the_trail_holds_the_import_and_its_files_but_no_score_and_no_letter() -> None:
     study = make_study()
     coordinator = make_coordinator(study)

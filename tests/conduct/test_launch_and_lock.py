@@ -78,7 +78,7 @@ def test_a_missing_acquired_arm_is_told_apart_from_a_derived_one_that_waits_for_
     ("job_state", "cell_state", "words"),
     [
         (Job.State.QUEUED, CellState.WAITING, "Waits for the worker"),
-        (Job.State.RUNNING, CellState.RUNNING, "Being made"),
+        (Job.State.RUNNING, CellState.RUNNING, "Being made 2 / 9"),
         (Job.State.FAILED, CellState.FAILED, "Failed"),
         (Job.State.CANCELLED, CellState.IDLE, "Cancelled"),
     ],
