@@ -222,7 +222,8 @@ def _readme(report: Report, names: list[str]) -> str:
     lines += [
         f"{len(report.volunteers)} volunteers, {len(report.readers)} readers.",
         f"Noise: {noise_text(report.plan.noise_estimate)}.",
-        method_text(report.plan, report.results.tests).replace(" Bold: q at or below α.", ""),
+        "q: "
+        + method_text(report.plan, report.results.tests).replace(" Bold: q at or below α.", ""),
         "Differences and effects are b minus a: second arm minus first.",
         "",
         "Text is UTF-8; numbers have every digit and a decimal point; an empty cell is missing.",

@@ -182,8 +182,7 @@ class ComparisonRow:
     comparison: str
     n: str
     n_nonzero: int
-    w_plus: str
-    w_minus: str
+    rank_sums: str
     p: Cell
     q: Cell
     m: int
@@ -201,13 +200,12 @@ def test_rows(report: Report) -> list[ComparisonRow]:
         alpha = report.plan.alpha
         rows.append(
             ComparisonRow(
-                metric="Score" if test["metric"] == "score" else test["metric"],
+                metric="Scores" if test["metric"] == "score" else test["metric"],
                 row=f"{name}, {test['reader']}" if test["reader"] else name,
                 comparison=f"{report.arm_names[test['a']]} v {report.arm_names[test['b']]}",
                 n=f"{test['n']}{missing}",
                 n_nonzero=test["n_nonzero"],
-                w_plus=_plain(test["w_plus"]),
-                w_minus=_plain(test["w_minus"]),
+                rank_sums=f"{_plain(test['w_plus'])} / {_plain(test['w_minus'])}",
                 p=Cell(format_q(test["p"], alpha), repr(test["p"])),
                 q=Cell(format_q(test["q"], alpha), repr(test["q"]), (), bool(test["significant"])),
                 m=test["m"],

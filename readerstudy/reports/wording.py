@@ -18,6 +18,7 @@ FAMILIES = {
     "stage": "all quantitative and, apart, all qualitative tests",
     "all": "all tests of the study",
 }
+ZEROS = {"drop": "zeros dropped", "pratt": "zeros after Pratt"}
 NOISE = {
     "air_sd": "the SD of the background air (ddof 1)",
     "rayleigh": "the SD of the background air / 0.655 (Rayleigh, one channel)",
@@ -46,10 +47,10 @@ def noise_text(estimate: str) -> str:
 def method_text(plan: AnalysisPlan, tests: pd.DataFrame) -> str:
     """Test, family, alpha and numbers of pairs, as a table's legend says them."""
     exact = plan.method == "exact"
-    zeros = "zeros dropped" if plan.zeros == "drop" else "zeros after Pratt"
+    zeros = ZEROS[plan.zeros]
     method = f"exact, conditional on ties, {zeros}" if exact else f"asymptotic, {zeros}"
     return (
-        f"q: two-sided Wilcoxon signed-rank test ({method}; differences rounded to {plan.decimals} "
+        f"two-sided Wilcoxon signed-rank test ({method}; differences rounded to {plan.decimals} "
         f"decimals), Benjamini–Hochberg over {FAMILIES[plan.family]} (m = {_span(tests['m'])}), "
         f"α = {alpha_text(plan.alpha)}; {_span(tests['n'])} pairs a comparison. "
         "Bold: q at or below α."
@@ -84,9 +85,9 @@ def score_legend(plan: AnalysisPlan, n: int, readers: int) -> str:
 def plan_lines(plan: AnalysisPlan) -> list[tuple[str, str]]:
     """The plan for people, without naming an arm."""
     return [
-        ("Readers", SUMMARIES[plan.reader_summary]),
+        ("Scores", SUMMARIES[plan.reader_summary]),
         ("Noise", noise_text(plan.noise_estimate)),
-        ("Test", f"Wilcoxon signed-rank, two-sided, {plan.method}, zeros: {plan.zeros}"),
+        ("Test", f"Wilcoxon signed-rank, two-sided, {plan.method}, {ZEROS[plan.zeros]}"),
         ("Family", f"Benjamini–Hochberg over {FAMILIES[plan.family]}"),
         ("α", alpha_text(plan.alpha)),
     ]

@@ -7,9 +7,11 @@ import hashlib
 import io
 import json
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
@@ -193,3 +195,19 @@ def test_figures_may_style_themselves_and_load_nothing(client: Client, statistic
     assert response["X-Content-Type-Options"] == "nosniff"
     assert response["Content-Security-Policy"].startswith("default-src 'none'")
     assert b"<script" not in response.content
+
+
+def test_the_command_writes_the_same_bundle_as_the_page(
+    client: Client, study: Study, statistician: User, tmp_path: Path
+) -> None:
+    unblinded(study)
+    response: Any = client.get("/studies/published/results/bundle.zip")
+    call_command("export", "Published tables", out=tmp_path, stdout=io.StringIO())
+    assert (tmp_path / "published_bundle.zip").read_bytes() == response.content
+
+
+def test_the_command_refuses_a_study_that_is_not_locked(tmp_path: Path) -> None:
+    make_published_study("open", locked=False)
+    with pytest.raises(CommandError, match="Lock the study first"):
+        call_command("export", "open", out=tmp_path)
+    assert not list(tmp_path.glob("*.zip"))
