@@ -65,7 +65,7 @@ def _denoised(context: JobContext, source: Series, recipe: Recipe) -> DenoiseRes
     # The engine loads torch: only here, in the worker.
     import denoise_engine
 
-    volume = np.asarray(load_volume(source))
+    volume = np.array(load_volume(source))  # torch wants memory that may be written
     slices = len(volume)
 
     def progress(done: int, total: int) -> None:

@@ -1,0 +1,230 @@
+"""Resumable uploads over tus, for the study's coordinators alone."""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from readerstudy.imaging import housekeeping
+from readerstudy.imaging.ingest import raw_path
+from readerstudy.imaging.models import Series, Upload
+from readerstudy.jobs.models import Job
+from readerstudy.jobs.worker import run_pending
+from readerstudy.studies.models import Study
+from tests.factories import make_coordinator, make_reader, make_statistician, make_study
+
+from .datasets import as_files, phantom, series
+from .uploading import zipped
+
+pytestmark = pytest.mark.django_db
+TUS = {"Tus-Resumable": "1.0.0"}
+
+
+@pytest.fixture
+def study() -> Study:
+    return make_study()
+
+
+@pytest.fixture
+def coordinator(study: Study) -> Client:
+    client = Client()
+    client.force_login(make_coordinator(study))
+    return client
+
+
+def metadata(**values: str) -> str:
+    return ",".join(f"{k} {base64.b64encode(v.encode()).decode()}" for k, v in values.items())
+
+
+def create(
+    client: Client, study: Study, size: int, headers: dict[str, str] | None = None, **meta: str
+) -> Any:
+    meta.setdefault("filename", "images.zip")
+    meta.setdefault("batch", str(uuid.uuid4()))
+    return client.post(
+        f"/studies/{study.slug}/uploads/tus/",
+        headers={**TUS, "Upload-Length": str(size), "Upload-Metadata": metadata(**meta)}
+        | (headers or {}),
+    )
+
+
+def patch(client: Client, location: str, offset: int, data: bytes) -> Any:
+    return client.patch(
+        location,
+        data,
+        content_type="application/offset+octet-stream",
+        headers={**TUS, "Upload-Offset": str(offset)},
+    )
+
+
+def finish(client: Client, study: Study, batch: str) -> Any:
+    return client.post(
+        f"/studies/{study.slug}/uploads/finish/",
+        json.dumps({"batch": batch}),
+        content_type="application/json",
+    )
+
+
+def test_an_upload_is_sent_in_pieces_resumed_and_read(study: Study, coordinator: Client) -> None:
+    content = zipped(as_files(series(phantom(4)), "V01/STD"))
+    batch = str(uuid.uuid4())
+    created = create(coordinator, study, len(content), batch=batch)
+    assert created.status_code == 201
+    location = created["Location"]
+    half = len(content) // 2
+    assert patch(coordinator, location, 0, content[:half])["Upload-Offset"] == str(half)
+    early = finish(coordinator, study, batch)
+    assert early.status_code == 409
+    assert "not fully arrived" in early.json()["error"]
+
+    head = coordinator.head(location, headers=TUS)  # after a break the browser asks where it was
+    assert head["Upload-Offset"] == str(half)
+    assert head["Upload-Length"] == str(len(content))
+    assert head["Cache-Control"] == "no-store"
+    assert patch(coordinator, location, 0, content[half:]).status_code == 409
+    assert patch(coordinator, location, half, content[half:]).status_code == 204
+
+    first, second = finish(coordinator, study, batch), finish(coordinator, study, batch)
+    assert first.status_code == 202
+    assert first.json() == second.json()
+    assert Job.objects.filter(kind="imaging.ingest").count() == 1
+    run_pending("cpu")
+    assert Series.objects.get().slices == 4
+    (record,) = coordinator.get(f"/studies/{study.slug}/uploads/status/").json()["uploads"]
+    assert (record["state"], record["progress"], record["accepted"]) == ("done", 1.0, 4)
+    assert patch(coordinator, location, len(content), b"more").status_code == 409
+
+
+def test_a_chosen_volunteer_and_arm_travel_with_the_files(
+    study: Study, coordinator: Client
+) -> None:
+    batch = str(uuid.uuid4())
+    for name, content in as_files(series(phantom(3))).items():
+        made = create(
+            coordinator, study, len(content), filename=name, batch=batch, volunteer="V07", arm="df"
+        )
+        patch(coordinator, made["Location"], 0, content)
+    finish(coordinator, study, batch)
+    run_pending("cpu")
+    item = Series.objects.get()
+    assert (item.volunteer.code, item.arm.code, item.slices) == ("V07", "DF", 3)
+
+
+def test_the_server_says_what_it_speaks(study: Study, coordinator: Client) -> None:
+    options = coordinator.options(f"/studies/{study.slug}/uploads/tus/")
+    assert options.status_code == 204
+    assert options["Tus-Version"] == "1.0.0"
+    assert options["Tus-Extension"] == "creation,termination"
+    without = coordinator.post(f"/studies/{study.slug}/uploads/tus/")
+    assert without.status_code == 412
+
+
+def test_an_upload_is_cancelled_and_its_bytes_go(study: Study, coordinator: Client) -> None:
+    location = create(coordinator, study, 10)["Location"]
+    patch(coordinator, location, 0, b"12345")
+    upload = Upload.objects.get()
+    assert raw_path(upload.pk).read_bytes() == b"12345"
+    assert coordinator.delete(location, headers=TUS).status_code == 204
+    assert not raw_path(upload.pk).exists()
+    assert coordinator.head(location, headers=TUS).status_code == 410
+
+
+@pytest.mark.parametrize(
+    ("meta", "length", "status", "said"),
+    [
+        ({"arm": "DLR_DF"}, "5", 409, "derived arm"),
+        ({"arm": "NOPE"}, "5", 409, "no such arm"),
+        ({"volunteer": "Jane Doe"}, "5", 409, "cannot be a volunteer"),
+        ({"batch": "x"}, "5", 400, "Upload-Metadata"),
+        ({}, "many", 400, "Upload-Length"),
+        ({}, str(10**13), 413, "larger"),
+    ],
+)
+def test_a_wrong_request_is_refused_with_the_reason(
+    study: Study, coordinator: Client, meta: dict[str, str], length: str, status: int, said: str
+) -> None:
+    answer = create(coordinator, study, 5, {"Upload-Length": length}, **meta)
+    assert answer.status_code == status
+    assert said in answer.content.decode()
+    assert not Upload.objects.exists()
+
+
+def test_nobody_but_coordinators_sees_or_sends_uploads(study: Study, coordinator: Client) -> None:
+    location = create(coordinator, study, 5)["Location"]
+    other = make_study("other", "Another")
+    people = [make_reader(study), make_statistician(study), make_coordinator(other)]
+    base = f"/studies/{study.slug}/uploads/"
+    for person in people:
+        client = Client()
+        client.force_login(person)
+        assert create(client, study, 5).status_code == 404
+        assert client.head(location, headers=TUS).status_code == 404
+        assert patch(client, location, 0, b"12345").status_code == 404
+        assert client.delete(location, headers=TUS).status_code == 404
+        assert client.get(base).status_code == 404
+        assert client.get(f"{base}status/").status_code == 404
+        assert finish(client, study, str(Upload.objects.get().batch)).status_code == 404
+    assert Upload.objects.get().received == 0
+    stranger = Client().get(base)
+    assert stranger.status_code == 302
+
+
+def test_sending_needs_the_csrf_header(study: Study) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(make_coordinator(study))
+    assert create(client, study, 5).status_code == 403
+    client.get(f"/studies/{study.slug}/uploads/")
+    token = client.cookies["csrftoken"].value
+    assert create(client, study, 5, {"X-CSRFToken": token}).status_code == 201
+
+
+def test_a_launched_study_takes_no_upload(study: Study, coordinator: Client) -> None:
+    Study.objects.filter(pk=study.pk).update(state=Study.State.READING)
+    answer = create(coordinator, study, 5)
+    assert answer.status_code == 409
+    assert "frozen" in answer.content.decode()
+
+
+def test_abandoned_and_failed_uploads_are_closed_and_their_bytes_deleted(
+    study: Study, coordinator: Client
+) -> None:
+    create(coordinator, study, 5)
+    abandoned = Upload.objects.get()
+    Upload.objects.filter(pk=abandoned.pk).update(updated_at=timezone.now() - timedelta(hours=25))
+    batch = str(uuid.uuid4())
+    location = create(coordinator, study, 5, batch=batch)["Location"]
+    patch(coordinator, location, 0, b"12345")
+    finish(coordinator, study, batch)
+    failed = Upload.objects.exclude(pk=abandoned.pk).get()
+    Job.objects.filter(pk=failed.job_id).update(state=Job.State.FAILED, error="It was killed.")
+    assert housekeeping.tidy() >= 2
+    abandoned.refresh_from_db()
+    failed.refresh_from_db()
+    assert abandoned.state == Upload.State.CANCELLED
+    assert (failed.state, failed.error) == (Upload.State.FAILED, "It was killed.")
+    assert not raw_path(abandoned.pk).exists()
+    assert not raw_path(failed.pk).exists()
+
+
+def test_the_page_lists_series_and_refused_files(study: Study, coordinator: Client) -> None:
+    content = zipped({**as_files(series(phantom(4)), "V01/STD"), "V01/STD/<b>notes</b>.txt": b"no"})
+    batch = str(uuid.uuid4())
+    location = create(coordinator, study, len(content), batch=batch)["Location"]
+    patch(coordinator, location, 0, content)
+    finish(coordinator, study, batch)
+    run_pending("cpu")
+    page = coordinator.get(f"/studies/{study.slug}/uploads/").content.decode()
+    assert "V01/STD/&lt;b&gt;notes&lt;/b&gt;.txt" in page
+    assert "This is not a DICOM file." in page
+    assert f'data-tus-url="/studies/{study.slug}/uploads/tus/"' in page
+    item = Series.objects.get()
+    gone = coordinator.post(f"/studies/{study.slug}/series/{item.pk}/delete/")
+    assert gone.status_code == 302
+    assert not Series.objects.exists()
