@@ -37,7 +37,7 @@ def _secret_key() -> str:
 
 SECRET_KEY = _secret_key()
 DEBUG = env.bool("DEBUG", default=False)
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", "testserver"])
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 SITE_URL = env.str("SITE_URL", default="http://localhost:8000")
 
@@ -123,8 +123,9 @@ CACHES = {
 }
 
 # --- Storage: de-identified images, uploads in progress -----------------------------------------
-MEDIA_ROOT = VAR_DIR / "storage"
-UPLOAD_ROOT = VAR_DIR / "uploads"
+# Web and worker hosts share these two folders and the database, and nothing else.
+MEDIA_ROOT = Path(env.str("STORAGE_DIR", default=str(VAR_DIR / "storage")))
+UPLOAD_ROOT = Path(env.str("UPLOAD_DIR", default=str(VAR_DIR / "uploads")))
 STORAGES = {
     "default": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
@@ -194,6 +195,7 @@ AXES_USERNAME_CALLABLE = "readerstudy.accounts.lockout.attempted_by"
 AXES_CLIENT_IP_CALLABLE = "readerstudy.accounts.lockout.client_address"
 AXES_SENSITIVE_PARAMETERS = ["login", "email", "username", "csrfmiddlewaretoken"]
 AXES_ENABLE_ADMIN = False
+AXES_DISABLE_ACCESS_LOG = True  # the audit trail says who signed in
 AXES_VERBOSE = False
 
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default=f"filemail:///{VAR_DIR / 'mail'}")

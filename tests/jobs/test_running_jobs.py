@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
@@ -18,6 +19,7 @@ from readerstudy.jobs import access, leases, registry
 from readerstudy.jobs.context import JobContext, JobError, LostLease
 from readerstudy.jobs.models import Job
 from readerstudy.jobs.services import do_cancel, do_enqueue
+from readerstudy.jobs.tasks import forget_expired_sessions
 from readerstudy.jobs.worker import Worker, run_pending
 
 pytestmark = pytest.mark.django_db
@@ -249,3 +251,13 @@ def test_a_job_is_shown_only_to_whom_a_registered_check_admits(
     client.force_login(stranger)
     assert client.get(url).status_code == 404
     assert client.get(reverse("job_status", args=[uuid.uuid4()])).status_code == 404
+
+
+def test_sessions_that_have_ended_are_forgotten() -> None:
+    now = timezone.now()
+    for key, days in (("old", -1), ("current", 1)):
+        Session.objects.create(
+            session_key=key, session_data="", expire_date=now + timezone.timedelta(days=days)
+        )
+    assert forget_expired_sessions() == 1
+    assert list(Session.objects.values_list("session_key", flat=True)) == ["current"]
