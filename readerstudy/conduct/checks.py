@@ -29,13 +29,14 @@ class Check:
 
 
 def launch_checks(study: Study, grid: Grid) -> list[Check]:
+    checks = [_images(grid), _protocol(study), _readers(study), _statistician(study)]
+    if not grid.rows:
+        return checks  # nothing can be said yet of geometry, order and regions
     return [
-        _images(grid),
+        *checks[:1],
         _geometry(grid),
-        _protocol(study),
-        _readers(study),
+        *checks[1:],
         _order(study, grid),
-        _statistician(study),
         _regions(study, grid),
     ]
 
@@ -127,11 +128,10 @@ def _readers(study: Study) -> Check:
 
 def _order(study: Study, grid: Grid) -> Check:
     details = []
-    if grid.rows:
-        try:
-            check_order_possible(len(grid.rows), len(grid.arms), constraints_of(study))
-        except OrderImpossible as impossible:
-            details.append(str(impossible))
+    try:
+        check_order_possible(len(grid.rows), len(grid.arms), constraints_of(study))
+    except OrderImpossible as impossible:
+        details.append(str(impossible))
     return _check("A reading order can keep the protocol's rules", FAULT, details)
 
 

@@ -295,3 +295,13 @@ def test_a_coordinator_who_reads_finds_both_kinds_of_cards() -> None:
     assert [card.title for card in reading_cards(person)] == [study.title]
     assert [card.study for card in study_cards(person)] == [study]
     assert levels(study)["Readers are named"] == "warn"  # who coordinates can learn the arms
+
+
+def test_nothing_is_called_done_that_nobody_could_check_yet() -> None:
+    study = make_study(readers=1)
+    assert levels(study) == {
+        "Every arm of every volunteer is there": "bad",
+        "The protocol is complete": "ok",
+        "Readers are named": "ok",
+        "A statistician is named": "warn",
+    }
