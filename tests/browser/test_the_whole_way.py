@@ -22,7 +22,7 @@ SLUG = "whole-way"
 PEOPLE = {"coordinator": "cora@example.org", "reader": "rita@example.org"}
 PEOPLE["statistician"] = "stan@example.org"
 CRITERIA = 6
-VOLUNTEERS = 3
+VOLUNTEERS = 2
 ARMS = 5
 
 
@@ -106,7 +106,7 @@ def test_a_study_goes_from_upload_to_tables(chromium: Browser, site: WholeSite) 
     coordinator.get_by_role("button", name="Send", exact=False).first.click()
     expect(coordinator.locator("#upload")).to_contain_text("Done", timeout=60_000)
     coordinator.goto(f"/studies/{SLUG}/readiness/")
-    expect(coordinator.locator("td.cell-ok")).to_have_count(VOLUNTEERS * ARMS, timeout=120_000)
+    expect(coordinator.locator("td.cell-ok")).to_have_count(VOLUNTEERS * ARMS, timeout=400_000)
 
     coordinator.goto(f"/studies/{SLUG}/launch/")
     coordinator.check("input[name=confirmed]")
