@@ -60,7 +60,10 @@ def volumes() -> dict[str, np.ndarray]:
 
 @pytest.fixture
 def site(front_end: None, volumes: dict[str, np.ndarray]) -> Iterator[harness.Site]:
-    pages = {"item": harness.render("reading/item.html", "/item/", {"item_url_data": "@DATA@"})}
+    pages = {
+        "item": harness.render("reading/item.html", "/item/", {"item_url_data": "@DATA@"}),
+        "measuring": harness.measuring_page(),
+    }
     with harness.serve(harness.Site(volumes=volumes), pages) as site:
         yield site
 

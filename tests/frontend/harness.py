@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -217,6 +218,11 @@ def render(template: str, path: str, context: dict[str, Any]) -> bytes:
     request = RequestFactory().get(path)
     request.user = get_user_model()(email="reader@example.org")
     return render_to_string(template, context, request=request).encode()
+
+
+def measuring_page() -> bytes:
+    named = {"study": SimpleNamespace(slug="lumbar"), "volunteer": SimpleNamespace(code="V01")}
+    return render("measurements/volunteer.html", "/m/", {**named, "data_url": "/measuring/data/"})
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -14,11 +14,17 @@ export const MOUSE = [
 
 const ZOOM_PER_PIXEL = 1.006;
 const TOUCH_PIXELS_PER_SLICE = 18;
+const TAP_PIXELS = 4;
 const WHEEL_PIXELS_PER_SLICE = 40;
 
-/** `before(event)` may take a press for itself by returning true (placing a region). */
-export function bindPointer(viewer, paneOf, element, { before } = {}) {
+/**
+ * `before(event)` may take a press for itself by returning true (moving a region); `tap(event)` is
+ * called when the left button or a finger is released where it was pressed.
+ */
+export function bindPointer(viewer, paneOf, element, { before, tap } = {}) {
   const pointers = new Map(); // pointer id -> last [x, y]
+  let pressedAt = [0, 0];
+  let still = false; // nothing but a press so far
   let act = null;
   let travelled = 0;
   let wheel = 0;
@@ -29,6 +35,8 @@ export function bindPointer(viewer, paneOf, element, { before } = {}) {
     element.setPointerCapture(event.pointerId);
     pointers.set(event.pointerId, [event.clientX, event.clientY]);
     travelled = 0;
+    pressedAt = [event.clientX, event.clientY];
+    still = Boolean(tap) && pointers.size === 1 && event.button === 0;
     act =
       event.pointerType === "touch"
         ? "touch"
@@ -39,6 +47,8 @@ export function bindPointer(viewer, paneOf, element, { before } = {}) {
     const last = pointers.get(event.pointerId);
     if (!last) return;
     const now = [event.clientX, event.clientY];
+    if (still && Math.hypot(now[0] - pressedAt[0], now[1] - pressedAt[1]) < TAP_PIXELS) return;
+    still = false;
     const [dx, dy] = [now[0] - last[0], now[1] - last[1]];
     if (act === "touch" && pointers.size === 2) pinch(event.pointerId, now, [dx, dy]);
     pointers.set(event.pointerId, now);
@@ -63,7 +73,12 @@ export function bindPointer(viewer, paneOf, element, { before } = {}) {
   }
 
   const release = (event) => pointers.delete(event.pointerId);
-  element.addEventListener("pointerup", release);
+  element.addEventListener("pointerup", (event) => {
+    const tapped = still && pointers.has(event.pointerId);
+    release(event);
+    still = false;
+    if (tapped) tap(event);
+  });
   element.addEventListener("pointercancel", release);
   element.addEventListener("lostpointercapture", release);
   element.addEventListener("contextmenu", (event) => event.preventDefault());
