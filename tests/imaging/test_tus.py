@@ -228,3 +228,31 @@ def test_the_page_lists_series_and_refused_files(study: Study, coordinator: Clie
     gone = coordinator.post(f"/studies/{study.slug}/series/{item.pk}/delete/")
     assert gone.status_code == 302
     assert not Series.objects.exists()
+
+
+def test_outputs_of_a_killed_attempt_are_deleted_and_no_others(study: Study) -> None:
+    """A killed worker leaves half its outputs; the next attempt writes under its own token."""
+    import os
+    import time
+
+    from django.core.files.storage import default_storage
+
+    from readerstudy.imaging.models import Volunteer
+    from readerstudy.imaging.services import do_store_series
+    from readerstudy.imaging.storing import token_prefix
+    from readerstudy.imaging.volumes import write_file
+
+    volunteer = Volunteer.objects.create(study=study, code="V01")
+    stored = do_store_series(volunteer, study.arms.get(code="STD"), series(phantom(3)))
+    killed, running, fresh = (uuid.uuid4() for _ in range(3))
+    Job.objects.create(kind="imaging.ingest", state=Job.State.RUNNING, token=running)
+    for token in (killed, running, fresh):
+        name = f"{token_prefix(study.pk, token)}/{uuid.uuid4()}/dicom/0001.dcm"
+        write_file(name, b"half")
+        if token != fresh:
+            old = time.time() - 7200
+            os.utime(default_storage.path(name), (old, old))
+    assert housekeeping.tidy() == 1
+    assert not default_storage.exists(token_prefix(study.pk, killed))
+    for kept in (token_prefix(study.pk, running), token_prefix(study.pk, fresh), stored.prefix):
+        assert default_storage.exists(kept)
