@@ -15,7 +15,7 @@ The algorithm, version 1 (`ALGORITHM`):
    round before.
 4. *Sides.* Fixed, or for every arm as often left as right (give or take one), and so in total.
 5. *Hidden repeats* are inserted, late after their first showing, spread evenly over arms and
-   volunteers, never breaking the gap. They show the case as it was shown first, sides included.
+   volunteers, never breaking the gap. They show the item as it was shown first, sides included.
 """
 
 from __future__ import annotations

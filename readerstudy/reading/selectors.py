@@ -154,7 +154,7 @@ def reach_of(item: Item) -> Reach:
 
 
 def may_see(item: Item) -> bool:
-    """Whether the images may leave: the open case, the next one ahead of time, earlier ones
+    """Whether the images may leave: the open item, the next one ahead of time, earlier ones
     where the study allows going back."""
     if why_closed(item.session):
         return False

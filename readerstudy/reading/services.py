@@ -261,9 +261,9 @@ def check_may_score(item: Item, actor: User) -> None:
     check_own_item(item, actor)
     reach = reach_of(item)
     if reach == Reach.EARLIER and not item.session.study.may_go_back:
-        raise ReadingError("This case has been submitted: in this study it cannot be changed.")
+        raise ReadingError("This item has been submitted: in this study it cannot be changed.")
     if reach not in {Reach.OPEN, Reach.EARLIER}:
-        raise ReadingError("This case is not open yet: score the open one first.")
+        raise ReadingError("This item is not open yet: score the open one first.")
 
 
 def _held(item: Item) -> Item:
@@ -276,7 +276,7 @@ def _held(item: Item) -> Item:
 
 @transaction.atomic
 def do_open_item(item: Item, actor: User) -> Item:
-    """Note when the case was first shown; the first one starts the session."""
+    """Note when the item was first shown; the first one starts the session."""
     item = _held(item)
     check_own_item(item, actor)
     if reach_of(item) != Reach.OPEN or item.opened_at:
@@ -334,7 +334,7 @@ def do_record_score(
 
 @transaction.atomic
 def do_submit_item(item: Item, actor: User) -> Item | None:
-    """Close a fully scored case; returns the one to read next, None when the session is over.
+    """Close a fully scored item; returns the one to read next, None when the session is over.
 
     Submitting once more changes nothing: the answer to the first time may have been lost.
     """

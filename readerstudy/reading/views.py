@@ -42,7 +42,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 def session(request: HttpRequest, token: str) -> HttpResponse:
-    """To the case that is to be read now; or, when there is none, what the reader can still do."""
+    """To the item that is to be read now; or, when there is none, what the reader can still do."""
     own = selectors.get_session(_user(request), token)
     summary = selectors.session_summary(own)
     waiting = selectors.open_item(own)
@@ -54,9 +54,9 @@ def session(request: HttpRequest, token: str) -> HttpResponse:
 
 @require_GET
 def item(request: HttpRequest, token: str) -> HttpResponse:
-    """The reading page of one case; a case that is not open leads back to the one that is."""
+    """The reading page of one item; a item that is not open leads back to the one that is."""
     own = selectors.get_item(_user(request), token)
-    # The page fetches the next case ahead of time; that is not the reader's opening it.
+    # The page fetches the next item ahead of time; that is not the reader's opening it.
     ahead = request.headers.get("Purpose") == "prefetch"
     reach = selectors.reach_of(own)
     if not selectors.may_see(own) or (reach == Reach.NEXT and not ahead):
@@ -133,7 +133,7 @@ def scores(request: HttpRequest, token: str) -> HttpResponse:
 
 @require_POST
 def submit(request: HttpRequest, token: str) -> HttpResponse:
-    """Close the case: {} → {"next", "home"}, or 422 with the criteria that are missing."""
+    """Close the item: {} → {"next", "home"}, or 422 with the criteria that are missing."""
     user = _user(request)
     own = selectors.get_item(user, token)
     try:
@@ -142,7 +142,7 @@ def submit(request: HttpRequest, token: str) -> HttpResponse:
         return JsonResponse({"error": str(missing), "missing": missing.codes}, status=422)
     except ReadingError as refused:
         return JsonResponse({"error": str(refused), "missing": []}, status=422)
-    # After the last case, home is the page that says so.
+    # After the last item, home is the page that says so.
     over = reverse("reading_session", args=[own.session.token])
     home_url = reverse("reading_home") if waiting is not None else over
     return JsonResponse({"next": _item_url(waiting), "home": home_url})

@@ -258,7 +258,7 @@ def test_when_all_is_read_the_session_says_so_and_lets_cases_be_seen_again(
     answer: HttpResponse = post(client, f"/reading/item/{last.token}/submit/", {})
     assert answer.json() == {"next": None, "home": f"/reading/session/{session.token}/"}
     page = client.get(f"/reading/session/{session.token}/").content.decode()
-    assert "All 10 cases are scored" in page
+    assert "All 10 items are scored" in page
     assert f"/reading/item/{last.token}/" in page
 
 
