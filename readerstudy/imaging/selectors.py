@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import numpy as np
@@ -107,15 +108,19 @@ def series_of(study: Study) -> list[Series]:
     )
 
 
-def upload_history(study: Study) -> list[dict[str, Any]]:
-    """The last uploads, newest first: state, progress from 0 to 1, and refused files by name."""
+def upload_history(study: Study, batch: uuid.UUID | None = None) -> list[dict[str, Any]]:
+    """The last uploads, newest first: state, progress from 0 to 1, and refused files by name.
+
+    With `batch`, all files that were sent together, however many.
+    """
     uploads = (
         Upload.objects.filter(study=study)
         .select_related("job")
         .annotate(taken=Count("files", filter=Q(files__accepted=True)))
-        .order_by("-created_at")[:SHOWN_UPLOADS]
+        .order_by("-created_at")
     )
-    return [_upload_record(upload) for upload in uploads]
+    shown = uploads[:SHOWN_UPLOADS] if batch is None else uploads.filter(batch=batch)
+    return [_upload_record(upload) for upload in shown]
 
 
 def _upload_record(upload: Upload) -> dict[str, Any]:

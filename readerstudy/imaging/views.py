@@ -46,7 +46,11 @@ def upload_page(request: HttpRequest, slug: str) -> HttpResponse:
 @require_safe
 def upload_status(request: HttpRequest, slug: str) -> JsonResponse:
     study = get_study(request.user, slug, Role.COORDINATOR)
-    return JsonResponse({"uploads": selectors.upload_history(study)})
+    try:
+        batch = uuid.UUID(request.GET["batch"]) if "batch" in request.GET else None
+    except ValueError:
+        return JsonResponse({"error": "The address names no batch."}, status=400)
+    return JsonResponse({"uploads": selectors.upload_history(study, batch)})
 
 
 @require_POST

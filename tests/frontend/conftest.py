@@ -63,6 +63,7 @@ def site(front_end: None, volumes: dict[str, np.ndarray]) -> Iterator[harness.Si
     pages = {
         "item": harness.render("reading/item.html", "/item/", {"item_url_data": "@DATA@"}),
         "measuring": harness.measuring_page(),
+        "upload": harness.upload_page(),
     }
     with harness.serve(harness.Site(volumes=volumes), pages) as site:
         yield site

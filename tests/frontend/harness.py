@@ -6,8 +6,10 @@ of a real lumbar spine: the control as stored, the other arms with noise added.
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.template import Context, Engine
 from django.template.loader import render_to_string
 from django.test import RequestFactory
 
@@ -77,6 +80,7 @@ class Site:
     refuse_scores: int = 0  # answer so many score requests with 503
     break_pixels: str = ""  # answer slices whose address ends so with 503
     uploads: dict[str, dict[str, Any]] = field(default_factory=dict)
+    slow_pieces: float = 0.0  # seconds that a piece of an upload takes
     finished: list[dict[str, Any]] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
@@ -145,6 +149,16 @@ class Site:
             return 422, {"error": "Scores are missing.", "missing": missing}
         self.submitted.add(token)
         return 200, {"next": self.item_data(token)["next"], "home": "/home/"}
+
+    # --- Uploads ---
+
+    def upload_records(self) -> list[dict[str, Any]]:
+        hidden = {"data", "metadata", "length"}
+        return [
+            {name: value for name, value in upload.items() if name not in hidden}
+            | {"batch": upload["metadata"]["batch"], "name": upload["metadata"]["filename"]}
+            for upload in self.uploads.values()
+        ]
 
     # --- Measuring ---
 
@@ -220,6 +234,23 @@ def render(template: str, path: str, context: dict[str, Any]) -> bytes:
     return render_to_string(template, context, request=request).encode()
 
 
+def upload_page() -> bytes:
+    """The upload script on the site's own frame, with the contract's attributes."""
+    volunteers = '["V01", "V02"]'
+    arms = '[{"code": "standard", "name": "Standard"}, {"code": "fast", "name": "Double fast"}]'
+    template = Engine.get_default().from_string(
+        """{% extends "base.html" %}{% load static %}
+        {% block scripts %}<script type="module" src="{% static 'js/upload.js' %}"></script>
+        {% endblock %}
+        {% block content %}<h1>Uploads</h1><section class="card"><div class="card-body">
+        <div id="upload" data-tus-url="/tus/" data-status-url="/upload/status/"
+        data-finish-url="/upload/finish/" data-volunteers="{{ volunteers }}"
+        data-arms="{{ arms }}"></div></div></section>{% endblock %}"""
+    )
+    context = Context({"volunteers": volunteers, "arms": arms, "csrf_token": "x" * 64})
+    return template.render(context).encode()
+
+
 def measuring_page() -> bytes:
     named = {"study": SimpleNamespace(slug="lumbar"), "volunteer": SimpleNamespace(code="V01")}
     return render("measurements/volunteer.html", "/m/", {**named, "data_url": "/measuring/data/"})
@@ -279,7 +310,7 @@ class Handler(BaseHTTPRequestHandler):
             case ["upload"]:
                 return self.reply(200, self.pages["upload"], "text/html; charset=utf-8")
             case ["upload", "status"]:
-                return self.json(200, {"uploads": list(self.site.uploads.values())})
+                return self.json(200, {"uploads": self.site.upload_records()})
             case ["home"]:
                 return self.reply(200, b"<!doctype html><title>Home</title>Home", "text/html")
         return self.reply(404, b"", "text/plain")
@@ -312,10 +343,15 @@ class Handler(BaseHTTPRequestHandler):
         number = str(len(self.site.uploads) + 1)
         self.site.uploads[number] = {
             "id": number,
-            "metadata": self.headers.get("Upload-Metadata", ""),
+            "metadata": {
+                name: base64.b64decode(encoded).decode()
+                for name, _, encoded in (
+                    pair.strip().partition(" ")
+                    for pair in self.headers.get("Upload-Metadata", "").split(",")
+                )
+            },
             "length": int(self.headers["Upload-Length"]),
             "data": bytearray(),
-            "name": f"upload {number}",
             "state": "receiving",
             "progress": 0,
             "message": "",
@@ -338,8 +374,13 @@ class Handler(BaseHTTPRequestHandler):
         return self.reply(200, b"", "text/plain", headers)
 
     def do_PATCH(self) -> None:
-        upload = self.site.uploads[self.path.rsplit("/", 1)[1]]
-        upload["data"] += self.rfile.read(int(self.headers["Content-Length"]))
+        self.site.requests.append(f"PATCH {self.headers['Upload-Offset']}")
+        piece = self.rfile.read(int(self.headers["Content-Length"]))
+        time.sleep(self.site.slow_pieces)
+        upload = self.site.uploads.get(self.path.rsplit("/", 1)[1])
+        if upload is None:
+            return self.reply(404, b"", "text/plain")
+        upload["data"] += piece
         headers = {"Upload-Offset": str(len(upload["data"])), "Tus-Resumable": "1.0.0"}
         self.reply(204, b"", "text/plain", headers)
 

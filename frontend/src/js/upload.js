@@ -1,267 +1,223 @@
-/*
- * The upload page: a folder, files or a zip, sent in resumable pieces (tus), then read by the
- * server's worker. What the bars show is true: bytes that the server has confirmed, then files
- * that the worker has read.
- */
-import * as tus from "tus-js-client";
-import { csrfToken, getJson, postJson } from "./http.js";
-import { element } from "./upload/elements.js";
-import { chosenFiles, droppedFiles } from "./upload/files.js";
+/* The upload page: pick or drop, send with pause and cancel, then follow the reading on the server. */
+import { getJson } from "./http.js";
+import { Batch } from "./upload/batch.js";
+import { dropped, isZip, picked } from "./upload/files.js";
 
-const PIECE = 8 * 1024 * 1024;
-const AT_ONCE = 4;
-const POLL_MS = 700;
-const OVER = new Set(["done", "failed", "cancelled"]);
-
+const POLL_MS = 1500;
 const root = document.querySelector("#upload");
-if (root) start(root);
+const urls = {
+  tus: root.dataset.tusUrl,
+  status: root.dataset.statusUrl,
+  finish: root.dataset.finishUrl,
+};
+const running = new Set();
+const rows = new Map(); // batch -> row
 
-function start(host) {
-  const arms = JSON.parse(host.dataset.arms);
-  const volunteers = JSON.parse(host.dataset.volunteers);
-  const page = form(host, volunteers, arms);
-  page.send.addEventListener("click", () => {
-    const files = page.take();
-    if (files.length === 0) {
-      page.say("Choose a zip, files or a folder first.");
-      return;
-    }
-    const batch = new Batch(files, {
-      urls: host.dataset,
-      volunteer: page.volunteer.value.trim(),
-      arm: page.arm.value,
-    });
-    page.batches.prepend(batch.row);
-    batch.run();
-  });
+function element(tag, className = "", text = "", attributes = {}) {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (text) made.textContent = text;
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  return made;
 }
 
-function form(host, volunteers, arms) {
-  const picker = element("input", { type: "file", multiple: true, id: "upload-files", class: "visually-hidden" });
-  const folder = element("input", { type: "file", webkitdirectory: true, id: "upload-folder", class: "visually-hidden" });
-  const drop = element("div", { class: "upload-drop" }, [
-    element("p", {}, ["Drag a zip, files or a folder here, or choose:"]),
-    element("div", { class: "row" }, [
-      picker,
-      element("label", { class: "btn", for: "upload-files" }, ["Zip or files …"]),
-      folder,
-      element("label", { class: "btn", for: "upload-folder" }, ["Folder …"]),
-    ]),
-    element("p", { class: "muted", role: "status", "data-chosen": "" }, ["Nothing chosen yet."]),
-  ]);
-  const chosen = drop.querySelector("[data-chosen]");
-  const list = element("datalist", { id: "upload-volunteers" }, volunteers.map((code) => element("option", { value: code })));
-  const volunteer = element("input", { type: "text", id: "upload-volunteer", list: "upload-volunteers", maxlength: "30", autocomplete: "off", placeholder: "from the folders" });
-  const arm = element("select", { id: "upload-arm" }, [
-    element("option", { value: "" }, ["from the folders"]),
-    ...arms.map(({ code, name }) => element("option", { value: code }, [`${name} (${code})`])),
-  ]);
-  const send = element("button", { type: "button", class: "btn btn-primary" }, ["Send"]);
-  const batches = element("ul", { class: "list upload-batches", "aria-label": "Uploads of this visit" });
-  let files = [];
+function size(bytes) {
+  if (bytes < 1e6) return `${Math.ceil(bytes / 1e3)} kB`;
+  if (bytes < 1e9) return `${(bytes / 1e6).toFixed(1)} MB`;
+  return `${(bytes / 1e9).toFixed(2)} GB`;
+}
 
-  const keep = (next) => {
-    files = next;
-    const bytes = files.reduce((sum, { file }) => sum + file.size, 0);
-    const count = files.length === 1 ? files[0].name : `${files.length} files`;
-    chosen.textContent = files.length ? `${count}, ${megabytes(bytes)}` : "Nothing chosen yet.";
+// --- The form ------------------------------------------------------------------------------------
+
+function field(labelText, control, help) {
+  const label = element("label", "field");
+  label.append(element("span", "", labelText), control, element("span", "help", help));
+  return label;
+}
+
+const volunteer = element("input", "", "", { list: "upload-volunteers", autocomplete: "off", maxlength: "50" });
+const known = element("datalist", "", "", { id: "upload-volunteers" });
+for (const code of JSON.parse(root.dataset.volunteers || "[]")) {
+  known.append(element("option", "", "", { value: code }));
+}
+const arm = element("select");
+arm.append(element("option", "", "From the folder names", { value: "" }));
+for (const { code, name } of JSON.parse(root.dataset.arms || "[]")) {
+  arm.append(element("option", "", name, { value: code }));
+}
+const places = element("div", "field-row");
+places.append(
+  field("Volunteer", volunteer, "A study code; empty: from the folder names"),
+  known,
+  field("Arm", arm, "Derived arms are made here, not sent"),
+);
+
+const drop = element("div", "dropzone");
+const files = element("input", "visually-hidden", "", { type: "file", multiple: "", tabindex: "-1", "aria-label": "Files or a zip" });
+const folder = element("input", "visually-hidden", "", { type: "file", webkitdirectory: "", tabindex: "-1", "aria-label": "A folder" });
+const pickFiles = element("button", "btn btn-primary", "Choose files or a zip", { type: "button" });
+const pickFolder = element("button", "btn", "Choose a folder", { type: "button" });
+const buttons = element("div", "row");
+buttons.append(pickFiles, pickFolder);
+drop.append(element("p", "strong", "Drop a zip, files or a folder here"), buttons, files, folder);
+
+const list = element("ul", "list upload-list", "", { "aria-label": "What is being sent", hidden: "" });
+root.append(places, drop, list);
+
+// --- Rows ---------------------------------------------------------------------------------------
+
+function makeRow(name) {
+  const item = element("li", "stack-s");
+  const head = element("div", "spread");
+  const title = element("span", "strong upload-name", name);
+  const actions = element("span", "row");
+  head.append(title, actions);
+  const bar = element("progress", "progress", "", { max: "1", value: "0", "aria-label": `Progress of ${name}` });
+  const text = element("p", "small muted", "", { role: "status" });
+  const refusals = element("ul", "small upload-refusals");
+  item.append(head, bar, text, refusals);
+  list.append(item);
+  list.hidden = false;
+  return { item, actions, bar, text, refusals };
+}
+
+function showBatch(batch) {
+  const { actions, bar, text } = rows.get(batch);
+  bar.value = batch.total ? batch.sent / batch.total : 1;
+  bar.className = `progress${batch.state === "failed" ? " progress-bad" : ""}`;
+  const progress = `${size(batch.sent)} of ${size(batch.total)}`;
+  text.textContent = {
+    sending: `Sending: ${progress}`,
+    paused: `Paused: ${progress}`,
+    finishing: "Sent. Handing over to the worker…",
+    sent: "Sent. Waiting for the worker…",
+    failed: `Stopped. ${batch.error}`,
+    cancelled: "Cancelled; nothing of it was kept.",
+  }[batch.state];
+  actions.replaceChildren();
+  const add = (label, act, kind = "") => {
+    const button = element("button", `btn btn-small ${kind}`, label, { type: "button" });
+    button.addEventListener("click", act);
+    actions.append(button);
   };
-  for (const input of [picker, folder]) {
-    input.addEventListener("change", () => {
-      keep(chosenFiles(input.files));
-      input.value = "";
-    });
+  if (batch.state === "sending") add("Pause", () => batch.pause());
+  if (batch.state === "paused") add("Go on", () => batch.resume());
+  if (batch.state === "failed") add("Try again", () => batch.resume());
+  if (["sending", "paused", "failed"].includes(batch.state)) {
+    add("Cancel", () => batch.cancel(), "btn-quiet");
   }
-  drop.addEventListener("dragover", (event) => {
+}
+
+/** What the server's worker does with a batch: the worst state, the mean progress, all refusals. */
+function showReading(batch, uploads) {
+  const row = rows.get(batch);
+  const states = uploads.map(({ state }) => state);
+  const over = states.every((state) => ["done", "failed", "cancelled"].includes(state));
+  const failed = states.includes("failed");
+  const accepted = uploads.reduce((sum, one) => sum + one.accepted, 0);
+  const refused = uploads.flatMap(({ refusals }) => refusals);
+  row.bar.value = uploads.reduce((sum, one) => sum + one.progress, 0) / uploads.length;
+  row.bar.className = `progress ${failed ? "progress-bad" : over ? "progress-ok" : ""}`;
+  const message = uploads.find((one) => one.message)?.message ?? "";
+  if (failed) row.text.textContent = message || "The files could not be read.";
+  else if (over) {
+    row.text.textContent =
+      `Done: ${accepted} taken, ${refused.length ? "some refused:" : "none refused."}`;
+  } else row.text.textContent = message || "Waiting for the worker…";
+  row.refusals.replaceChildren(
+    ...refused.map(({ name, reason }) => {
+      const item = element("li");
+      item.append(element("span", "strong", name), `: ${reason}`);
+      return item;
+    }),
+  );
+  if (over && !row.actions.children.length) {
+    const again = element("button", "btn btn-small", "Show what is stored", { type: "button" });
+    again.addEventListener("click", () => window.location.reload());
+    row.actions.append(again);
+  }
+  return over;
+}
+
+async function follow(batch) {
+  for (;;) {
+    try {
+      const { uploads } = await getJson(`${urls.status}?batch=${encodeURIComponent(batch.id)}`);
+      const mine = uploads.filter((one) => one.batch === batch.id);
+      if (mine.length && showReading(batch, mine)) return;
+    } catch (error) {
+      rows.get(batch).text.textContent = `Sent. The progress cannot be had now: ${error.message}`;
+    }
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+function byBatch(uploads) {
+  const groups = new Map();
+  for (const one of uploads) groups.set(one.batch, [...(groups.get(one.batch) ?? []), one]);
+  return groups;
+}
+
+/** What was being read when the page was opened. */
+async function pickUp() {
+  const { uploads } = await getJson(urls.status);
+  const busy = uploads.filter(({ state }) => ["queued", "reading"].includes(state));
+  for (const [id, mine] of byBatch(busy)) {
+    const batch = { id };
+    rows.set(batch, makeRow(mine.length === 1 ? mine[0].name : `${mine.length} files`));
+    showReading(batch, mine);
+    follow(batch);
+  }
+}
+
+// --- Sending -----------------------------------------------------------------------------------
+
+function send(entries) {
+  if (!entries.length) return;
+  const target = { volunteer: volunteer.value.trim(), arm: arm.value };
+  // A zip is read by itself; loose files that were picked together belong together.
+  const loose = entries.filter((entry) => !isZip(entry));
+  const sets = [...entries.filter(isZip).map((entry) => [entry]), ...(loose.length ? [loose] : [])];
+  for (const set of sets) {
+    const batch = new Batch(set, target, urls);
+    rows.set(batch, makeRow(batch.name));
+    running.add(batch);
+    batch.addEventListener("change", () => {
+      showBatch(batch);
+      if (batch.running) return;
+      if (batch.state !== "failed") running.delete(batch);
+      if (batch.state === "sent") follow(batch);
+    });
+    showBatch(batch);
+    batch.start();
+  }
+}
+
+pickFiles.addEventListener("click", () => files.click());
+pickFolder.addEventListener("click", () => folder.click());
+for (const input of [files, folder]) {
+  input.addEventListener("change", () => {
+    send(picked(input.files));
+    input.value = "";
+  });
+}
+for (const name of ["dragenter", "dragover"]) {
+  drop.addEventListener(name, (event) => {
     event.preventDefault();
     drop.classList.add("is-over");
   });
-  drop.addEventListener("dragleave", () => drop.classList.remove("is-over"));
-  drop.addEventListener("drop", async (event) => {
-    event.preventDefault();
-    drop.classList.remove("is-over");
-    keep(await droppedFiles(event.dataTransfer));
-  });
-  host.append(
-    drop,
-    element("div", { class: "field-row" }, [
-      element("div", { class: "field" }, [element("label", { for: "upload-volunteer" }, ["Volunteer"]), volunteer, list]),
-      element("div", { class: "field" }, [element("label", { for: "upload-arm" }, ["Arm"]), arm]),
-    ]),
-    element("div", { class: "form-actions" }, [send]),
-    batches,
-  );
-  return {
-    volunteer,
-    arm,
-    send,
-    batches,
-    say: (text) => (chosen.textContent = text),
-    take: () => {
-      const taken = files;
-      keep([]);
-      return taken;
-    },
-  };
 }
+drop.addEventListener("dragleave", (event) => {
+  if (!drop.contains(event.relatedTarget)) drop.classList.remove("is-over");
+});
+drop.addEventListener("drop", async (event) => {
+  event.preventDefault();
+  drop.classList.remove("is-over");
+  send(await dropped(event.dataTransfer));
+});
+window.addEventListener("beforeunload", (event) => {
+  if ([...running].some((batch) => batch.running)) event.preventDefault();
+});
 
-const megabytes = (bytes) => `${(bytes / 1024 / 1024).toFixed(1)} MB`;
-
-/* Files sent together: sent piece by piece, paused, cancelled, then read as one. */
-class Batch {
-  constructor(files, { urls, volunteer, arm }) {
-    this.files = files;
-    this.urls = urls;
-    this.metadata = { volunteer, arm, batch: crypto.randomUUID() };
-    this.total = files.reduce((sum, { file }) => sum + file.size, 0);
-    this.sent = new Map();
-    this.active = new Set();
-    this.waiting = [...files];
-    this.paused = false;
-    this.stopped = false;
-    this.draw();
-  }
-
-  draw() {
-    const name = this.files.length === 1 ? this.files[0].name : `${this.files.length} files`;
-    this.bar = element("progress", { class: "progress", max: "1", value: "0", "aria-label": `Progress of ${name}` });
-    this.text = element("span", { role: "status" }, ["Waiting"]);
-    this.pause = element("button", { type: "button", class: "btn btn-small" }, ["Pause"]);
-    this.cancel = element("button", { type: "button", class: "btn btn-small btn-quiet" }, ["Cancel"]);
-    this.refusals = element("ul", { class: "small" });
-    this.row = element("li", { class: "stack-s", "data-state": "sending" }, [
-      element("div", { class: "spread" }, [
-        element("span", { class: "strong" }, [name]),
-        element("span", { class: "row" }, [this.pause, this.cancel]),
-      ]),
-      element("div", { class: "progress-line" }, [this.bar, this.text]),
-      this.refusals,
-    ]);
-    this.pause.addEventListener("click", () => (this.paused ? this.resume() : this.hold()));
-    this.cancel.addEventListener("click", () => this.abandon());
-  }
-
-  show(state, text, done = null, total = null) {
-    this.row.dataset.state = state;
-    this.text.textContent = text;
-    if (total) {
-      this.bar.max = total;
-      this.bar.value = done;
-    }
-    const sending = state === "sending";
-    this.pause.hidden = this.cancel.hidden = !sending;
-    this.bar.classList.toggle("progress-ok", state === "done");
-    this.bar.classList.toggle("progress-bad", state === "failed");
-  }
-
-  run() {
-    while (!this.paused && !this.stopped && this.active.size < AT_ONCE && this.waiting.length > 0) {
-      this.send(this.waiting.shift());
-    }
-    if (!this.stopped && this.waiting.length === 0 && this.active.size === 0) this.finish();
-  }
-
-  send({ file, name }) {
-    const upload = new tus.Upload(file, {
-      endpoint: this.urls.tusUrl,
-      chunkSize: PIECE,
-      retryDelays: [0, 1000, 3000, 10000],
-      removeFingerprintOnSuccess: true,
-      storeFingerprintForResuming: false,
-      metadata: { filename: name, ...this.metadata },
-      headers: { "X-CSRFToken": csrfToken() },
-      onShouldRetry: (error) => {
-        const status = error.originalResponse?.getStatus() ?? 0;
-        return status === 0 || status >= 500 || status === 409 || status === 423;
-      },
-      // Only what the server has confirmed counts as sent.
-      onChunkComplete: (_size, accepted) => {
-        this.sent.set(file, accepted);
-        this.showSent();
-      },
-      onSuccess: () => {
-        this.sent.set(file, file.size);
-        this.active.delete(upload);
-        this.showSent();
-        this.run();
-      },
-      onError: (error) => this.fail(error.originalResponse?.getBody() || "The connection was lost. Send it again."),
-    });
-    this.active.add(upload);
-    upload.start();
-  }
-
-  showSent() {
-    if (this.stopped) return;
-    const bytes = [...this.sent.values()].reduce((sum, value) => sum + value, 0);
-    this.show("sending", `${this.paused ? "Paused" : "Sending"}: ${megabytes(bytes)} of ${megabytes(this.total)}`, bytes, this.total || 1);
-  }
-
-  hold() {
-    this.paused = true;
-    this.pause.textContent = "Go on";
-    for (const upload of this.active) upload.abort();
-    this.showSent();
-  }
-
-  resume() {
-    this.paused = false;
-    this.pause.textContent = "Pause";
-    for (const upload of this.active) upload.start();
-    this.run();
-  }
-
-  async abandon() {
-    this.stopped = true;
-    await Promise.allSettled([...this.active].map((upload) => upload.abort(true)));
-    this.show("cancelled", "Cancelled: nothing was stored.", 0, 1);
-  }
-
-  fail(message) {
-    this.stopped = true;
-    for (const upload of this.active) upload.abort();
-    this.show("failed", message, 1, 1);
-  }
-
-  async finish() {
-    this.stopped = true;
-    try {
-      await postJson(this.urls.finishUrl, { batch: this.metadata.batch });
-      await this.follow();
-    } catch (error) {
-      this.show("failed", error.message, 1, 1);
-    }
-  }
-
-  /* The worker's own count, until every file of the batch is over. */
-  async follow() {
-    for (;;) {
-      const { uploads } = await getJson(this.urls.statusUrl);
-      const mine = uploads.filter(({ batch }) => batch === this.metadata.batch);
-      const over = mine.length > 0 && mine.every(({ state }) => OVER.has(state));
-      if (over) {
-        this.showResult(mine);
-        return;
-      }
-      const share = Math.max(0, ...mine.map(({ progress }) => progress ?? 0));
-      const message = mine.map((one) => one.message).find(Boolean);
-      this.show("reading", message || "Sent; waiting for the worker", share, 1);
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-    }
-  }
-
-  showResult(uploads) {
-    const accepted = uploads.reduce((sum, one) => sum + (one.accepted ?? 0), 0);
-    const refusals = uploads.flatMap((one) => one.refusals ?? []);
-    const failed = uploads.find(({ state }) => state === "failed");
-    if (failed) {
-      this.show("failed", failed.message || "The files could not be read.", 1, 1);
-    } else {
-      const refused = refusals.length ? `, ${refusals.length} refused` : "";
-      this.show("done", `Done: ${accepted} files taken${refused}. Reload the page to see the series.`, 1, 1);
-    }
-    this.refusals.replaceChildren(
-      ...refusals.map(({ name, reason }) => element("li", {}, [element("span", { class: "strong" }, [name]), `: ${reason}`])),
-    );
-  }
-}
+pickUp().catch(() => {}); // the page's own list shows them too
+root.dataset.ready = "1";

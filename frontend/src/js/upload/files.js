@@ -1,28 +1,37 @@
-/* Files from a picker or from a drop, each with the path that tells its volunteer and arm. */
+/* What was picked or dropped, folders included, as {file, path}. */
 
-export function chosenFiles(list) {
-  return [...list].map((file) => ({ file, name: file.webkitRelativePath || file.name }));
-}
+const IGNORED = /(^|\/)(\.|__MACOSX\/|Thumbs\.db$|DICOMDIR$)/i;
 
-export async function droppedFiles(transfer) {
-  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  if (entries.length === 0) return chosenFiles(transfer.files);
-  const found = [];
-  for (const entry of entries) await walk(entry, found);
-  return found;
-}
+const entryFile = (entry) => new Promise((resolve, reject) => entry.file(resolve, reject));
 
-async function walk(entry, found) {
-  if (entry.isFile) {
-    const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
-    found.push({ file, name: entry.fullPath.replace(/^\//, "") });
-    return;
-  }
+async function children(entry) {
   const reader = entry.createReader();
+  const all = [];
   for (;;) {
-    // A folder is handed out in portions; an empty one is the end.
-    const portion = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-    if (portion.length === 0) return;
-    for (const child of portion) await walk(child, found);
+    // A reader answers at most 100 entries a call, and none when it is through.
+    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (!some.length) return all;
+    all.push(...some);
   }
 }
+
+async function walk(entry) {
+  if (entry.isFile) return [{ file: await entryFile(entry), path: entry.fullPath.replace(/^\//, "") }];
+  return (await Promise.all((await children(entry)).map(walk))).flat();
+}
+
+const wanted = ({ path }) => !IGNORED.test(path);
+
+export async function dropped(transfer) {
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (!entries.length) return picked(transfer.files);
+  return (await Promise.all(entries.map(walk))).flat().filter(wanted);
+}
+
+export function picked(files) {
+  return [...files]
+    .map((file) => ({ file, path: file.webkitRelativePath || file.name }))
+    .filter(wanted);
+}
+
+export const isZip = ({ path }) => path.toLowerCase().endsWith(".zip");

@@ -1,0 +1,227 @@
+/*
+ * Files sent together. Each goes over tus 1.0 in pieces; a batch that was broken off (a reload, a
+ * lost network) goes on where it stopped when the same files are picked again.
+ *
+ * Emits "change". States: sending, paused, finishing, sent, failed, cancelled.
+ */
+import { Upload } from "tus-js-client";
+import { csrfToken, postJson } from "../http.js";
+
+const PIECE = 8 * 1024 * 1024;
+const AT_ONCE = 4;
+const RETRY_MS = [0, 1000, 3000, 5000, 10000, 20000];
+const STORE = "readerstudy.upload.";
+
+/** What tus needs to remember of one batch, under one key, so that it can be forgotten as one. */
+class Memory {
+  constructor(batch) {
+    this.key = STORE + batch;
+  }
+
+  all() {
+    return JSON.parse(localStorage.getItem(this.key) ?? "{}");
+  }
+
+  async findAllUploads() {
+    return Object.values(this.all());
+  }
+
+  async findUploadsByFingerprint(fingerprint) {
+    const found = this.all()[fingerprint];
+    return found ? [found] : [];
+  }
+
+  async addUpload(fingerprint, upload) {
+    const entry = { ...upload, urlStorageKey: fingerprint };
+    localStorage.setItem(this.key, JSON.stringify({ ...this.all(), [fingerprint]: entry }));
+    return fingerprint;
+  }
+
+  async removeUpload(fingerprint) {
+    const rest = this.all();
+    delete rest[fingerprint];
+    localStorage.setItem(this.key, JSON.stringify(rest));
+  }
+
+  forget() {
+    localStorage.removeItem(this.key);
+  }
+}
+
+const mark = ({ file, path }) => `${path}|${file.size}|${file.lastModified}`;
+
+/** The same files for the same place are the same batch, also after a reload. */
+async function batchId(files, target) {
+  const text = JSON.stringify([target, files.map(mark).sort()]);
+  const bytes = new TextEncoder().encode(text);
+  const key = `${STORE}id.${await digest(bytes)}`;
+  let id = localStorage.getItem(key);
+  if (!id) {
+    id = uuid();
+    localStorage.setItem(key, id);
+  }
+  return { id, key };
+}
+
+async function digest(bytes) {
+  if (crypto.subtle) {
+    const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+    return [...hash].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  }
+  // Without TLS there is no SubtleCrypto; FNV-1a is enough to tell one selection from another.
+  let hash = 0x811c9dc5;
+  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
+  return `${hash.toString(16)}.${bytes.length}`;
+}
+
+function uuid() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}
+
+export class Batch extends EventTarget {
+  constructor(files, target, urls) {
+    super();
+    Object.assign(this, { files, target, urls });
+    this.total = files.reduce((sum, { file }) => sum + file.size, 0);
+    this.accepted = new Map(); // path -> bytes that the server has confirmed
+    this.state = "sending";
+    this.error = "";
+    this.active = new Map();
+    this.waiting = [...files];
+  }
+
+  get sent() {
+    return [...this.accepted.values()].reduce((sum, bytes) => sum + bytes, 0);
+  }
+
+  get name() {
+    const [first] = this.files;
+    if (this.files.length === 1) return first.path;
+    const folder = first.path.includes("/") ? first.path.split("/")[0] : "";
+    return `${folder ? `${folder}: ` : ""}${this.files.length} files`;
+  }
+
+  get running() {
+    return ["sending", "paused", "finishing"].includes(this.state);
+  }
+
+  async start() {
+    const place = [this.urls.tus, this.target.volunteer, this.target.arm];
+    ({ id: this.id, key: this.idKey } = await batchId(this.files, place));
+    this.memory = new Memory(this.id);
+    if (this.state === "sending") this.fill();
+  }
+
+  fill() {
+    while (this.state === "sending" && this.active.size < AT_ONCE && this.waiting.length) {
+      this.send(this.waiting.shift());
+    }
+    if (this.state === "sending" && !this.active.size && !this.waiting.length) this.finish();
+  }
+
+  async send(entry) {
+    const { file, path } = entry;
+    const upload = new Upload(file, {
+      endpoint: this.urls.tus,
+      chunkSize: PIECE,
+      retryDelays: RETRY_MS,
+      headers: { "X-CSRFToken": csrfToken() },
+      metadata: { filename: path, batch: this.id, ...this.target },
+      fingerprint: async () => mark(entry),
+      urlStorage: this.memory,
+      // Only what the server has confirmed counts as sent.
+      onChunkComplete: (_, bytes) => this.confirm(path, bytes),
+      onSuccess: () => this.arrived(entry),
+      onError: (error) => this.fail(error, path),
+    });
+    this.active.set(path, upload);
+    const [before] = await upload.findPreviousUploads();
+    if (before) upload.resumeFromPreviousUpload(before);
+    if (this.state === "sending") upload.start();
+  }
+
+  confirm(path, bytes) {
+    this.accepted.set(path, bytes);
+    this.changed();
+  }
+
+  arrived({ file, path }) {
+    this.active.delete(path);
+    this.confirm(path, file.size);
+    this.fill();
+  }
+
+  async finish() {
+    this.become("finishing");
+    try {
+      await postJson(this.urls.finish, { batch: this.id });
+    } catch (error) {
+      this.error = error.message;
+      this.become("failed");
+      return;
+    }
+    this.forget();
+    this.become("sent");
+  }
+
+  fail(error, path) {
+    if (this.state !== "sending") return;
+    const answer = error.originalResponse;
+    const status = answer?.getStatus();
+    const said = answer?.getHeader("content-type")?.startsWith("text/plain") ? answer.getBody() : "";
+    if (status === 401 || status === 403) this.error = "You are signed out, or may not do this.";
+    else if (status) this.error = said || `The server answered ${status}.`;
+    else this.error = "The server cannot be reached.";
+    this.error = `${path}: ${this.error}`;
+    this.halt("failed");
+  }
+
+  halt(state) {
+    this.become(state);
+    for (const [path, upload] of this.active) {
+      upload.abort();
+      const entry = this.files.find((one) => one.path === path);
+      this.waiting.unshift(entry);
+    }
+    this.active.clear();
+  }
+
+  pause() {
+    if (this.state === "sending") this.halt("paused");
+  }
+
+  resume() {
+    this.error = "";
+    this.become("sending");
+    this.fill();
+  }
+
+  /** Stop and have the server delete what has arrived. */
+  async cancel() {
+    this.halt("cancelled");
+    const begun = Object.values(this.memory.all());
+    this.forget();
+    await Promise.allSettled(begun.map(({ uploadUrl }) => Upload.terminate(uploadUrl, {
+      headers: { "X-CSRFToken": csrfToken() },
+      retryDelays: [0, 2000],
+    })));
+  }
+
+  forget() {
+    this.memory.forget();
+    localStorage.removeItem(this.idKey);
+  }
+
+  become(state) {
+    this.state = state;
+    this.changed();
+  }
+
+  changed() {
+    this.dispatchEvent(new Event("change"));
+  }
+}

@@ -1,0 +1,130 @@
+"""The upload page in a real browser: pieces, pause, resumption, what the server then says."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from .conftest import Window
+from .harness import Site
+
+pytestmark = pytest.mark.browser
+MEBIBYTE = 1024 * 1024
+
+
+def open_page(window: Window, site: Site) -> None:
+    window.page.goto(f"{site.address}/upload/")
+    window.page.wait_for_selector("#upload[data-ready='1']")
+
+
+def pick(window: Window, *files: Path) -> None:
+    window.page.locator("input[type=file]").first.set_input_files([str(file) for file in files])
+
+
+def told(window: Window) -> Any:
+    return expect(window.page.locator(".upload-list [role=status]").first)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    file = tmp_path / "scans.zip"
+    file.write_bytes(os.urandom(20 * MEBIBYTE))
+    return file
+
+
+def test_a_zip_arrives_whole_in_pieces_and_its_reading_is_followed(
+    window: Window, site: Site, archive: Path
+) -> None:
+    open_page(window, site)
+    window.page.get_by_label("Volunteer").fill("V02")
+    window.page.get_by_label("Arm").select_option("fast")
+    pick(window, archive)
+    told(window).to_contain_text("Waiting for the worker")
+    (upload,) = site.uploads.values()
+    assert bytes(upload["data"]) == archive.read_bytes()
+    assert upload["metadata"]["volunteer"] == "V02"
+    assert upload["metadata"]["arm"] == "fast"
+    assert upload["metadata"]["filename"] == "scans.zip"
+    assert site.finished == [{"batch": upload["metadata"]["batch"]}]
+    assert [r for r in site.requests if r.startswith("PATCH")] == [
+        f"PATCH {n * 8 * MEBIBYTE}" for n in range(3)
+    ]
+    upload.update(state="reading", progress=0.4, message="File 4 of 10")
+    told(window).to_have_text("File 4 of 10")
+    refusals = [{"name": "notes.txt", "reason": "This is not a DICOM file."}]
+    upload.update(state="done", progress=1, message="Done", accepted=9, refusals=refusals)
+    told(window).to_have_text("Done: 9 taken, some refused:")
+    expect(window.page.locator(".upload-refusals li")).to_have_text(
+        "notes.txt: This is not a DICOM file."
+    )
+    assert window.violations() == []
+    assert window.troubles == []
+    leftovers = "() => Object.keys(localStorage).filter(key => key.includes('upload'))"
+    assert window.page.evaluate(leftovers) == []
+
+
+def test_files_picked_together_are_one_batch(window: Window, site: Site, tmp_path: Path) -> None:
+    files = [tmp_path / f"{number}.dcm" for number in range(12)]
+    for number, file in enumerate(files):
+        file.write_bytes(bytes([number]) * (1000 + number))
+    open_page(window, site)
+    pick(window, *files)
+    told(window).to_contain_text("Waiting for the worker")
+    assert {u["metadata"]["filename"] for u in site.uploads.values()} == {f.name for f in files}
+    assert len({u["metadata"]["batch"] for u in site.uploads.values()}) == 1
+    assert len(site.finished) == 1
+    assert sum(len(u["data"]) for u in site.uploads.values()) == sum(range(1000, 1012))
+
+
+def test_an_upload_can_be_paused_and_goes_on_where_it_was(
+    window: Window, site: Site, archive: Path
+) -> None:
+    site.slow_pieces = 0.5
+    open_page(window, site)
+    pick(window, archive)
+    told(window).to_contain_text("Sending: 8.4 MB of 21.0 MB")
+    window.page.get_by_role("button", name="Pause").click()
+    told(window).to_contain_text("Paused")
+    window.page.wait_for_timeout(1200)
+    assert site.finished == []
+    window.page.get_by_role("button", name="Go on").click()
+    told(window).to_contain_text("Waiting for the worker")
+    (upload,) = site.uploads.values()
+    assert bytes(upload["data"]) == archive.read_bytes()
+
+
+def test_after_a_reload_the_same_file_goes_on_where_it_was(
+    window: Window, site: Site, archive: Path
+) -> None:
+    site.slow_pieces = 0.5
+    open_page(window, site)
+    pick(window, archive)
+    told(window).to_contain_text("Sending: 8.4 MB")
+    window.page.on("dialog", lambda dialog: dialog.accept())
+    window.page.reload()
+    site.slow_pieces = 0.0
+    window.page.wait_for_timeout(800)
+    window.page.wait_for_selector("#upload[data-ready='1']")
+    pick(window, archive)
+    told(window).to_contain_text("Waiting for the worker")
+    (upload,) = site.uploads.values()
+    assert bytes(upload["data"]) == archive.read_bytes()
+    assert [r for r in site.requests if r == "PATCH 0"] == ["PATCH 0"]
+
+
+def test_cancelling_has_the_server_drop_what_arrived(
+    window: Window, site: Site, archive: Path
+) -> None:
+    site.slow_pieces = 0.5
+    open_page(window, site)
+    pick(window, archive)
+    told(window).to_contain_text("Sending: 8.4 MB")
+    window.page.get_by_role("button", name="Cancel").click()
+    told(window).to_contain_text("Cancelled")
+    window.page.wait_for_timeout(800)
+    assert site.uploads == {}
+    assert site.finished == []
