@@ -19,6 +19,8 @@ DISPLAY_MAXIMUM = 65_535
 FACTOR_LIMITS = (1 / 64, 64.0)
 WINDOW_PERCENTILES = (1.0, 99.5)
 OTSU_BINS = 256
+# Percentiles and medians of large volumes are taken over about this many evenly spaced voxels.
+SAMPLED_VOXELS = 250_000
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def display_of_control(volume: np.ndarray, sha256: str) -> Display:
     """Scale and first window of a volunteer, from the control's [slices, rows, columns]."""
     maximum = float(np.max(volume))
     scale = CONTROL_MAXIMUM / maximum if maximum > 0 else 1.0
-    low, high = (float(v) * scale for v in np.percentile(volume, WINDOW_PERCENTILES))
+    low, high = (float(v) * scale for v in np.percentile(_sample(volume), WINDOW_PERCENTILES))
     low = max(low, 0.0)
     width = max(high - low, 1.0)
     return Display(
@@ -56,10 +58,11 @@ def body_mask(volume: np.ndarray) -> np.ndarray:
 
     The histogram ends at the 99.5th percentile, so that a few bright voxels do not set it.
     """
-    low, high = (float(v) for v in np.percentile(volume, (0.0, 99.5)))
+    sample = _sample(volume)
+    low, high = (float(v) for v in np.percentile(sample, (0.0, 99.5)))
     if high <= low:
         return np.ones(volume.shape, dtype=bool)
-    counts, edges = np.histogram(volume, bins=OTSU_BINS, range=(low, high))
+    counts, edges = np.histogram(sample, bins=OTSU_BINS, range=(low, high))
     centres = (edges[:-1] + edges[1:]) / 2
     below = np.cumsum(counts).astype(float)
     above = below[-1] - below
@@ -70,6 +73,18 @@ def body_mask(volume: np.ndarray) -> np.ndarray:
         between = below * above * (mean_below - mean_above) ** 2
     best = int(np.nanargmax(np.where(np.isfinite(between), between, -1.0)))
     return np.asarray(volume > edges[best + 1])
+
+
+def body_median(volume: np.ndarray, mask: np.ndarray) -> float:
+    """Median over the body, of a volume on the mask's grid."""
+    inside = _sample(mask)
+    return float(np.median(_sample(volume)[inside] if inside.any() else volume[mask]))
+
+
+def _sample(volume: np.ndarray) -> np.ndarray:
+    """Evenly spaced voxels; the odd step does not run along with rows of even length."""
+    step = volume.size // SAMPLED_VOXELS
+    return np.asarray(volume).reshape(-1)[:: step | 1]
 
 
 def match_factor(control_median: float, own_median: float) -> tuple[float, bool]:

@@ -32,7 +32,7 @@ from .grouping import Batch, Candidate, SourceFile
 from .layout import Layout
 from .models import Upload, UploadedFile
 from .parsing.images import ParsedSlice
-from .parsing.process import ConfinedReader
+from .parsing.process import ReaderPool
 from .services import do_add_volunteer, find_volunteer, publish_drafts
 from .storing import (
     SeriesDraft,
@@ -107,14 +107,14 @@ class Ingest:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _reader(self) -> ConfinedReader:
-        return ConfinedReader(
+    def _reader(self) -> ReaderPool:
+        return ReaderPool(
             settings.DEIDENTIFICATION_KEY,
             memory_bytes=settings.PARSE_MEMORY_BYTES,
             seconds=settings.PARSE_SECONDS,
         )
 
-    def _read(self, reader: ConfinedReader, scratch: Path, study: Study) -> Batch:
+    def _read(self, reader: ReaderPool, scratch: Path, study: Study) -> Batch:
         layout = Layout(study)
         for upload in self.uploads:
             self._list(reader, upload)
@@ -126,17 +126,19 @@ class Ingest:
                 )
             self.sources = []
         batch = Batch()
-        for index, source in enumerate(self.sources):
-            if not source.reason:
-                self._parse(reader, source, layout, batch, f"{scratch}/{index}")
-            self.context.progress(
-                index + 1,
-                len(self.sources) + 1,
-                f"{index + 1} of {len(self.sources)} files read",
-            )
+        place_errors = {id(source): self._place(source, layout) for source in self.sources}
+        requests = [
+            (source, self._request(source, f"{scratch}/{index}"))
+            for index, source in enumerate(self.sources)
+            if not source.reason
+        ]
+        total = len(requests)
+        for done, (source, answer) in enumerate(reader.ask_all(requests), start=1):
+            self._take(source, answer, place_errors[id(source)], batch)
+            self.context.progress(done, total + 1, f"{done} of {total} files read")
         return batch
 
-    def _list(self, reader: ConfinedReader, upload: Upload) -> None:
+    def _list(self, reader: ReaderPool, upload: Upload) -> None:
         path = str(raw_path(upload.pk))
         if not os.path.exists(path):
             self.errors[upload.pk] = "The bytes that were sent are gone: send the file again."
@@ -165,24 +167,27 @@ class Ingest:
                 for m in sorted(answer["members"], key=lambda m: m["name"])
             ]
 
-    def _parse(
-        self, reader: ConfinedReader, source: SourceFile, layout: Layout, batch: Batch, out: str
-    ) -> None:
-        place_error = ""
+    def _place(self, source: SourceFile, layout: Layout) -> str:
+        """Find the cell of a file; what is wrong with its place is said if the file is sound."""
         try:
             source.cell = layout.cell(source.name, source.upload.volunteer_code, source.upload.arm)
         except ImagingError as error:
-            place_error = str(error)
-        answer = reader.ask(
-            {
-                "op": "parse",
-                "path": source.path,
-                "member": source.member,
-                "patient": source.cell.volunteer if source.cell else "UNPLACED",
-                "limit": settings.UPLOAD_MAX_FILE_BYTES,
-                "out": out,
-            }
-        )
+            return str(error)
+        return ""
+
+    def _request(self, source: SourceFile, out: str) -> dict[str, Any]:
+        return {
+            "op": "parse",
+            "path": source.path,
+            "member": source.member,
+            "patient": source.cell.volunteer if source.cell else "UNPLACED",
+            "limit": settings.UPLOAD_MAX_FILE_BYTES,
+            "out": out,
+        }
+
+    def _take(
+        self, source: SourceFile, answer: dict[str, Any], place_error: str, batch: Batch
+    ) -> None:
         if "refused" in answer:  # what is wrong with the file itself is said first
             source.reason = answer["refused"]
             if answer.get("group") and answer.get("position"):

@@ -18,7 +18,7 @@ from readerstudy.accounts.models import User
 from readerstudy.audit.services import record
 from readerstudy.studies.models import Arm
 
-from .display import body_mask, display_of_control, match_factor
+from .display import body_mask, body_median, display_of_control, match_factor
 from .errors import ImagingError
 from .geometry import Geometry, SlicePlane, differences, stack
 from .models import Series, Upload, Volunteer
@@ -199,11 +199,11 @@ def refresh_display(volunteer: Volunteer) -> None:
             continue
         if mask is None:
             mask = body_mask(control_volume)
-            control_median = float(np.median(control_volume[mask]))
+            control_median = body_median(control_volume, mask)
         if series.pk == control.pk:
             factor, limited, own_median = 1.0, False, control_median
         else:
-            own_median = float(np.median(np.asarray(read_volume(series))[mask]))
+            own_median = body_median(np.asarray(read_volume(series)), mask)
             factor, limited = match_factor(control_median, own_median)
         series.display_factor = factor
         series.display = {

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import select
 import subprocess
 import sys
 import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 ROOT = Path(__file__).resolve().parents[3]
 START_SECONDS = 60.0
+
+
+POOL = 2  # readers at work together
+POOL_FROM = 60  # files; for fewer, starting a second reader costs more than it brings
+AHEAD = 8  # requests handed out before their turn
+
+T = TypeVar("T")
 
 
 class ReaderDied(Exception):
@@ -116,3 +127,60 @@ class ConfinedReader:
                 except OSError:  # the child was gone before its last request was sent
                     continue
         child.wait()
+
+
+class ReaderPool:
+    """A few confined readers; answers come in the order of the requests."""
+
+    def __init__(self, key: str, *, memory_bytes: int, seconds: float) -> None:
+        self._readers = [
+            ConfinedReader(key, memory_bytes=memory_bytes, seconds=seconds) for _ in range(POOL)
+        ]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        for reader in self._readers:
+            reader.stop()
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        return self._readers[0].ask(request)
+
+    def ask_all(
+        self, requests: Sequence[tuple[T, dict[str, Any]]]
+    ) -> Iterator[tuple[T, dict[str, Any]]]:
+        """Each label with the answer to its request."""
+        if len(requests) < POOL_FROM:
+            for label, request in requests:
+                yield label, self.ask(request)
+            return
+        free: queue.SimpleQueue[ConfinedReader] = queue.SimpleQueue()
+        for reader in self._readers:
+            free.put(reader)
+
+        def ask(request: dict[str, Any]) -> dict[str, Any]:
+            reader = free.get()
+            try:
+                return reader.ask(request)
+            finally:
+                free.put(reader)
+
+        with ThreadPoolExecutor(POOL) as pool:
+            waiting: deque[tuple[T, Future[dict[str, Any]]]] = deque()
+            try:
+                for label, request in requests:
+                    waiting.append((label, pool.submit(ask, request)))
+                    if len(waiting) > AHEAD:
+                        first, answer = waiting.popleft()
+                        yield first, answer.result()
+                while waiting:
+                    first, answer = waiting.popleft()
+                    yield first, answer.result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
