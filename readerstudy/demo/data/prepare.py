@@ -245,11 +245,11 @@ BY_EYE = {"V01": {"muscle": _at(5, 262, 263)}}
 
 # No expert labels exist for this volunteer: placed by eye.
 V07_REGIONS = {
-    "fat": _at(4, 60, 217, UPRIGHT, 6.0),
-    "csf": _at(4, 150, 167, UPRIGHT, 8.0),
+    "fat": _at(4, 88, 212, UPRIGHT, 5.0),
+    "csf": _at(4, 132, 168, UPRIGHT, 12.0),
     "vertebra": _at(4, 112, 152, ROUND),
-    "disc": _at(4, 127, 150, FLAT),
-    "cord": _at(4, 60, 184, UPRIGHT, 6.0),
+    "disc": _at(4, 130, 148, FLAT),
+    "cord": _at(4, 60, 185, UPRIGHT, 6.0),
     "muscle": _at(0, 60, 205, UPRIGHT),
     "air": _at(4, 30, 238, ROUND),
 }
