@@ -51,7 +51,7 @@ def _close_uploads() -> int:
 
 
 def _delete_bytes() -> int:
-    """Raw bytes of uploads that are over or unknown, and scratch folders a day old."""
+    """Raw bytes of uploads that are over or unknown, and scratch folders of lost attempts."""
     root = Path(storages["uploads"].path(""))
     deleted = 0
     if not root.is_dir():
@@ -60,7 +60,8 @@ def _delete_bytes() -> int:
     for entry in root.iterdir():
         is_old = entry.stat().st_mtime < old
         if entry.is_dir() and entry.name.startswith("scratch-"):
-            if is_old:
+            token = entry.name.removeprefix("scratch-")
+            if token not in _running_tokens():
                 shutil.rmtree(entry, ignore_errors=True)
                 deleted += 1
         elif entry.suffix == ".part":
@@ -85,10 +86,7 @@ def _delete_lost_outputs() -> int:
         for study in default_storage.listdir("series")[0]
         for token in default_storage.listdir(f"series/{study}")[0]
     ]
-    running = {
-        str(token)
-        for token in Job.objects.filter(state=Job.State.RUNNING).values_list("token", flat=True)
-    }
+    running = _running_tokens()
     used = {"/".join(p.split("/")[:3]) for p in Series.objects.values_list("prefix", flat=True)}
     deleted = 0
     for study, token in found:
@@ -97,6 +95,11 @@ def _delete_lost_outputs() -> int:
             delete_files(prefix)
             deleted += 1
     return deleted
+
+
+def _running_tokens() -> set[str]:
+    running = Job.objects.filter(state=Job.State.RUNNING)
+    return {str(token) for token in running.values_list("token", flat=True)}
 
 
 def _is_old(prefix: str) -> bool:

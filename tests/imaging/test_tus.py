@@ -234,8 +234,9 @@ def test_outputs_of_a_killed_attempt_are_deleted_and_no_others(study: Study) -> 
     """A killed worker leaves half its outputs; the next attempt writes under its own token."""
     import os
     import time
+    from pathlib import Path
 
-    from django.core.files.storage import default_storage
+    from django.core.files.storage import default_storage, storages
 
     from readerstudy.imaging.models import Volunteer
     from readerstudy.imaging.services import do_store_series
@@ -252,7 +253,11 @@ def test_outputs_of_a_killed_attempt_are_deleted_and_no_others(study: Study) -> 
         if token != fresh:
             old = time.time() - 7200
             os.utime(default_storage.path(name), (old, old))
-    assert housekeeping.tidy() == 1
+    Path(storages["uploads"].path(f"scratch-{killed}")).mkdir()
+    Path(storages["uploads"].path(f"scratch-{running}")).mkdir()
+    assert housekeeping.tidy() == 2
+    assert not Path(storages["uploads"].path(f"scratch-{killed}")).exists()
+    assert Path(storages["uploads"].path(f"scratch-{running}")).exists()
     assert not default_storage.exists(token_prefix(study.pk, killed))
     for kept in (token_prefix(study.pk, running), token_prefix(study.pk, fresh), stored.prefix):
         assert default_storage.exists(kept)
