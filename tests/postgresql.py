@@ -113,10 +113,10 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) ->
     pytest.fail(f"PostgreSQL did not start:\n{log.read_text(errors='replace')[-2000:]}")
 
 
-def create_database(address: str, name: str) -> str:
-    """A fresh database on the server; returns its DATABASE_URL."""
+def create_database(address: str, name: str, copy_of: str = "template1") -> str:
+    """A fresh database on the server, or a copy of one; returns its DATABASE_URL."""
     import psycopg
 
     with psycopg.connect(f"{address}/postgres", autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{copy_of}"')
     return f"{address}/{name}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.cookiejar
 import json
 import re
+import shutil
 import signal
 import time
 import urllib.error
@@ -23,14 +24,38 @@ pytestmark = pytest.mark.slow
 DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
 
+@pytest.fixture(scope="module")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file on which `manage.py migrate` ran once, to be copied."""
+    home = tmp_path_factory.mktemp("migrated")
+    Site(home, f"sqlite:///{home / 'site.sqlite3'}").manage("migrate", "--verbosity=0")
+    return home / "site.sqlite3"
+
+
+@pytest.fixture(scope="module")
+def migrated_postgresql(
+    postgresql_address: str, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, str]:
+    """The server's address and a migrated database, to be copied."""
+    name = f"migrated_{uuid.uuid4().hex}"
+    url = create_database(postgresql_address, name)
+    Site(tmp_path_factory.mktemp("migrated"), url).manage("migrate", "--verbosity=0")
+    return postgresql_address, name
+
+
+def copy_database(request: pytest.FixtureRequest, kind: str, home: Path) -> str:
+    """A migrated database of its own for one test."""
+    if kind == "sqlite":
+        # The last connection to close has written everything from the log into the file.
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), home / "site.sqlite3")
+        return f"sqlite:///{home / 'site.sqlite3'}"
+    address, name = request.getfixturevalue("migrated_postgresql")
+    return create_database(address, f"site_{uuid.uuid4().hex}", copy_of=name)
+
+
 @pytest.fixture(params=DATABASES)
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'site.sqlite3'}"
-    else:
-        address = request.getfixturevalue("postgresql_address")
-        url = create_database(address, f"site_{uuid.uuid4().hex}")
-    with running_site(tmp_path, url) as running:
+    with running_site(tmp_path, copy_database(request, request.param, tmp_path)) as running:
         yield running
 
 
@@ -66,7 +91,7 @@ def test_a_job_whose_worker_is_killed_in_mid_job_is_retried_and_finishes_once(
     assert time.monotonic() - died < LEASE_SECONDS + 2.0 + 15.0
     assert [word for word, _ in lines(trace)] == ["started", "started", "published"]
     assert site.job(job) == ("succeeded", 2)
-    assert site.published() == [str(other.pid)]
+    assert site.published() == [other.pid]
     assert "is sound" in site.manage("verify_audit")
 
 
@@ -81,7 +106,7 @@ def test_a_worker_that_was_frozen_and_thaws_finds_its_writes_refused(
     wait_until_published(trace)
     frozen.signal(signal.SIGCONT)
     wait_for(lambda: "taken over" in frozen.output(), "the thawed worker to notice")
-    assert site.published() == [str(other.pid)]
+    assert site.published() == [other.pid]
     assert site.job(job) == ("succeeded", 2)
     assert frozen.popen.poll() is None  # it goes on with the next job
 
@@ -110,9 +135,9 @@ def test_a_worker_asked_to_stop_hands_its_job_back_at_once(site: Site, trace: Pa
 
 @pytest.mark.postgres
 def test_web_and_worker_share_only_the_database_on_postgresql(
-    postgresql_address: str, tmp_path: Path, trace: Path
+    request: pytest.FixtureRequest, tmp_path: Path, trace: Path
 ) -> None:
-    url = create_database(postgresql_address, f"site_{uuid.uuid4().hex}")
+    url = copy_database(request, "postgresql", tmp_path)
     with running_site(tmp_path, url) as site:
         site.python(
             "from readerstudy.accounts.models import User\n"
@@ -139,7 +164,7 @@ def test_web_and_worker_share_only_the_database_on_postgresql(
             "message": "working",
             "error": "",
         }
-        assert site.published() == [str(worker.pid)]
+        assert site.published() == [worker.pid]
         assert "is sound" in site.manage("verify_audit")
 
 
