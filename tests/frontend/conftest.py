@@ -33,7 +33,7 @@ def front_end() -> None:
     """The front end as its sources are now."""
     script = Path(settings.BASE_DIR) / "frontend" / "build.py"
     built = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, check=False
+        [sys.executable, str(script), "--if-changed"], capture_output=True, text=True, check=False
     )
     assert built.returncode == 0, built.stderr
 
