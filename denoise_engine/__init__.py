@@ -11,6 +11,7 @@ first name that needs it.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import denoise_engine.runtime  # noqa: F401 - sets what torch reads from the environment when loaded
 from denoise_engine.errors import (
     BackendError,
     EngineError,
@@ -24,7 +25,7 @@ from denoise_engine.errors import (
 )
 
 if TYPE_CHECKING:
-    from denoise_engine.denoiser import DenoiseResult, denoise
+    from denoise_engine.denoiser import DenoiseResult, denoise, denoise_at_strengths
     from denoise_engine.models import available_models
     from denoise_engine.noise import NoiseEstimate, estimate_noise
     from denoise_engine.simulation import SimulationResult, simulate_acquisition
@@ -40,6 +41,7 @@ _WHERE = {
     "TargetSnrGain": "strength",
     "available_models": "models",
     "denoise": "denoiser",
+    "denoise_at_strengths": "denoiser",
     "estimate_noise": "noise",
     "simulate_acquisition": "simulation",
 }
@@ -63,6 +65,7 @@ __all__ = [
     "UnusableVolumeError",
     "available_models",
     "denoise",
+    "denoise_at_strengths",
     "estimate_noise",
     "simulate_acquisition",
 ]
@@ -71,5 +74,4 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'denoise_engine' has no attribute '{name}'")
-    import_module("denoise_engine.runtime")
     return getattr(import_module(f"denoise_engine.{_WHERE[name]}"), name)

@@ -1,7 +1,7 @@
 """Denoise a volume: check, find the noise level, run the network, set the strength, record."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,50 +140,85 @@ def denoise(
     ModelError, BackendError
         No such model, wrong hash, no such device.
     """
+    return denoise_at_strengths(
+        volume,
+        [strength],
+        noise=noise,
+        model=model,
+        progress=progress,
+        device=device,
+        precision=precision,
+    )[0]
+
+
+def denoise_at_strengths(
+    volume: ArrayLike,
+    strengths: Sequence[Strength],
+    *,
+    noise: float | ArrayLike | None = None,
+    model: str = "ddlr",
+    progress: Progress | None = None,
+    device: Device = "auto",
+    precision: Precision = "float32",
+) -> list[DenoiseResult]:
+    """Denoise once and return the result at several strengths, in their order.
+
+    Parameters, results and errors are those of :func:`denoise`; ``seconds`` is the time of the
+    whole call.
+    """
     start = time.perf_counter()
     image = checked_volume(volume)
     backend = choose_backend(device, precision)
     loaded = load_model(find_model(model))
-    runner = _Runner(loaded, backend)
     found = _settle_noise(image, noise)
-    target = strength.gain if isinstance(strength, TargetSnrGain) else None
-
-    air: float | None
-    if found.level == 0 or (isinstance(strength, Blend) and strength.amount == 0):
+    made: list[tuple[Floats, float, float, float | None]]
+    if found.level == 0 or all(isinstance(s, Blend) and s.amount == 0 for s in strengths):
         # The sliding DCT is not the identity to the last bit; no noise means no change.
         if progress is not None:
             progress(len(image), len(image))
-        output, blend, achieved, air = image.copy(), 0.0, 1.0, 1.0
+        made = [(image.copy(), 0.0, 1.0, 1.0) for _ in strengths]
     else:
         body = body_mask(image)
         _check_range(image, body, found.level, loaded.card)
+        runner = _Runner(loaded, backend)
         full = np.empty_like(image)
         for k in range(len(image)):
             full[k] = runner.tiles(image[k : k + 1], found.map[k : k + 1])[0]
             if progress is not None:
                 progress(k + 1, len(image))
         moments = measure_replicas(full, found.map, body, runner.tiles)
-        blend = _blend_for(strength, moments)
-        achieved = moments.check.gain(blend)
-        air = None if moments.air is None else moments.air.gain(blend)
-        output = full if blend == 1 else image + np.float32(blend) * (full - image)
+        made = [_at_strength(image, full, moments, s) for s in strengths]
+    return [
+        DenoiseResult(
+            volume=output,
+            sigma=found.level,
+            sigma_method=found.method,
+            sigma_confidence=found.confidence,
+            sigma_reasons=found.reasons,
+            blend=blend,
+            target_gain=strength.gain if isinstance(strength, TargetSnrGain) else None,
+            achieved_gain=achieved,
+            air_gain=air,
+            model=loaded.file.name,
+            model_version=loaded.file.version,
+            weights_sha256=loaded.file.sha256,
+            backend=backend,
+            seconds=time.perf_counter() - start,
+        )
+        for (output, blend, achieved, air), strength in zip(made, strengths, strict=True)
+    ]
 
-    return DenoiseResult(
-        volume=output,
-        sigma=found.level,
-        sigma_method=found.method,
-        sigma_confidence=found.confidence,
-        sigma_reasons=found.reasons,
-        blend=blend,
-        target_gain=target,
-        achieved_gain=achieved,
-        air_gain=air,
-        model=loaded.file.name,
-        model_version=loaded.file.version,
-        weights_sha256=loaded.file.sha256,
-        backend=backend,
-        seconds=time.perf_counter() - start,
-    )
+
+def _at_strength(
+    image: Floats, full: Floats, moments: ReplicaMoments, strength: Strength
+) -> tuple[Floats, float, float, float | None]:
+    """Return the image at a strength, its blend, and its gain in the body and in the air."""
+    blend = _blend_for(strength, moments)
+    achieved = moments.check.gain(blend)
+    air = None if moments.air is None else moments.air.gain(blend)
+    if blend in (0.0, 1.0):
+        return (full if blend else image).copy(), blend, achieved, air
+    return image + np.float32(blend) * (full - image), blend, achieved, air
 
 
 class _Runner:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise_engine.denoiser import DenoiseResult, denoise
+from denoise_engine.denoiser import DenoiseResult, denoise_at_strengths
 from denoise_engine.errors import UnusableVolumeError
 from denoise_engine.metrics import body_mask, psnr, ssim
 from denoise_engine.runtime import Precision
@@ -88,8 +88,9 @@ def evaluate_volunteer(
         scan = simulate_acquisition(
             volunteer.volume, protocol=protocol, snr=volunteer.snr, seed=volunteer.seed
         ).volume
-        full = denoise(scan, strength=Full(), precision=precision)
-        at_target = denoise(scan, strength=TargetSnrGain(gain), precision=precision)
+        full, at_target = denoise_at_strengths(
+            scan, [Full(), TargetSnrGain(gain)], precision=precision
+        )
         yield ArmFigures(
             volunteer=volunteer.code,
             protocol=protocol,

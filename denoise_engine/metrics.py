@@ -40,7 +40,8 @@ def body_mask(volume: ArrayLike, *, smooth: float = 2.0) -> BoolArray:
     """Find the body in a magnitude volume.
 
     Slice by slice: smoothing, half of Otsu's threshold (dark tissue such as cortical bone and disc
-    belongs to the body), closing, largest connected part, holes filled.
+    belongs to the body), closing, connected parts of at least a tenth of the largest (dark fascia
+    can cut the fat of the back off), holes filled.
 
     Parameters
     ----------
@@ -66,13 +67,16 @@ def body_mask(volume: ArrayLike, *, smooth: float = 2.0) -> BoolArray:
     threshold = 0.5 * otsu_threshold(smoothed)
     mask = np.zeros(v.shape, dtype=np.bool_)
     for k, image in enumerate(smoothed):
-        above = ndimage.binary_closing(image > threshold, iterations=3, border_value=0)
+        # Padded, so that closing does not eat the body where it leaves the field of view.
+        padded = np.pad(image > threshold, 4, mode="edge")
+        above = ndimage.binary_closing(padded, iterations=3)[4:-4, 4:-4]
         labels, count = ndimage.label(above)
         if count == 0:
             continue
         sizes = np.bincount(labels.ravel())
         sizes[0] = 0
-        mask[k] = ndimage.binary_fill_holes(labels == int(sizes.argmax()))
+        large = sizes >= 0.1 * sizes.max()
+        mask[k] = ndimage.binary_fill_holes(large[labels])
     if not mask.any():
         raise UnusableVolumeError("No body was found: the image holds no signal.")
     return mask

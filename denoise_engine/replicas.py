@@ -13,10 +13,11 @@ Floats = NDArray[np.float32]
 # Tiles (n, rows, columns) and their noise maps in, denoised tiles out.
 DenoiseTiles = Callable[[Floats, Floats], Floats]
 
-_TILE = 96
-_MARGIN = 16
-_TILES = 4
-_REPLICAS = 4
+_TILE = 64
+_MARGIN = 8
+_FEWEST_TILES, _MOST_TILES = 2, 8
+_PIXELS_A_TILE = 100_000  # of the volume: a larger one affords more tiles
+_REPLICAS = 3
 _SEED = 11
 
 
@@ -53,11 +54,10 @@ def measure_replicas(
     corners = _tile_corners(body, rng)
     choose = _moments(signal, sigma, body, corners, denoise_tiles, rng)
     check = _moments(signal, sigma, body, corners, denoise_tiles, rng)
-    air_region = ~body
-    air_region &= ~_grown(body)
+    air_region = ~_grown(body)
     air = None
     if air_region.mean() > 0.01:
-        air_corners = _tile_corners(air_region, rng)[:2]
+        air_corners = _tile_corners(air_region, rng)
         air = _moments(signal, sigma, air_region, air_corners, denoise_tiles, rng)
     return ReplicaMoments(choose, check, air)
 
@@ -95,7 +95,8 @@ def _tile_corners(region: BoolArray, rng: np.random.Generator) -> list[tuple[int
     height, width = _tile_size(region)
     pixels = np.flatnonzero(region)
     corners = []
-    for flat in rng.choice(pixels, size=_TILES):
+    count = int(np.clip(region.size // _PIXELS_A_TILE, _FEWEST_TILES, _MOST_TILES))
+    for flat in rng.choice(pixels, size=count):
         k, r, c = np.unravel_index(flat, region.shape)
         row = int(np.clip(r - height // 2, 0, rows - height))
         column = int(np.clip(c - width // 2, 0, columns - width))

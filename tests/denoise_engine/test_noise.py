@@ -1,0 +1,119 @@
+"""The noise estimate: near the truth, and silent about nothing."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from denoise_engine import UnusableVolumeError
+from denoise_engine.metrics import body_mask
+from denoise_engine.noise import estimate_noise
+from denoise_engine.rician import rician_mean
+
+Volume = NDArray[np.float32]
+
+
+def phantom() -> Volume:
+    """Smooth tissue with edges in a noise-free air background, mean about 100."""
+    y, x = np.mgrid[-1:1:256j, -1:1:256j]
+    image = 100.0 * (np.hypot(x / 0.8, y / 0.9) < 1)
+    for k, (cy, cx) in enumerate([(-0.5, 0.1), (-0.1, 0.2), (0.3, 0.1), (0.0, -0.4)]):
+        image += (-40 + 35 * k) * (np.hypot((x - cx) / 0.2, (y - cy) / 0.12) < 1)
+    return np.asarray(image * (1 + 0.15 * np.sin(5 * x) * y), dtype=np.float32)[None].repeat(2, 0)
+
+
+def with_rician_noise(clean: Volume, sigma: float, seed: int = 3) -> Volume:
+    rng = np.random.default_rng(seed)
+    real, imaginary = sigma * rng.standard_normal((2, *clean.shape))
+    return np.hypot(clean + real, imaginary).astype(np.float32)
+
+
+@pytest.mark.parametrize("snr", [4.0, 7.0, 12.0, 20.0, 35.0])
+def test_the_level_is_within_five_percent_on_a_phantom(snr: float) -> None:
+    sigma = 100 / snr
+    estimate = estimate_noise(with_rician_noise(phantom(), sigma))
+    assert estimate.sigma == pytest.approx(sigma, rel=0.05)
+    assert estimate.confidence == "high"
+    assert estimate.air_sigma == pytest.approx(sigma, rel=0.05)
+
+
+def test_the_level_is_within_ten_percent_on_the_lumbar_spine(
+    noisy_lumbar: tuple[Volume, float],
+) -> None:
+    volume, sigma = noisy_lumbar
+    assert estimate_noise(volume).sigma == pytest.approx(sigma, rel=0.1)
+
+
+def test_the_estimate_scales_with_the_image(noisy_lumbar: tuple[Volume, float]) -> None:
+    volume, _ = noisy_lumbar
+    first, second = estimate_noise(volume), estimate_noise(volume * 12.5)
+    assert second.sigma == pytest.approx(12.5 * first.sigma, rel=1e-4)
+
+
+def test_an_interpolated_image_is_not_trusted() -> None:
+    noisy = with_rician_noise(phantom(), 10.0)
+    spectrum = np.fft.fftshift(np.fft.fft2(noisy), axes=(1, 2))
+    padded = np.pad(spectrum, ((0, 0), (128, 128), (128, 128)))
+    larger = np.abs(np.fft.ifft2(np.fft.ifftshift(padded, axes=(1, 2)))) * 4
+    estimate = estimate_noise(larger)
+    assert estimate.confidence == "low"
+    assert "interpolated" in estimate.reasons[0]
+
+
+def test_interpolation_along_one_axis_alone_is_noticed() -> None:
+    noisy = with_rician_noise(phantom(), 10.0)
+    spectrum = np.fft.fftshift(np.fft.fft(noisy, axis=1), axes=1)
+    padded = np.pad(spectrum, ((0, 0), (128, 128), (0, 0)))
+    larger = np.abs(np.fft.ifft(np.fft.ifftshift(padded, axes=1), axis=1)) * 2
+    assert estimate_noise(larger).confidence == "low"
+
+
+def test_filtered_noise_lowers_the_confidence_and_is_not_read_too_low() -> None:
+    rng = np.random.default_rng(4)
+    clean = phantom()
+    white = rng.standard_normal(clean.shape)
+    smooth = ndimage.gaussian_filter(white, (0, 0.6, 0.6))
+    noisy = clean + 8 * smooth / smooth.std()
+    estimate = estimate_noise(np.abs(noisy))
+    assert estimate.confidence == "fair"
+    assert 0.6 * 8 < estimate.sigma < 1.3 * 8
+
+
+def test_air_set_to_zero_is_said() -> None:
+    noisy = with_rician_noise(phantom(), 8.0)
+    noisy[phantom() == 0] = 0
+    estimate = estimate_noise(noisy)
+    assert estimate.air_sigma is None
+    assert any("air" in reason for reason in estimate.reasons)
+    assert estimate.sigma == pytest.approx(8.0, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("volume", "words"),
+    [
+        (np.zeros((2, 64, 64)), "same value"),
+        (np.full((2, 64, 64), np.nan), "not a number"),
+        (np.ones((64, 64)), "slices × rows × columns"),
+        (np.ones((2, 64, 64, 3)), "Colour"),
+        (np.ones((2, 8, 64)), "16 × 16"),
+        (np.ones((2, 64, 64), dtype=complex), "real numbers"),
+    ],
+)
+def test_unusable_volumes_are_refused_in_words(volume: NDArray[np.generic], words: str) -> None:
+    with pytest.raises(UnusableVolumeError, match=words):
+        estimate_noise(volume)
+
+
+def test_the_rician_mean_equals_that_of_drawn_samples() -> None:
+    rng = np.random.default_rng(6)
+    for signal in (0.0, 1.0, 3.0, 30.0):
+        real, imaginary = 2.0 * rng.standard_normal((2, 400_000))
+        drawn = np.hypot(signal + real, imaginary).mean()
+        assert float(rician_mean(signal, 2.0)) == pytest.approx(drawn, rel=5e-3)
+
+
+def test_the_body_is_found_without_the_air(lumbar: Volume) -> None:
+    clean = phantom()
+    mask = body_mask(with_rician_noise(clean, 10.0))
+    truth = clean > 0
+    assert (mask & truth).sum() / (mask | truth).sum() > 0.95
