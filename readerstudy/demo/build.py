@@ -16,9 +16,11 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from django.conf import settings
+from django.utils import timezone
 
 from readerstudy.accounts.models import User
 from readerstudy.conduct.imports import do_import_study_tables
@@ -31,6 +33,8 @@ from readerstudy.studies.models import Arm, Role, Study
 from readerstudy.studies.services import do_add_member
 from readerstudy.studies.tables import TableFile
 from readerstudy.studies.templates_lumbar import create_lumbar_study
+from readerstudy.variants.models import Variant
+from readerstudy.variants.services import do_request_variant
 
 from .console import ProgressLine
 from .people import PEOPLE
@@ -140,12 +144,14 @@ def _lumbar(coordinator: User, users: dict[str, User], sources: Sequence[Source]
     if not study.is_draft:
         return study
     _members(study, users, Role.COORDINATOR, Role.READER, Role.STATISTICIAN)
+    started = timezone.now()
+    _try_again(study, coordinator)
     with _Worker():
         for index, source in enumerate(sources):
             if not _is_handed_in(study, source.code):
                 _upload_volunteer(study, coordinator, source, index)
-        _wait_for_jobs(study, sources)
-    _report_refusals(study)
+        _wait_for_jobs(study, sources, started)
+    _report_refusals(study, started)
     for source in sources:
         volunteer = Volunteer.objects.get(study=study, code=source.code)
         if not volunteer.regions.exists():
@@ -203,12 +209,24 @@ def _upload_volunteer(study: Study, coordinator: User, source: Source, index: in
     line.close("uploaded")
 
 
-def _wait_for_jobs(study: Study, sources: Sequence[Source]) -> None:
-    """Show each job's progress until every arm of every volunteer is there, or a job failed."""
+def _try_again(study: Study, coordinator: User) -> None:
+    """Derived arms whose job failed or was cancelled in an earlier run are asked for once more."""
+    given_up = Variant.objects.filter(
+        volunteer__study=study, series=None, job__state__in=FAILED_STATES
+    )
+    for variant in given_up.select_related("volunteer__study", "arm__source"):
+        do_request_variant(variant.volunteer, variant.arm, coordinator)
+
+
+def _wait_for_jobs(study: Study, sources: Sequence[Source], started: datetime) -> None:
+    """Show each job's progress until every arm of every volunteer is there, or one of this run's
+    jobs failed."""
     expected = len(sources) * study.arms.count()
     line = ProgressLine("worker: de-identified, denoised")
     while True:
-        failed = Job.objects.filter(study_id=study.pk, state__in=FAILED_STATES).first()
+        failed = Job.objects.filter(
+            study_id=study.pk, state__in=FAILED_STATES, finished_at__gte=started
+        ).first()
         if failed is not None:
             raise DemoError(f"The job “{failed.label or failed.kind}” failed: {failed.error}")
         ready = Series.objects.filter(volunteer__study=study).count()
@@ -221,16 +239,17 @@ def _wait_for_jobs(study: Study, sources: Sequence[Source]) -> None:
             study_id=study.pk, state__in=[Job.State.QUEUED, Job.State.RUNNING]
         ).exists()
         if not pending and Series.objects.filter(volunteer__study=study).count() < expected:
-            _report_refusals(study)
+            _report_refusals(study, started)
             raise DemoError(f"Only {ready} of {expected} series came to be, and no job is left.")
         time.sleep(0.5)
 
 
-def _report_refusals(study: Study) -> None:
-    refused = UploadedFile.objects.filter(upload__study=study, accepted=False).first()
+def _report_refusals(study: Study, started: datetime) -> None:
+    uploads = Upload.objects.filter(study=study, updated_at__gte=started)
+    refused = UploadedFile.objects.filter(upload__in=uploads, accepted=False).first()
     if refused is not None:
         raise DemoError(f"A file of the demo was refused: {refused.name}: {refused.reason}")
-    broken = Upload.objects.filter(study=study, state=Upload.State.FAILED).first()
+    broken = uploads.filter(state=Upload.State.FAILED).first()
     if broken is not None:
         raise DemoError(f"An upload of the demo failed: {broken.error}")
 

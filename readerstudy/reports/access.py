@@ -44,7 +44,9 @@ def why_refused(user: User, study: Study) -> str:
             "You read in this study. Its results open to you after unblinding, so that no score "
             "can be given in the knowledge of a result."
         )
-    if not has_role(user, study, Role.STATISTICIAN):
+    roles = roles_in(user, study)
+    # Coordinators know which scan is which; holding a second role does not make them forget.
+    if Role.COORDINATOR in roles or not has_role(user, study, Role.STATISTICIAN):
         return (
             "Results open to coordinators after unblinding. Until then the statistician works "
             "with letters in place of the arms."

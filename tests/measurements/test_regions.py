@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from django.core.exceptions import PermissionDenied
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from readerstudy.audit.models import Event
@@ -211,6 +211,7 @@ GRID = Geometry(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 4),
     st.floats(12, 47),
