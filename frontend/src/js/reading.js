@@ -38,6 +38,7 @@ async function open(dataUrl) {
   visit += 1;
   const mine = visit;
   root.dataset.ready = "0";
+  root.dataset.loaded = "false";
   find("submit").disabled = true;
   say("");
   let data;
@@ -49,6 +50,7 @@ async function open(dataUrl) {
   }
   if (mine !== visit) return;
   loading?.abort();
+  failedSlices = [];
   if (item) releaseSlices(urlsOf(item).filter((url) => !urlsOf(data).includes(url)));
   item = data;
   showScores();
@@ -172,7 +174,10 @@ async function pageOf(url) {
 }
 
 async function submit() {
-  if (find("submit").disabled) return;
+  if (find("submit").disabled) {
+    if (root.dataset.loaded !== "true" && !failedSlices.length) say("The images are still loading.");
+    return;
+  }
   const missing = autosave.missing();
   if (missing.length) {
     say(missing.length === 1 ? "One score is missing." : `${missing.length} scores are missing.`);
