@@ -103,7 +103,6 @@ def test_a_study_goes_from_upload_to_tables(chromium: Browser, site: WholeSite) 
         "#upload input[type=file]",
         {"name": "scans.zip", "mimeType": "application/zip", "buffer": scans_zip(VOLUNTEERS)},
     )
-    coordinator.get_by_role("button", name="Send", exact=False).first.click()
     expect(coordinator.locator("#upload")).to_contain_text("Done", timeout=60_000)
     coordinator.goto(f"/studies/{SLUG}/readiness/")
     expect(coordinator.locator("td.cell-ok")).to_have_count(VOLUNTEERS * ARMS, timeout=400_000)
