@@ -19,9 +19,9 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
-# 12 bits stored in 16, as most scanners do; the simulation's 255 lies at 2,800, so that noise on
-# the brightest fat still fits.
-STORED_PER_UNIT = 2800 / 255
+# 12 bits stored in 16, as most scanners do. The brightest tissue of a volunteer's first arm lies at
+# 2,800, in all of its arms alike, so that noise on it still fits.
+STORED_BRIGHTEST = 2800
 STORED_MAXIMUM = 4095
 
 INVENTED_PEOPLE = [
@@ -66,17 +66,18 @@ def series_datasets(
     volunteer_index: int,
     arm_code: str,
     spacing_mm: tuple[float, float, float],
+    stored_per_unit: float,
 ) -> Iterator[Dataset]:
     """The slices of one acquired arm as datasets.
 
-    `volume` is float32 [slices, rows, columns] in the source's units (0 … 255), a sagittal stack
-    from right to left; `spacing_mm` is (slice, row, column).
+    `volume` is float32 [slices, rows, columns] in the source's units, a sagittal stack from right
+    to left; `spacing_mm` is (slice, row, column); `stored_per_unit` takes the unit to stored bits.
     """
     name, patient_id, birth_date, sex = INVENTED_PEOPLE[volunteer_index % len(INVENTED_PEOPLE)]
     sequencing = SEQUENCING[arm_code]
     slice_spacing, row_spacing, column_spacing = spacing_mm
     slices, rows, columns = volume.shape
-    stored = np.clip(np.rint(volume * STORED_PER_UNIT), 0, STORED_MAXIMUM).astype("<u2")
+    stored = np.clip(np.rint(volume * stored_per_unit), 0, STORED_MAXIMUM).astype("<u2")
     # Sagittal: columns run from anterior to posterior (+y), rows from head to feet (−z).
     origin_y = -columns * column_spacing / 2
     origin_z = rows * row_spacing / 2
@@ -174,6 +175,8 @@ def volunteer_zip(
 ) -> bytes:
     """A zip of `V01/STD/0001.dcm` …: what a coordinator would drag onto the upload page."""
     buffer = io.BytesIO()
+    first = next(iter(volumes.values()))
+    stored_per_unit = STORED_BRIGHTEST / float(np.percentile(first, 99.9))
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for arm_code, volume in volumes.items():
             datasets = series_datasets(
@@ -181,6 +184,7 @@ def volunteer_zip(
                 volunteer_index=volunteer_index,
                 arm_code=arm_code,
                 spacing_mm=spacing_mm,
+                stored_per_unit=stored_per_unit,
             )
             for number, dataset in enumerate(datasets, start=1):
                 part = io.BytesIO()
