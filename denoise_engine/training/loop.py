@@ -2,7 +2,12 @@
 
 Recipe: 16 patches of 48² a step, Adam at 2e-3 (thresholds three times that), warm-up then cosine,
 L1 divided by √σ (0.3 dB above mean squared error), gradient clipped at 1, exponential moving
-average of the weights. The convolutions run in bfloat16 where the processor has it.
+average of the weights.
+
+The first four fifths run the convolutions in bfloat16, twice as fast. In that format a threshold
+that is small beside a strong edge vanishes by rounding, and the network learns to count on it: in
+float32 the same weights then lose 0.2 to 0.4 dB. The last fifth is therefore trained in float32, at
+a lower rate of its own.
 """
 
 import json
@@ -34,11 +39,13 @@ class Recipe:
     threshold_rate: float = 3.0
     warm_up: int = 50
     clip: float = 1.0
-    skip: float = 50.0
+    skip: float = 20.0
     average: float = 0.999
     steps: int = 6000
     minutes: float | None = None
     low_precision: bool = True
+    finish: float = 0.2
+    finish_rate: float = 4e-4
 
 
 @dataclass
@@ -75,7 +82,6 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.network = DDLR()
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._dtype = torch.bfloat16 if recipe.low_precision else torch.float32
         if compiled:
             filter_detail: Any = torch.compile(self.network.filter_detail)
             self.network.filter_detail = filter_detail  # type: ignore[method-assign]
@@ -175,17 +181,29 @@ class Trainer:
     def _checkpoint(self) -> Path:
         return self._out / "checkpoint.safetensors"
 
+    def _schedule(self, done: float) -> tuple[float, torch.dtype]:
+        """Learning rate and number format: a cosine for each of the two parts."""
+        recipe = self.recipe
+        main = 1 - recipe.finish
+        if done < main:
+            peak, position = recipe.learning_rate, done / main
+            dtype = torch.bfloat16 if recipe.low_precision else torch.float32
+        else:
+            peak, position = recipe.finish_rate, (done - main) / recipe.finish
+            dtype = torch.float32
+        warm = min(1.0, (self.progress.step + 1) / recipe.warm_up)
+        return peak * warm * 0.5 * (1 + math.cos(math.pi * min(position, 1.0))), dtype
+
     def _step(self, batch: Batch, done: float) -> float:
         recipe = self.recipe
-        rate = recipe.learning_rate * min(1.0, (self.progress.step + 1) / recipe.warm_up)
-        rate *= 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+        rate, dtype = self._schedule(done)
         self._optimiser.param_groups[0]["lr"] = rate
         self._optimiser.param_groups[1]["lr"] = rate * recipe.threshold_rate
 
         noisy, target, sigma = (
             torch.from_numpy(x) for x in (batch.noisy, batch.target, batch.sigma)
         )
-        denoised = self.network(noisy, sigma, dtype=self._dtype)
+        denoised = self.network(noisy, sigma, dtype=dtype)
         loss = ((denoised - target).abs() / sigma.sqrt()).mean()
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
