@@ -75,6 +75,8 @@ def display_geometry(volunteer: Volunteer) -> dict[str, Any]:
         "slice_spacing": stored["slice_spacing"],
         "row_direction": stored["row_direction"],
         "column_direction": stored["column_direction"],
+        # Slices are stored in anatomical order, which may run against the normal of the plane.
+        "slice_direction": stored["slice_direction"],
         "origin": stored["origin"],
     }
 

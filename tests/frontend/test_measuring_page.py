@@ -152,6 +152,17 @@ def test_dragging_a_region_moves_it_and_leaves_the_window_alone(window: Window, 
     assert site.regions["fat"] == placed
 
 
+def test_a_region_stays_on_the_image_however_far_it_is_moved(window: Window, site: Site) -> None:
+    open_page(window, site)
+    window.page.keyboard.press("Enter")
+    for _ in range(40):
+        window.page.keyboard.press("Shift+ArrowUp")
+    saved(window)
+    top = 140.0 - RADIUS
+    assert site.regions["fat"]["centre"][2] == pytest.approx(top, abs=0.5)
+    assert site.regions["fat"]["centre"][2] <= top + 1e-9
+
+
 def test_choosing_a_placed_tissue_shows_its_slice(window: Window, site: Site) -> None:
     open_page(window, site)
     window.page.keyboard.press("End")

@@ -43,19 +43,25 @@ function select(index) {
 /** The region of the chosen tissue moved to a pixel position of the shown slice. */
 function placeAt(position, options) {
   if (!selected || data.locked) return;
-  const inside = (value, count) => Math.min(count - 1, Math.max(0, value));
   const radius = Math.sqrt(tissueOf(selected).area_mm2 / Math.PI);
   const region = regions.get(selected);
+  const semiAxes = region?.semi_axes_mm ?? [radius, radius];
+  // The whole region stays on the image, however it is turned.
+  const reach = Math.max(...semiAxes);
+  const inside = (value, count, spacing) => {
+    const margin = reach / spacing;
+    return Math.min(count - 1 - margin, Math.max(margin, value));
+  };
   regions.place(
     selected,
     {
       slice_index: viewer.state.slice,
       centre: geometry.toPatient({
-        column: inside(position.column, geometry.columns),
-        row: inside(position.row, geometry.rows),
+        column: inside(position.column, geometry.columns, geometry.columnSpacing),
+        row: inside(position.row, geometry.rows, geometry.rowSpacing),
         slice: viewer.state.slice,
       }),
-      semi_axes_mm: region?.semi_axes_mm ?? [radius, radius],
+      semi_axes_mm: semiAxes,
       angle_deg: region?.angle_deg ?? 0,
     },
     options,

@@ -3,16 +3,12 @@
  *
  * Patient space is DICOM's LPS in millimetres. `row_direction` is the direction in which the column
  * index grows (the first three numbers of Image Orientation), `column_direction` that in which the
- * row index grows. `origin` is the centre of pixel (0, 0) of slice 0.
+ * row index grows, `slice_direction` that in which slices follow each other (it may run against the
+ * plane's normal: slices are in anatomical order). `origin` is the centre of pixel (0, 0) of slice 0.
  */
 
 const add = (a, b, factor = 1) => a.map((value, i) => value + factor * b[i]);
 const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
-const cross = (a, b) => [
-  a[1] * b[2] - a[2] * b[1],
-  a[2] * b[0] - a[0] * b[2],
-  a[0] * b[1] - a[1] * b[0],
-];
 
 export class Geometry {
   constructor(data) {
@@ -24,7 +20,7 @@ export class Geometry {
     this.sliceSpacing = data.slice_spacing;
     this.rowDirection = data.row_direction;
     this.columnDirection = data.column_direction;
-    this.sliceDirection = data.slice_direction ?? cross(data.row_direction, data.column_direction);
+    this.sliceDirection = data.slice_direction;
     this.origin = data.origin;
   }
 
