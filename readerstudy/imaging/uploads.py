@@ -169,7 +169,10 @@ def do_cancel_upload(upload: Upload, actor: User | None) -> None:
     """
     require_role(actor, upload.study, Role.COORDINATOR)
     with transaction.atomic():
-        upload = Upload.objects.select_for_update().select_related("job").get(pk=upload.pk)
+        # The upload alone is locked: PostgreSQL cannot lock the side of a join that may be empty.
+        upload = (
+            Upload.objects.select_for_update(of=("self",)).select_related("job").get(pk=upload.pk)
+        )
         if upload.state not in (Upload.State.RECEIVING, Upload.State.QUEUED):
             raise ImagingError("This upload is being read or is over: it cannot be cancelled.")
         Upload.objects.filter(pk=upload.pk).update(state=Upload.State.CANCELLED)

@@ -1,0 +1,30 @@
+"""Receiving and cancelling uploads lock rows: that passes on PostgreSQL too."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tests.postgresql import create_database
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.postgres
+@pytest.mark.slow
+def test_uploads_hold_on_postgresql(postgresql_address: str) -> None:
+    url = create_database(postgresql_address, f"suite_{uuid.uuid4().hex}")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "tests/imaging/test_tus.py", "-q"],
+        cwd=ROOT,
+        env={**os.environ, "TEST_DATABASE_URL": url, "PYTEST_ADDOPTS": "-p no:cacheprovider"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
