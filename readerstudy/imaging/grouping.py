@@ -45,9 +45,11 @@ class SliceFile:
 
 @dataclass
 class Damage:
+    """A file that could not be used; without group and position it may be any slice of its cell."""
+
     source: SourceFile
-    group: str
-    position: list[float]
+    group: str | None
+    position: list[float] | None
 
 
 @dataclass
@@ -111,7 +113,9 @@ class Batch:
         self._candidates.append(candidate)
         return candidate
 
-    def add_damage(self, source: SourceFile, group: str, position: list[float]) -> None:
+    def add_damage(
+        self, source: SourceFile, group: str | None, position: list[float] | None
+    ) -> None:
         self._damages.append(Damage(source, group, position))
 
     def candidates(self) -> Iterator[Candidate]:
@@ -139,19 +143,28 @@ class Batch:
             yield candidate
 
     def _check_complete(self, candidate: Candidate) -> None:
-        """A damaged file whose place no other file fills leaves its series incomplete."""
+        """A damaged file whose place no other file fills leaves its series incomplete.
+
+        At an end of the stack no gap would show; so where its place is not known, the whole cell
+        is in doubt.
+        """
         where = (candidate.cell.volunteer, candidate.cell.arm.pk)
         for damage in self._damages:
             cell = damage.source.cell
             if cell is None or (cell.volunteer, cell.arm.pk) != where:
                 continue
-            if damage.group == candidate.group and not any(
-                math.dist(item.parsed.position, damage.position) < DUPLICATE_MM
-                for item in candidate.slices
-            ):
-                raise ImagingError(
-                    f"The series is incomplete without {damage.source.name}, which is damaged."
-                )
+            if damage.group is not None and damage.position is not None:
+                if damage.group != candidate.group:
+                    continue
+                if any(
+                    math.dist(item.parsed.position, damage.position) < DUPLICATE_MM
+                    for item in candidate.slices
+                ):
+                    continue
+            raise ImagingError(
+                f"The series is incomplete: {damage.source.name} is damaged or cannot be used. "
+                "Send the whole series again, or leave that file out if it is not part of it."
+            )
 
 
 def _second(first: Candidate, second: Candidate) -> str:

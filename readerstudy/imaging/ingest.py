@@ -190,8 +190,9 @@ class Ingest:
     ) -> None:
         if "refused" in answer:  # what is wrong with the file itself is said first
             source.reason = answer["refused"]
-            if answer.get("group") and answer.get("position"):
-                batch.add_damage(source, answer["group"], answer["position"])
+            group, position = answer.get("group"), answer.get("position")
+            if answer.get("damaged") or (group and position):
+                batch.add_damage(source, group, position)
         elif place_error:
             source.reason = place_error
         else:

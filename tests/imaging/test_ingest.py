@@ -105,8 +105,8 @@ def test_bad_files_are_refused_by_name_and_the_rest_goes_on(study: Study) -> Non
     files |= {
         f"V01/{std}/notes.txt": b"nothing to see",
         f"V01/{std}/empty.dcm": b"",
-        f"V01/{std}/cut.dcm": whole[: len(whole) - 100],
-        f"V01/{std}/cut-early.dcm": whole[:300],
+        f"V01/{std}/cut.dcm": whole[: len(whole) - 100],  # its place is filled
+        f"V02/{std}/cut-early.dcm": whole[:300],
         f"V01/{std}/ct.dcm": as_bytes(series(phantom(1), change=as_ct)[0]),
         f"V01/{std}/us.dcm": as_bytes(series(phantom(1), change=wrong_modality)[0]),
         f"V01/{std}/burned.dcm": as_bytes(series(phantom(1), change=burned)[0]),
@@ -201,7 +201,59 @@ def test_a_truncated_slice_leaves_no_incomplete_series(study: Study) -> None:
     assert cells(study) == {("V02", df)}
     said = refusals(study)
     assert "truncated" in said[last]
-    assert f"incomplete without {last}" in said[f"V01/{std}/IM0001.dcm"]
+    assert f"incomplete: {last} is damaged" in said[f"V01/{std}/IM0001.dcm"]
+
+
+@pytest.mark.parametrize("slice_file", ["IM0001.dcm", "IM0004.dcm"])
+def test_a_file_cut_anywhere_at_an_end_of_the_stack_refuses_its_cell(
+    study: Study, slice_file: str
+) -> None:
+    """Every cut in one batch, each in a volunteer of its own; the whole ones go on."""
+    std = codes(study)[0]
+    whole = as_files(series(phantom(4)))
+    length = len(whole[slice_file])
+    cuts = [10, 131, 140, *range(200, 901, 25), length - 900, length - 400, length - 50, length - 1]
+    files = {f"whole/{std}/{name}": content for name, content in whole.items()}
+    for cut in cuts:
+        for name, content in whole.items():
+            files[f"C{cut}/{std}/{name}"] = content[:cut] if name == slice_file else content
+    send_zip(study, files)
+    assert cells(study) == {("whole", std)}
+    assert Series.objects.get().slices == 4
+    said = refusals(study)
+    assert len(said) == 4 * len(cuts)
+    for cut in cuts:
+        lost = f"C{cut}/{std}/{slice_file}"
+        assert "damaged or truncated" in said[lost] or "is truncated" in said[lost], said[lost]
+        for name in set(whole) - {slice_file}:
+            assert f"incomplete: {lost} is damaged" in said[f"C{cut}/{std}/{name}"]
+
+
+@pytest.mark.parametrize("keyword", ["ImagePositionPatient", "PixelSpacing", "SeriesInstanceUID"])
+def test_a_slice_without_a_required_attribute_refuses_its_cell(study: Study, keyword: str) -> None:
+    std = codes(study)[0]
+
+    def without(ds: Dataset, index: int) -> None:
+        if index == 3:
+            delattr(ds, keyword)
+
+    send_zip(study, as_files(series(phantom(4), change=without), f"V01/{std}"))
+    assert cells(study) == set()
+    said = refusals(study)
+    assert keyword in said[f"V01/{std}/IM0004.dcm"]
+    assert f"incomplete: V01/{std}/IM0004.dcm" in said[f"V01/{std}/IM0001.dcm"]
+
+
+def test_one_slice_refused_for_its_content_refuses_the_rest_of_its_series(study: Study) -> None:
+    std = codes(study)[0]
+
+    def burned(ds: Dataset, index: int) -> None:
+        if index == 3:
+            ds.BurnedInAnnotation = "YES"
+
+    send_zip(study, as_files(series(phantom(4), change=burned), f"V01/{std}"))
+    assert cells(study) == set()
+    assert "incomplete" in refusals(study)[f"V01/{std}/IM0001.dcm"]
 
 
 def test_a_launched_study_takes_no_images(study: Study) -> None:

@@ -40,13 +40,16 @@ class Reader:
                 return self._list(request)
             return self._parse(request)
         except Refused as refusal:
-            answer: dict[str, Any] = {"refused": str(refusal)}
-            if isinstance(refusal, Damaged):
-                answer.update(damaged=True, group=refusal.group, position=refusal.position)
-            return answer
+            return {
+                "refused": str(refusal),
+                "damaged": isinstance(refusal, Damaged),
+                "group": refusal.group,
+                "position": refusal.position,
+            }
         except (RecursionError, MemoryError):
             gc.collect()
-            return {"refused": "The file needs more memory than is allowed, or is nested too deep."}
+            reason = "The file needs more memory than is allowed, or is nested too deep."
+            return {"refused": reason, "damaged": True}
 
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:
         with open(request["path"], "rb") as handle:

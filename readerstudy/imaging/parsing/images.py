@@ -96,16 +96,18 @@ def check_file_meta(data: bytes) -> tuple[str, str]:
     """SOP class and transfer syntax, from the file meta information alone."""
     if not data:
         raise Refused("The file is empty.")
+    if len(data) < 132 and not data[:128].strip(b"\0") and b"DICM".startswith(data[128:]):
+        raise Damaged("The file is damaged or truncated: it ends before its header.")
     if len(data) < 132 or data[128:132] != b"DICM":
         raise Refused("This is not a DICOM file.")
     meta = file_meta(data)
     syntax, sop_class = meta.get(TRANSFER_SYNTAX, ""), meta.get(MEDIA_SOP_CLASS, "")
-    if not syntax:
-        raise Refused("The file is damaged or truncated: it does not say how it is encoded.")
     if sop_class == DICOMDIR:
         raise Refused("This is the directory of a disc (DICOMDIR), not an image.")
     if sop_class and sop_class not in ACCEPTED_CLASSES:
         raise Refused(_wrong_class(sop_class))
+    if not syntax:
+        raise Damaged("The file is damaged or truncated: it does not say how it is encoded.")
     if syntax not in TRANSFER_SYNTAXES:
         name = UID(syntax).name if UID(syntax).is_transfer_syntax else "an unknown one"
         raise Refused(f"The encoding (transfer syntax) is not accepted: {name}.")
@@ -161,20 +163,18 @@ def parse_image(data: bytes, *, patient_code: str, key: bytes) -> ParsedFile:
     try:
         dataset = dcmread(io.BytesIO(data))
     except (RecursionError, MemoryError):
-        raise Refused("The header is nested too deeply.") from None
+        raise Damaged("The header is nested too deeply.") from None
     except Exception:  # noqa: BLE001
         raise Damaged("The file is damaged or truncated: its header cannot be read.") from None
     try:
         return _parse_dataset(dataset, patient_code, key)
-    except Damaged as damage:
-        _place(damage, dataset, patient_code, key)
-        raise
-    except Refused:
+    except Refused as refusal:
+        _place(refusal, dataset, patient_code, key)
         raise
     except RecursionError:
-        raise Refused("The header is nested too deeply.") from None
+        raise Damaged("The header is nested too deeply.") from None
     except MemoryError:
-        raise Refused("The file needs more memory than is allowed.") from None
+        raise Damaged("The file needs more memory than is allowed.") from None
     except Exception:  # noqa: BLE001
         raise Damaged("The header is damaged: it cannot be read.") from None
 
@@ -207,23 +207,33 @@ def _parse_dataset(dataset: Dataset, patient_code: str, key: bytes) -> ParsedFil
     return ParsedFile(slices, report)
 
 
-def _place(damage: Damaged, dataset: Dataset, patient_code: str, key: bytes) -> None:
+def _place(refusal: Refused, dataset: Dataset, patient_code: str, key: bytes) -> None:
     """Note which slice is lost, where a classic header still says so."""
     try:
+        # What names series, echo and place stands before the matrix: a header that was cut before
+        # it may have lost half of that.
+        if "Rows" not in dataset or "PixelData" not in dataset:
+            return
         target = copy_allowed(dataset.get, patient_code=patient_code, key=key, report=Counter())
         position = [float(value) for value in target.ImagePositionPatient]
         complete(target)
-        damage.group, damage.position = _group(target), position
+        refusal.group, refusal.position = _group(target), position
     except Exception:  # noqa: BLE001 - a damaged header may say nothing at all
-        damage.group = damage.position = None
+        refusal.group = refusal.position = None
 
 
 def _check_kind(dataset: Dataset) -> None:
     sop_class = str(dataset.get("SOPClassUID") or "")
-    if sop_class not in ACCEPTED_CLASSES:
+    whole = "PixelData" in dataset
+    # The end of a value may be cut off: half a UID names no other kind of file.
+    if sop_class not in ACCEPTED_CLASSES and (whole or UID(sop_class).name != sop_class):
         if not sop_class:
             raise Damaged("The file is damaged or truncated: it does not say what it is.")
         raise Refused(_wrong_class(sop_class))
+    if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
+        raise Refused("The pixels are floating-point numbers, which MR images never are.")
+    if not whole:
+        raise Damaged("The file is damaged or truncated: it holds no pixels.")
     modality = str(dataset.get("Modality") or "")
     if modality and modality != "MR":
         raise Refused("The modality is not MR.")
@@ -260,13 +270,13 @@ def _check_geometry_present(dataset: Dataset, enhanced: bool, frames: int) -> No
         ):
             value = lookup(keyword)
             if value is None or value == "":
-                raise Refused(f"The header has no {keyword}: the slice cannot be placed.")
+                raise Damaged(f"The header has no {keyword}: the slice cannot be placed.")
             try:
                 numbers = [float(item) for item in value]
             except (ValueError, TypeError):
                 numbers = []
             if len(numbers) != count or not all(math.isfinite(n) for n in numbers):
-                raise Refused(f"{keyword} does not hold {count} numbers.")
+                raise Damaged(f"{keyword} does not hold {count} numbers.")
         for keyword in ("RescaleSlope", "RescaleIntercept"):
             value = lookup(keyword)
             if value is not None and value != "":
@@ -277,9 +287,9 @@ def _rescale(keyword: str, value: Any) -> float:
     try:
         number = float(value)
     except (ValueError, TypeError):
-        raise Refused(f"{keyword} is not a number.") from None
+        raise Damaged(f"{keyword} is not a number.") from None
     if not math.isfinite(number) or (keyword == "RescaleSlope" and number == 0):
-        raise Refused(f"{keyword} is not a usable number.")
+        raise Damaged(f"{keyword} is not a usable number.")
     return number
 
 

@@ -32,8 +32,6 @@ TRANSFER_SYNTAXES: dict[str, str] = {
 def check_pixel_description(dataset: Dataset) -> None:
     """Refuse what is no greyscale image of sensible size."""
     if "PixelData" not in dataset:
-        if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
-            raise Refused("The pixels are floating-point numbers, which MR images never are.")
         raise Damaged("The file holds no pixels: it is incomplete, or not an image.")
     try:
         samples = int(dataset.get("SamplesPerPixel") or 1)
@@ -72,7 +70,7 @@ def decode(dataset: Dataset) -> list[np.ndarray]:
     try:
         decoded = [np.asarray(frame) for frame in iter_pixels(dataset, raw=True)]
     except MemoryError:
-        raise Refused("The image needs more memory to decode than is allowed.") from None
+        raise Damaged("The image needs more memory to decode than is allowed.") from None
     except Exception:  # noqa: BLE001 - a decoder raises whatever it likes, and quotes what it read
         raise Damaged("The pixels cannot be decoded: the file is damaged or truncated.") from None
     if len(decoded) != frames or any(frame.shape != (rows, columns) for frame in decoded):

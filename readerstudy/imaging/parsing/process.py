@@ -58,7 +58,7 @@ class ConfinedReader:
             return self._asked(request)
         except ReaderDied as death:
             self.stop()
-            return {"refused": str(death)}
+            return {"refused": str(death), "damaged": True}
 
     def _asked(self, request: dict[str, Any]) -> dict[str, Any]:
         child = self._running()
