@@ -94,7 +94,7 @@ def test_item_data_holds_what_the_page_needs_and_nothing_else(
     assert data["geometry"] == {
         "rows": ROWS, "columns": COLUMNS, "slices": SLICES,
         "row_spacing": 1.5, "column_spacing": 1.0, "slice_spacing": 4.0,
-        "row_direction": [0, 1, 0], "column_direction": [0, 0, -1],
+        "row_direction": [0, 1, 0], "column_direction": [0, 0, -1], "slice_direction": [1, 0, 0],
         "origin": data["geometry"]["origin"],
     }  # fmt: skip
     assert data["panes"] == [
