@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from analysis import AnalysisPlan, run_plan
+from readerstudy.studies.templates_lumbar import CRITERIA as LUMBAR_CRITERIA
 
 from .whole_site import PASSWORD, WholeSite, scans_zip, serving_site
 
@@ -117,7 +118,7 @@ def test_a_study_goes_from_upload_to_tables(chromium: Browser, site: WholeSite) 
     items = score_every_item(reader)
     scores = stored_scores(site)
     assert len(scores) == items * CRITERIA
-    order = list(dict.fromkeys(scores.criterion))
+    order = [code for code, _name, _question in LUMBAR_CRITERIA]
     for row in scores.itertuples():
         assert row.score == chosen_score(row.position, order.index(row.criterion))
 
@@ -156,7 +157,7 @@ def test_a_study_goes_from_upload_to_tables(chromium: Browser, site: WholeSite) 
 
 
 def unblind(page: Page) -> None:
-    page.get_by_role("link", name="Unblind").first.click()
     page.fill("[name=reason]", "All scores are in; the plan stands.")
-    page.check("input[name=confirmed]")
+    page.once("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Unblind").click()
+    expect(page.locator("#unblind")).to_have_count(0)
