@@ -12,41 +12,51 @@ from datetime import timedelta
 from pathlib import Path
 
 from django.core.files.storage import default_storage, storages
+from django.db import transaction
 from django.utils import timezone
 
+from readerstudy.audit.services import record
 from readerstudy.jobs.models import Job
 
 from .ingest import delete_raw, mark_failed
-from .models import Series, Upload
+from .models import ARCHIVE_NAME, FILE_NAME, Series, Upload, UploadedFile
 from .volumes import delete_files
 
 ABANDONED_AFTER = timedelta(hours=24)
 LOST_AFTER = timedelta(hours=1)
+NAMES_KEPT = timedelta(days=30)
+FORGOTTEN = "Refused; name and reason were deleted after 30 days."
 OVER = {Upload.State.DONE, Upload.State.FAILED, Upload.State.CANCELLED}
 
 
 def tidy() -> int:
     """The number of things deleted or closed."""
-    return _close_uploads() + _delete_bytes() + _delete_lost_outputs()
+    return _close_uploads() + _delete_bytes() + _delete_lost_outputs() + _forget_names()
 
 
 def _close_uploads() -> int:
     before = timezone.now() - ABANDONED_AFTER
     closed = 0
     for upload in Upload.objects.filter(state=Upload.State.RECEIVING, updated_at__lt=before):
-        closed += Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).update(
-            state=Upload.State.CANCELLED,
-            error="The upload was not finished within a day; what had arrived was deleted.",
-        )
-        delete_raw(upload.pk)
+        with transaction.atomic():
+            expired = Upload.objects.filter(
+                pk=upload.pk, state=Upload.State.RECEIVING, updated_at__lt=before
+            ).update(
+                state=Upload.State.CANCELLED,
+                error="The upload was not finished within a day; what had arrived was deleted.",
+            )
+            if expired:
+                record("imaging.upload.expired", None, study_id=upload.study_id, subject=upload)
+        if expired:
+            delete_raw(upload.pk)
+        closed += expired
     waiting = [Upload.State.QUEUED, Upload.State.READING]
     ended = [Job.State.FAILED, Job.State.CANCELLED]
     for upload in Upload.objects.filter(state__in=waiting, job__state__in=ended).select_related(
         "job"
     ):
         reason = upload.job.error if upload.job else ""
-        mark_failed(upload, reason or "The upload could not be read.")
-        closed += 1
+        closed += mark_failed(upload, reason or "The upload could not be read.")
     return closed
 
 
@@ -71,6 +81,21 @@ def _delete_bytes() -> int:
                 entry.unlink(missing_ok=True)
                 deleted += 1
     return deleted
+
+
+def _forget_names() -> int:
+    """Names of files that were refused or not read: whoever sent them has seen them by then.
+
+    A reason may name a file too and goes with it.
+    """
+    before = timezone.now() - NAMES_KEPT
+    files = UploadedFile.objects.filter(
+        upload__created_at__lt=before, upload__state__in=OVER, accepted=False
+    ).exclude(name=FILE_NAME)
+    uploads = Upload.objects.filter(created_at__lt=before, state__in=OVER).exclude(
+        name__in=[FILE_NAME, ARCHIVE_NAME]
+    )
+    return files.update(name=FILE_NAME, reason=FORGOTTEN) + uploads.update(name=FILE_NAME)
 
 
 def _delete_lost_outputs() -> int:

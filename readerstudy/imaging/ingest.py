@@ -11,7 +11,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from .errors import ImagingError
 from .geometry import stack
 from .grouping import Batch, Candidate, SourceFile
 from .layout import Layout
-from .models import Upload, UploadedFile
+from .models import ARCHIVE_NAME, FILE_NAME, Upload, UploadedFile
 from .parsing.images import ParsedSlice
 from .parsing.process import ReaderPool
 from .services import do_add_volunteer, find_volunteer, publish_drafts
@@ -44,6 +44,9 @@ from .storing import (
 from .volumes import delete_files
 
 REASON_LENGTH = 500
+WAITING = (Upload.State.QUEUED, Upload.State.READING)
+STORED_BYTES = 2  # of a pixel in a de-identified slice
+MAX_SERIES_VOXELS = 256 * 1024**2  # 1 GB as a volume in memory
 
 
 def raw_path(upload_id: uuid.UUID) -> Path:
@@ -58,25 +61,17 @@ def delete_raw(upload_id: uuid.UUID) -> None:
 class Ingest:
     def __init__(self, context: JobContext, study_id: uuid.UUID, batch: uuid.UUID) -> None:
         self.context = context
-        self.uploads = list(
-            Upload.objects.filter(
-                study_id=study_id,
-                batch=batch,
-                state__in=[Upload.State.QUEUED, Upload.State.READING],
-            )
-            .select_related("study", "arm", "created_by")
-            .order_by("name", "id")
-        )
+        self._batch = Upload.objects.filter(study_id=study_id, batch=batch)
+        self.uploads: list[Upload] = []
         self.sources: list[SourceFile] = []
         self.errors: dict[uuid.UUID, str] = {}  # uploads refused as a whole
+        self._unpacked = 0  # bytes, as the archives' directories say
 
     def run(self) -> dict[str, Any] | None:
+        self.uploads = self._take_over()
         if not self.uploads:
             return {"series": [], "accepted": 0, "refused": 0}
         study = self.uploads[0].study
-        Upload.objects.filter(pk__in=[u.pk for u in self.uploads]).update(
-            state=Upload.State.READING
-        )
         prefix = token_prefix(study.pk, self.context.token)
         try:
             with self._scratch() as scratch, self._reader() as reader:
@@ -94,6 +89,19 @@ class Ingest:
         for upload in self.uploads:
             delete_raw(upload.pk)
         return None
+
+    def _take_over(self) -> list[Upload]:
+        """The uploads of the batch, from now on read by this attempt.
+
+        One statement decides between reading and cancelling: an upload cancelled before it stays
+        cancelled, one that is being read is cancelled no more.
+        """
+        self._batch.filter(state__in=WAITING).update(state=Upload.State.READING)
+        return list(
+            self._batch.filter(state=Upload.State.READING)
+            .select_related("study", "arm", "created_by")
+            .order_by("name", "id")
+        )
 
     # --- Reading --------------------------------------------------------------------------------
 
@@ -125,6 +133,8 @@ class Ingest:
                     f"More than {settings.UPLOAD_MAX_FILES} files were sent together: split them.",
                 )
             self.sources = []
+        elif self._unpacked > settings.UPLOAD_MAX_TOTAL_BYTES:
+            self._refuse_all()
         batch = Batch()
         place_errors = {id(source): self._place(source, layout) for source in self.sources}
         requests = [
@@ -133,10 +143,25 @@ class Ingest:
             if not source.reason
         ]
         total = len(requests)
-        for done, (source, answer) in enumerate(reader.ask_all(requests), start=1):
-            self._take(source, answer, place_errors[id(source)], batch)
-            self.context.progress(done, total + 1, f"{done} of {total} files read")
+        decoded = 0
+        with closing(reader.ask_all(requests)) as answers:
+            for done, (source, answer) in enumerate(answers, start=1):
+                decoded += sum(item["rows"] * item["columns"] for item in answer.get("slices", []))
+                if decoded * STORED_BYTES > settings.UPLOAD_MAX_TOTAL_BYTES:
+                    self._refuse_all()
+                    return Batch()
+                self._take(source, answer, place_errors[id(source)], batch)
+                self.context.progress(done, total + 1, f"{done} of {total} files read")
         return batch
+
+    def _refuse_all(self) -> None:
+        """The limit on what is sent together holds for what it unpacks to, over all archives."""
+        limit = settings.UPLOAD_MAX_TOTAL_BYTES // 1024**2
+        for upload in self.uploads:
+            self.errors.setdefault(
+                upload.pk, f"The files sent together unpack to more than {limit} MB: split them."
+            )
+        self.sources = []
 
     def _list(self, reader: ReaderPool, upload: Upload) -> None:
         path = str(raw_path(upload.pk))
@@ -157,7 +182,9 @@ class Ingest:
         )
         if "refused" in answer:
             self.errors[upload.pk] = answer["refused"]
-        elif not answer["archive"]:
+            return
+        self._unpacked += answer["bytes"]
+        if not answer["archive"]:
             self.sources.append(SourceFile(upload, upload.name, path))
         elif not answer["members"]:
             self.errors[upload.pk] = "The archive is empty."
@@ -219,6 +246,12 @@ class Ingest:
 
     def _write_one(self, candidate: Candidate, study: Study) -> SeriesDraft:
         volunteer = find_volunteer(study, candidate.cell.volunteer)
+        voxels = sum(item.parsed.rows * item.parsed.columns for item in candidate.slices)
+        if voxels > MAX_SERIES_VOXELS:
+            raise ImagingError(
+                f"The series holds {voxels // 1024**2} million voxels; up to "
+                f"{MAX_SERIES_VOXELS // 1024**2} million are taken."
+            )
         slices = [item.load() for item in candidate.slices]
         if volunteer is not None:  # spare the writing of what cannot be stored
             check_cell_is_free(volunteer, candidate.cell.arm)
@@ -281,6 +314,19 @@ class Ingest:
     def _actor(self) -> Any:
         return self.uploads[0].created_by
 
+    def _close(self, upload: Upload, error: str) -> None:
+        """Note the end of an upload. A file name may be a person's: one that is not needed to say
+        what was refused is not kept."""
+        mine = Upload.objects.filter(pk=upload.pk)
+        if error:
+            mine.update(state=Upload.State.FAILED, error=error)
+            record(
+                "imaging.upload.failed", upload.created_by, study_id=upload.study_id, subject=upload
+            )
+            return
+        archive = any(s.upload.pk == upload.pk and s.member is not None for s in self.sources)
+        mine.update(state=Upload.State.DONE, error="", name=ARCHIVE_NAME if archive else FILE_NAME)
+
     def _report(self, study: Study) -> None:
         """A row a file: accepted ones under their new name, refused ones under their own."""
         rows = []
@@ -313,9 +359,7 @@ class Ingest:
                     accepted=False,
                     reason=error[:REASON_LENGTH],
                 )
-            Upload.objects.filter(pk=upload.pk).update(
-                state=Upload.State.FAILED if error else Upload.State.DONE, error=error
-            )
+            self._close(upload, error)
             mine = [row for row in rows if row.upload.pk == upload.pk]
             refused = sum(not row.accepted for row in mine) + bool(error)
             if refused:
@@ -328,11 +372,16 @@ class Ingest:
                 )
 
 
-def mark_failed(upload: Upload, error: str) -> None:
-    """Close an upload whose job will not run again, and delete its bytes."""
+def mark_failed(upload: Upload, error: str) -> bool:
+    """Close an upload whose job will not run again, and delete its bytes; false if it was over."""
     with transaction.atomic():
-        Upload.objects.filter(pk=upload.pk).update(state=Upload.State.FAILED, error=error)
-        UploadedFile.objects.create(
-            upload=upload, name=upload.name, accepted=False, reason=error[:REASON_LENGTH]
+        closed = Upload.objects.filter(pk=upload.pk, state__in=WAITING).update(
+            state=Upload.State.FAILED, error=error
         )
+        if closed:
+            UploadedFile.objects.create(
+                upload=upload, name=upload.name, accepted=False, reason=error[:REASON_LENGTH]
+            )
+            record("imaging.upload.failed", None, study_id=upload.study_id, subject=upload)
     delete_raw(upload.pk)
+    return bool(closed)

@@ -16,6 +16,10 @@ from django.db import models
 from readerstudy.jobs.models import Job
 from readerstudy.studies.models import CODE, Arm, Study
 
+# What stands in the place of a file's own name once that is not needed any more.
+ARCHIVE_NAME = "zip archive"
+FILE_NAME = "file"
+
 
 class Volunteer(models.Model):
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="volunteers")
@@ -50,7 +54,8 @@ class Upload(models.Model):
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
     )
-    name = models.CharField(max_length=255)  # as sent; shown to its coordinators alone
+    # As sent, shown to its coordinators alone; once read, or after 30 days, a neutral one.
+    name = models.CharField(max_length=255)
     # Where its series go; with either empty, the folders of the zip decide (V01/DF/…).
     volunteer_code = models.CharField(max_length=30, blank=True)
     arm = models.ForeignKey(Arm, null=True, blank=True, on_delete=models.SET_NULL)

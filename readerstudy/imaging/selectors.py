@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 from django.db.models import Count, Q
+from django.utils import timezone
 
 from readerstudy.jobs.models import Job
 from readerstudy.studies.models import Arm, Study
 
 from .display import to_display
 from .geometry import Geometry
-from .models import Series, Upload, Volunteer
+from .models import ARCHIVE_NAME, FILE_NAME, Series, Upload, Volunteer
 from .volumes import read_volume
 
 
@@ -144,7 +145,7 @@ def _upload_record(upload: Upload) -> dict[str, Any]:
     return {
         "id": str(upload.pk),
         "batch": str(upload.batch),
-        "name": upload.name,
+        "name": _shown_name(upload),
         "state": str(state),
         "progress": round(progress, 4),
         "message": message,
@@ -152,6 +153,13 @@ def _upload_record(upload: Upload) -> dict[str, Any]:
         "refusals": _refusals(upload),
         "created_at": upload.created_at.isoformat(),
     }
+
+
+def _shown_name(upload: Upload) -> str:
+    """An upload that was read has lost its name; when it was sent tells it from others."""
+    if upload.name not in (ARCHIVE_NAME, FILE_NAME):
+        return upload.name
+    return f"{upload.name}, sent {timezone.localtime(upload.created_at):%Y-%m-%d %H:%M}"
 
 
 def _refusals(upload: Upload) -> list[dict[str, str]]:

@@ -176,6 +176,13 @@ def do_cancel_upload(upload: Upload, actor: User | None) -> None:
         if upload.state not in (Upload.State.RECEIVING, Upload.State.QUEUED):
             raise ImagingError("This upload is being read or is over: it cannot be cancelled.")
         Upload.objects.filter(pk=upload.pk).update(state=Upload.State.CANCELLED)
+        record(
+            "imaging.upload.cancelled",
+            actor,
+            study_id=upload.study_id,
+            subject=upload,
+            new={"received": upload.received, "size": upload.size},
+        )
         left = Upload.objects.filter(
             study=upload.study, batch=upload.batch, state=Upload.State.QUEUED
         )

@@ -76,6 +76,9 @@ def plant(ds: Dataset, index: int) -> list[bytes]:
             ds.add_new(tag, vr, note(f"1.2.999.{number}.{index}"))
         elif vr in ("OB", "UN"):
             ds.add_new(tag, vr, note(f"Zq^bytes{number}").encode())
+    ds.BodyPartExamined = note("MUELLERHANS")
+    ds.ScanOptions = note("BORN 1968")
+    ds.ImageType = ["ORIGINAL", "PRIMARY", "M", note("DOE JANE"), "NORM", note("ROOM7JOHANNA")]
     ds.PatientName = note("Lumbalina^Testa")
     ds.PatientID = note("FAKE-4711-0815")
     ds.PatientComments = note("山田^太郎")
@@ -160,6 +163,7 @@ def test_no_planted_value_survives_anywhere(
                 assert content[at : at + 8] not in planted, place
                 at = content.find(b"1968", at + 1)
     rules = item.deidentification["rules"]
+    assert rules["removed: value not of the allowed form"] >= 3 * 4
     assert rules["removed: private"] == 3 * 4
     assert rules["removed: not on the allow-list"] > 3 * 500
     assert item.deidentification["images"] == 3
@@ -216,6 +220,8 @@ def test_uids_are_stable_under_one_key_and_unlinkable_under_another() -> None:
         ("BodyPartExamined", "Jane's spine"),
         ("RepetitionTime", "***"),
         ("ScanOptions", "born 1968-02-29"),
+        ("BodyPartExamined", "MUELLER HANS"),
+        ("Laterality", "DOE"),
     ],
 )
 def test_an_allowed_attribute_with_an_odd_value_is_left_out(keyword: str, value: str) -> None:

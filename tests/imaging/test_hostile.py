@@ -228,3 +228,26 @@ def test_an_encrypted_member_is_refused() -> None:
     content[at + 8] |= 1
     study, _upload = _study_with(bytes(content))
     assert "encrypted" in refusals(study)["V01/STD/a.dcm"]
+
+
+@pytest.mark.django_db
+def test_the_limit_holds_for_what_a_whole_batch_unpacks_to(settings) -> None:
+    """Each archive alone is within it."""
+    one = zipped(as_files(series(phantom(4)), "V01/STD"))
+    two = zipped(as_files(series(phantom(4)), "V02/STD"))
+    unpacked = sum(len(c) for c in as_files(series(phantom(4))).values())
+    settings.UPLOAD_MAX_TOTAL_BYTES = int(unpacked * 1.5)
+    study = make_study()
+    send(study, {"one.zip": one, "two.zip": two})
+    assert {u.state for u in Upload.objects.all()} == {Upload.State.FAILED}
+    assert "sent together unpack to more" in refusals(study)["one.zip"]
+    assert not Series.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_series_of_too_many_voxels_is_refused_before_it_is_loaded(monkeypatch) -> None:
+    monkeypatch.setattr("readerstudy.imaging.ingest.MAX_SERIES_VOXELS", 4 * 20 * 24 - 1)
+    study = make_study()
+    send(study, as_files(series(phantom(4))), volunteer="V01", arm=study.arms.get(is_control=True))
+    assert not Series.objects.exists()
+    assert "million voxels" in refusals(study)["IM0001.dcm"]

@@ -261,3 +261,81 @@ def test_outputs_of_a_killed_attempt_are_deleted_and_no_others(study: Study) -> 
     assert not default_storage.exists(token_prefix(study.pk, killed))
     for kept in (token_prefix(study.pk, running), token_prefix(study.pk, fresh), stored.prefix):
         assert default_storage.exists(kept)
+
+
+def test_a_name_is_kept_only_to_say_what_was_refused(study: Study, coordinator: Client) -> None:
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    content = zipped({**as_files(series(phantom(3)), "V01/STD"), "V01/STD/Doe_Jane.txt": b"no"})
+    for filename in ("Mueller_Hans.zip", "Mueller_Hans_again.zip"):
+        batch = str(uuid.uuid4())
+        made = create(coordinator, study, len(content), filename=filename, batch=batch)
+        patch(coordinator, made["Location"], 0, content)
+        finish(coordinator, study, batch)
+    run_pending("cpu")
+    page = coordinator.get(f"/studies/{study.slug}/uploads/").content.decode()
+    assert "Mueller" not in page
+    assert "zip archive, sent 20" in page
+    assert "Doe_Jane.txt" in page
+    assert set(Upload.objects.values_list("name", flat=True)) == {"zip archive"}
+    create(coordinator, study, 10, filename="Mueller_Hans.dcm")
+    waiting = Upload.objects.get(state=Upload.State.RECEIVING)
+    waiting.state = Upload.State.CANCELLED
+    waiting.save()
+    assert housekeeping.tidy() == 1  # the bytes of the cancelled one
+    month = timezone.now() - timedelta(days=31)
+    Upload.objects.update(created_at=month)
+    assert housekeeping.tidy() > 0
+    page = coordinator.get(f"/studies/{study.slug}/uploads/").content.decode()
+    assert "Mueller" not in page
+    assert "Doe_Jane" not in page
+    assert "deleted after 30 days" in page
+    assert housekeeping.tidy() == 0
+
+
+def test_an_upload_cancelled_before_its_job_begins_stays_cancelled(study: Study) -> None:
+    """The attempt looked at its batch before the cancelling and reads after it."""
+    from readerstudy.imaging.ingest import Ingest
+    from readerstudy.imaging.uploads import do_cancel_upload
+    from readerstudy.jobs import leases
+    from readerstudy.jobs.context import JobContext
+
+    from .uploading import send
+
+    send(study, {"a.dcm": b"a", "b.dcm": b"b"}, run=False)
+    claimed = leases.claim(("cpu",))
+    assert claimed is not None
+    first = Upload.objects.get(name="a.dcm")
+    attempt = Ingest(JobContext(claimed), study.pk, first.batch)
+    do_cancel_upload(first, None)
+    attempt.run()
+    first.refresh_from_db()
+    assert first.state == Upload.State.CANCELLED
+    assert Upload.objects.get(state=Upload.State.DONE).pk != first.pk
+
+
+def test_cancelled_failed_and_expired_uploads_are_in_the_trail_without_names(
+    study: Study, coordinator: Client
+) -> None:
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    from readerstudy.audit.models import Event
+
+    location = create(coordinator, study, 10, filename="Mueller_1.dcm")["Location"]
+    coordinator.delete(location, headers=TUS)
+    create(coordinator, study, 10, filename="Mueller_2.dcm", batch=str(uuid.uuid4()))
+    Upload.objects.filter(state="receiving").update(updated_at=timezone.now() - timedelta(days=2))
+    housekeeping.tidy()
+    batch = str(uuid.uuid4())
+    made = create(coordinator, study, 6, filename="Mueller_3.zip", batch=batch)
+    patch(coordinator, made["Location"], 0, b"PK\x03\x04no")
+    finish(coordinator, study, batch)
+    run_pending("cpu")
+    events = Event.objects.filter(action__startswith="imaging.upload.")
+    said = {event.action for event in events}
+    assert said >= {f"imaging.upload.{end}" for end in ("cancelled", "expired", "failed")}
+    assert "Mueller" not in repr(list(Event.objects.values()))

@@ -17,6 +17,7 @@ from pydicom.valuerep import DSfloat
 
 from .allowlist import ALLOWED, REPLACED, REWRITTEN, VERSION, Kind
 from .uids import replace_uid
+from .vocabulary import IMAGE_TYPE, IMAGE_TYPES, VOCABULARIES
 
 Lookup = Callable[[str], Any]
 
@@ -64,6 +65,10 @@ def copy_allowed(lookup: Lookup, *, patient_code: str, key: bytes, report: Repor
             if value is None or value == "":
                 continue
             cleaned = _cleaned(value, kind, dictionary_VR(keyword), key)
+            if keyword == IMAGE_TYPE:
+                cleaned = _known_image_types(cleaned, report)
+            elif keyword in VOCABULARIES:
+                cleaned = _known(cleaned, VOCABULARIES[keyword], report)
         except (NotAllowed, ValueError, TypeError, OverflowError, AttributeError, KeyError):
             report[UNUSABLE] += 1
             continue
@@ -115,6 +120,26 @@ def _cleaned(value: Any, kind: Kind, vr: str, key: bytes) -> Any:
     if all(item in ("", None) for item in cleaned):
         return None
     return cleaned if len(cleaned) > 1 else cleaned[0]
+
+
+def _known(cleaned: Any, vocabulary: frozenset[str], report: Report) -> Any:
+    """The values of a closed vocabulary; raises NotAllowed where none is left."""
+    values = cleaned if isinstance(cleaned, list) else [cleaned]
+    known = [value for value in values if value in vocabulary or value in ("", None)]
+    if not any(known) and any(values):
+        raise NotAllowed
+    report[UNUSABLE] += len(values) - len(known)
+    return known if len(known) > 1 else known[0]
+
+
+def _known_image_types(cleaned: Any, report: Report) -> Any:
+    """Their positions have a meaning: one that is not known gives its place to OTHER."""
+    if cleaned is None:
+        return None
+    values = cleaned if isinstance(cleaned, list) else [cleaned]
+    known = [value if value in IMAGE_TYPES or value in ("", None) else "OTHER" for value in values]
+    report[UNUSABLE] += sum(a != b for a, b in zip(values, known, strict=True))
+    return known if len(known) > 1 else known[0]
 
 
 def _one(value: Any, kind: Kind, vr: str, key: bytes) -> Any:

@@ -54,13 +54,19 @@ class Reader:
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:
         with open(request["path"], "rb") as handle:
             if not is_zip(handle.read(4)):
-                return {"archive": False}
+                return {"archive": False, "bytes": os.path.getsize(request["path"])}
+        archive = self._opened(request["path"])
         members = list_members(
-            self._opened(request["path"]),
+            archive,
             os.path.getsize(request["path"]),
             Limits(**request["limits"]),
         )
-        return {"archive": True, "members": [dataclasses.asdict(m) for m in members]}
+        infos = archive.infolist()
+        return {
+            "archive": True,
+            "bytes": sum(infos[m.index].file_size for m in members if not m.reason),
+            "members": [dataclasses.asdict(m) for m in members],
+        }
 
     def _opened(self, path: str) -> zipfile.ZipFile:
         if self._archive is None or self._path != path:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -154,7 +154,7 @@ class ReaderPool:
 
     def ask_all(
         self, requests: Sequence[tuple[T, dict[str, Any]]]
-    ) -> Iterator[tuple[T, dict[str, Any]]]:
+    ) -> Generator[tuple[T, dict[str, Any]]]:
         """Each label with the answer to its request."""
         if len(requests) < POOL_FROM:
             for label, request in requests:
