@@ -188,6 +188,10 @@ MFA_ALLOW_UNVERIFIED_EMAIL = True  # an invitation went to the address: that ver
 AXES_FAILURE_LIMIT = env.int("LOCKOUT_AFTER", default=6)
 AXES_COOLOFF_TIME = env.float("LOCKOUT_HOURS", default=0.25)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+# Wrong passwords within an hour for one account, from all network addresses together.
+LOCKOUT_ACCOUNT_AFTER = env.int("LOCKOUT_ACCOUNT_AFTER", default=50)
+AXES_HANDLER = "readerstudy.accounts.lockout_handler.AccountWideHandler"
+AXES_ENABLE_ACCESS_FAILURE_LOG = True  # what the wider limit counts; kept for an hour
 AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_TEMPLATE = "accounts/locked_out.html"
 AXES_USERNAME_FORM_FIELD = "login"

@@ -1,4 +1,5 @@
-"""Who is locked out after repeated wrong passwords: one person's address from one network address.
+"""Who is locked out after repeated wrong passwords: a person from one network address, and, after
+many more (`lockout_handler`), from every one.
 
 What was typed into the e-mail field may be a password. It is never stored or logged: django-axes
 counts by a keyed hash of it.

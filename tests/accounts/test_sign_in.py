@@ -13,7 +13,7 @@ from allauth.mfa.totp.internal.auth import (
     hotp_value,
     yield_hotp_counters_from_time,
 )
-from axes.models import AccessAttempt
+from axes.models import AccessAttempt, AccessFailureLog
 from django.core import mail
 from django.test import Client
 from django.urls import reverse
@@ -146,6 +146,51 @@ def test_the_lockout_meets_one_person_from_one_address_and_ends(
         attempt.attempt_time -= an_hour_ago
         attempt.save()
     assert sign_in(client).status_code == 302
+
+
+def lock_from_everywhere(limit: int = 50) -> None:
+    for n in range(limit):
+        assert sign_in(Client(REMOTE_ADDR=f"10.2.{n}.1"), "wrong").status_code == 200
+
+
+def test_whoever_changes_address_after_every_guess_is_locked_out_too(reader: User) -> None:
+    lock_from_everywhere()
+    for n in range(10):
+        assert sign_in(Client(REMOTE_ADDR=f"10.3.{n}.1"), "wrong").status_code == 429
+    fresh = Client(REMOTE_ADDR="10.4.0.1")
+    locked = sign_in(fresh)
+    assert locked.status_code == 429
+    assert "Sign-in is locked" in locked.content.decode()
+    assert not signed_in(fresh)
+    User.objects.create_user("other@example.org", PASSWORD)
+    assert sign_in(fresh, email="other@example.org").status_code == 302
+    stored = str(list(AccessFailureLog.objects.values()))
+    assert EMAIL not in stored
+    assert "wrong" not in stored
+
+
+def test_the_wide_lock_ends_after_an_hour_and_by_an_administrator(
+    reader: User, settings: Any
+) -> None:
+    settings.LOCKOUT_ACCOUNT_AFTER = 8
+    lock_from_everywhere(8)
+    assert sign_in(Client(REMOTE_ADDR="10.4.0.1")).status_code == 429
+    assert services.do_lift_lockout(None, reader)
+    assert sign_in(Client(REMOTE_ADDR="10.4.0.1")).status_code == 302
+    lock_from_everywhere(8)
+    assert sign_in(Client(REMOTE_ADDR="10.4.0.2")).status_code == 429
+    for failure in AccessFailureLog.objects.all():
+        failure.attempt_time -= datetime.timedelta(minutes=61)
+        failure.save()
+    assert sign_in(Client(REMOTE_ADDR="10.4.0.3")).status_code == 302
+    assert not AccessFailureLog.objects.exists()
+
+
+def test_one_locked_address_does_not_lock_the_others(reader: User, settings: Any) -> None:
+    settings.LOCKOUT_ACCOUNT_AFTER = 8
+    for _ in range(30):
+        sign_in(Client(REMOTE_ADDR="10.2.0.1"), "wrong")
+    assert sign_in(Client(REMOTE_ADDR="10.4.0.1")).status_code == 302
 
 
 def test_a_right_password_starts_the_count_afresh(client: Client, reader: User) -> None:
