@@ -23,6 +23,8 @@ atexit.register(_remove_home)
 os.environ["READERSTUDY_VAR"] = _home
 os.environ["DATABASE_URL"] = os.environ.get("TEST_DATABASE_URL", f"sqlite:///{_home}/db.sqlite3")
 os.environ["EMAIL_URL"] = "memorymail://"
+# Playwright keeps an event loop in the process that drives it; the tests beside it are synchronous.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 for _name in ("HTTPS", "DEBUG", "BEHIND_PROXY"):
     os.environ[_name] = "false"
 
