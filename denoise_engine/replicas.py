@@ -15,7 +15,7 @@ DenoiseTiles = Callable[[Floats, Floats], Floats]
 
 _TILE = 64
 _MARGIN = 8
-_FEWEST_TILES, _MOST_TILES = 2, 8
+_FEWEST_TILES, _MOST_TILES = 2, 5
 _PIXELS_A_TILE = 100_000  # of the volume: a larger one affords more tiles
 _REPLICAS = 3
 _SEED = 11

@@ -16,6 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=20240611)
     parser.add_argument("--threads", type=int, default=0, help="0: as many as torch thinks best")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument(
+        "--finish", type=float, default=0.0, help="last share of the training in float32, e.g. 0.15"
+    )
+    parser.add_argument("--note", default="", help="a sentence about this training for the card")
     parser.add_argument("--no-compile", action="store_true", help="no C++ compiler is needed")
 
 
@@ -36,7 +40,12 @@ def train(arguments: argparse.Namespace) -> int:
     )
     megapixels = sum(image.size for image in pool) / 1e6
     print(f"{len(pool)} training images at all scales, {megapixels:.0f} megapixels", flush=True)
-    recipe = Recipe(seed=arguments.seed, steps=arguments.steps, minutes=arguments.minutes)
+    recipe = Recipe(
+        seed=arguments.seed,
+        steps=arguments.steps,
+        minutes=arguments.minutes,
+        finish=arguments.finish,
+    )
     sampler = PatchSampler(pool, seed=recipe.seed, patches=recipe.patches, size=recipe.size)
     trainer = Trainer(sampler, recipe, arguments.out, compiled=not arguments.no_compile)
     if arguments.resume:
@@ -60,6 +69,6 @@ def train(arguments: argparse.Namespace) -> int:
 
     trainer.run(report)
     print("judging on held-out images", flush=True)
-    weights = export_model(trainer, arguments.data, arguments.out)
+    weights = export_model(trainer, arguments.data, arguments.out, note=arguments.note)
     print(f"wrote {weights}; its card is {weights.with_suffix('.md')}")
     return 0

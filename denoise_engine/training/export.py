@@ -31,7 +31,12 @@ LIMITS = (
 
 
 def export_model(
-    trainer: Trainer, data: Path, out: Path, *, sources: Sequence[Source] = SOURCES
+    trainer: Trainer,
+    data: Path,
+    out: Path,
+    *,
+    sources: Sequence[Source] = SOURCES,
+    note: str = "",
 ) -> Path:
     """Judge the averaged network on held-out images and write it with its card.
 
@@ -43,7 +48,7 @@ def export_model(
         The weights.
     """
     network = trainer.averaged_network()
-    card = model_card(trainer, held_out_figures(network, data, sources), data, sources)
+    card = model_card(trainer, held_out_figures(network, data, sources), data, sources, note)
     tensors = {k: v.contiguous() for k, v in network.state_dict().items()}
     content = save(tensors, metadata={"card": json.dumps(card)})
     digest = hashlib.sha256(content).hexdigest()
@@ -56,7 +61,11 @@ def export_model(
 
 
 def model_card(
-    trainer: Trainer, figures: Sequence[HeldOutFigure], data: Path, sources: Sequence[Source]
+    trainer: Trainer,
+    figures: Sequence[HeldOutFigure],
+    data: Path,
+    sources: Sequence[Source],
+    note: str = "",
 ) -> dict[str, Any]:
     """Return the card that goes into the header of the weights, in plain JSON values."""
     return {
@@ -71,6 +80,7 @@ def model_card(
         "snr_range": [LOWEST_SNR, HIGHEST_SNR],
         "recipe": asdict(trainer.recipe),
         "steps": trainer.progress.step,
+        "note": note,
         "minutes": round(trainer.progress.seconds / 60, 1),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "data": [
@@ -88,7 +98,8 @@ def model_card(
         "limits": list(LIMITS),
         "command": "python -m denoise_engine train ddlr --data DATA --out OUT "
         f"--seed {trainer.recipe.seed} --steps {trainer.recipe.steps}"
-        + (f" --minutes {trainer.recipe.minutes:g}" if trainer.recipe.minutes else ""),
+        + (f" --minutes {trainer.recipe.minutes:g}" if trainer.recipe.minutes else "")
+        + (f" --finish {trainer.recipe.finish:g}" if trainer.recipe.finish else ""),
     }
 
 
@@ -106,6 +117,7 @@ def card_as_text(card: dict[str, Any], sha256: str) -> str:
         f"- Training: seed {card['recipe']['seed']}, {card['steps']:,} steps of "
         f"{card['recipe']['patches']} patches of {card['recipe']['size']}², "
         f"{card['minutes']:g} minutes on a CPU; torch {card['versions']['torch']}.",
+        *([f"- {card['note']}"] if card.get("note") else []),
         f"- SHA-256 of the weights: `{sha256}`",
         f"- Made by: `{card['command']}`. A training that is limited in minutes takes as many "
         "steps as the machine allows.",
