@@ -1,4 +1,4 @@
-"""django-axes' lockout with a second, wider limit: one account, from all network addresses together.
+"""django-axes' lockout with a second, wider limit: one account, from all addresses together.
 
 Whoever changes address after every few guesses never meets the first limit. The failures of the
 last hour are counted in axes' failure log, which holds the keyed hash of what was typed.
