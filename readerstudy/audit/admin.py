@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from . import visibility
 from .models import Event
 
 
@@ -16,6 +18,9 @@ class EventAdmin(admin.ModelAdmin):
     list_select_related = ["actor"]
     ordering = ["-sequence"]
     actions = None
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Event]:
+        return visibility.readable(super().get_queryset(request))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

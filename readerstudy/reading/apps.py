@@ -6,3 +6,10 @@ from django.apps import AppConfig
 class ReadingConfig(AppConfig):
     name = "readerstudy.reading"
     verbose_name = "Reading"
+
+    def ready(self) -> None:
+        from readerstudy.audit import visibility
+
+        from .audit_visibility import hidden_events
+
+        visibility.register(hidden_events)
