@@ -62,7 +62,10 @@ def item(request: HttpRequest, token: str) -> HttpResponse:
     if not selectors.may_see(own) or (reach == Reach.NEXT and not ahead):
         return redirect("reading_session", own.session.token)
     if reach == Reach.OPEN and not ahead:
-        do_open_item(own, _user(request))
+        try:
+            do_open_item(own, _user(request))
+        except ReadingError:  # locked, or closed, since it was looked up
+            return redirect("reading_session", own.session.token)
     context = {"item_url_data": reverse("reading_item_data", args=[own.token])}
     return render(request, "reading/item.html", context)
 

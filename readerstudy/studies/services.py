@@ -182,6 +182,11 @@ def do_invite_member(
 def do_remove_member(membership: Membership, actor: User | None) -> None:
     """Take a role from a person."""
     study = lock_study(membership.study)
+    try:  # as it stands now: the study may have been launched since the page was made
+        membership = Membership.objects.get(pk=membership.pk, study=study)
+    except Membership.DoesNotExist:
+        raise StudyError("That role was taken away already.") from None
+    membership.study = study
     check_remove_member(membership, actor)
     record(
         "studies.member.removed",

@@ -11,6 +11,7 @@ from django.test import Client
 
 from readerstudy.imaging.models import Series
 from readerstudy.imaging.selectors import load_volume
+from readerstudy.reading import views
 from readerstudy.reading.models import Item, Session
 from readerstudy.reading.selectors import neighbour
 from readerstudy.studies.models import Study
@@ -305,3 +306,20 @@ def test_a_reader_who_left_the_study_finds_nothing(client: Client, session: Sess
     session.study.memberships.filter(user=session.reader).delete()
     for address in [f"/reading/session/{session.token}/", *all_item_addresses(item)]:
         assert client.get(address).status_code == 404
+
+
+def test_a_study_locked_between_looking_up_and_opening_leads_to_the_session(
+    client: Client, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = first_item(session)
+    opening = views.do_open_item
+
+    def locked_just_before(*args: Any) -> Item:
+        Study.objects.filter(pk=session.study_id).update(state=Study.State.LOCKED)
+        return opening(*args)
+
+    monkeypatch.setattr(views, "do_open_item", locked_just_before)
+    answer = client.get(f"/reading/item/{item.token}/")
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == f"/reading/session/{session.token}/"
+    assert client.get(answer.headers["Location"]).status_code == 200

@@ -167,6 +167,24 @@ def test_an_acquired_arm_takes_no_recipe() -> None:
         do_update_arm(study.arms.get(code="DF"), None, recipe={"method": "ddlr"})
 
 
+def test_a_reader_cannot_leave_by_a_page_that_was_made_before_the_launch() -> None:
+    study = make_study(readers=2)
+    stale = Membership.objects.select_related("study").get(reader_code="R2")
+    assert stale.study.is_draft
+    Study.objects.filter(pk=study.pk).update(state=Study.State.READING)
+    with pytest.raises(StudyError, match="reading order"):
+        do_remove_member(stale, None)
+    assert Membership.objects.filter(pk=stale.pk).exists()
+
+
+def test_a_role_is_taken_away_once() -> None:
+    make_study(readers=2)
+    first, second = (Membership.objects.get(reader_code="R2") for _ in range(2))
+    do_remove_member(first, None)
+    with pytest.raises(StudyError, match="taken away already"):
+        do_remove_member(second, None)
+
+
 def test_readers_get_the_next_free_code() -> None:
     study = make_study(readers=3)
     second = Membership.objects.get(reader_code="R2")
