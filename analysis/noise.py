@@ -370,7 +370,7 @@ def noise_warnings(
 
 PROCESSED_AIR = (
     "This arm is DLR-processed. A denoiser lowers the SD of the air, so every air-based SNR and "
-    "CNR rises by construction, by the same factor in all tissues: it shows that noise was "
+    "CNR rises by construction, in all tissues at once: it shows that noise was "
     "removed, not that the anatomy is better shown. The difference of two acquisitions, or the "
     "contrast ratio, does not share this flaw."
 )

@@ -110,7 +110,10 @@ def _study_card(study: Study, roles: tuple[str, ...], coordinates: bool) -> Stud
     submitted, total = _totals(progress(study))
     if study.is_locked:
         line = "Locked; the arms are masked." if not study.is_unblinded else "Unblinded."
-        return StudyCard(study, roles, line, results, submitted, total)
+        # Results open to coordinators with the key: until then that way leads to a refusal.
+        waits = Role.COORDINATOR.label in roles and not study.is_unblinded
+        step = Step("See the progress", readiness) if waits else results
+        return StudyCard(study, roles, line, step, submitted, total)
     line = f"{submitted} of {total} items read."
     if not coordinates:
         return StudyCard(study, roles, line, overview, submitted, total)
