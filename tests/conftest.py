@@ -12,6 +12,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from readerstudy.audit import triggers
 from tests import postgresql
+from tests.chromium import chromium, front_end  # noqa: F401 - fixtures of every browser test
 
 
 @pytest.fixture(autouse=True)

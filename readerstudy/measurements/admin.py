@@ -45,3 +45,11 @@ class RegionAdmin(ReadOnlyAdmin):
 class MeasurementAdmin(ReadOnlyAdmin):
     list_display = ("volunteer", "tissue", "arm", "revision", "origin", "n_pixels", "mean", "sd")
     list_filter = ("volunteer__study", "origin")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Before the lock nobody reads an arm's means here; placing regions shows its own."""
+        return (
+            super()
+            .get_queryset(request)
+            .exclude(volunteer__study__state__in=[Study.State.DRAFT, Study.State.READING])
+        )
