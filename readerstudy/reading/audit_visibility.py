@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from django.db.models import Q
 
-from readerstudy.studies.models import Study
-
-BLINDED_STATES = [Study.State.DRAFT, Study.State.READING]
+from readerstudy.studies.models import BLINDED_STATES, Study
 
 
 def hidden_events() -> Q:

@@ -93,6 +93,10 @@ class Study(models.Model):
         return self.state == self.State.UNBLINDED
 
 
+# Until the lock, nobody may learn how an arm fares.
+BLINDED_STATES = (Study.State.DRAFT, Study.State.READING)
+
+
 class Membership(models.Model):
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(
