@@ -186,3 +186,16 @@ def test_a_locked_study_shows_its_regions_and_saves_none(client: Client, study: 
     refused = save(client, data, angle_deg=5, revision=1)
     assert refused.status_code == 422
     assert "locked" in refused.json()["error"]
+
+
+def test_the_administration_site_shows_no_mean_of_an_arm_before_the_lock(
+    client: Client, study: Study
+) -> None:
+    assert save(client, client.get(f"{BASE}V01/data/").json()).status_code == 200
+    administrator = signed_in(make_administrator())
+    address = "/admin/measurements/measurement/"
+    counts = []
+    for state in (Study.State.DRAFT, Study.State.READING, Study.State.LOCKED):
+        Study.objects.filter(pk=study.pk).update(state=state)
+        counts.append(administrator.get(address).context["cl"].result_count)
+    assert counts == [0, 0, study.arms.count()]
