@@ -13,6 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from readerstudy.audit import triggers
 from tests import postgresql
 from tests.chromium import chromium, front_end  # noqa: F401 - fixtures of every browser test
+from tests.dciodvfy import dciodvfy  # noqa: F401 - fixture of whoever writes DICOM
 
 
 @pytest.fixture(autouse=True)
