@@ -11,6 +11,7 @@ from scipy import ndimage
 from denoise_engine.ddlr.dct import BLOCK, SlidingDCT
 from denoise_engine.errors import UnusableVolumeError
 from denoise_engine.metrics import BoolArray, body_mask
+from denoise_engine.noise.checks import checked_volume
 
 Confidence = Literal["high", "fair", "low"]
 
@@ -133,36 +134,6 @@ def estimate_noise(volume: ArrayLike) -> NoiseEstimate:
         air_sigma=air_sigma,
         whiteness=white,
     )
-
-
-def checked_volume(volume: ArrayLike) -> NDArray[np.float32]:
-    """Return the volume as contiguous float32, or say why it cannot be processed.
-
-    Raises
-    ------
-    UnusableVolumeError
-    """
-    raw = np.asarray(volume)
-    if raw.ndim != 3:
-        raise UnusableVolumeError(
-            f"A volume must be slices × rows × columns; this one has {raw.ndim} dimension(s). "
-            "Colour images are not accepted."
-        )
-    if not (np.issubdtype(raw.dtype, np.floating) or np.issubdtype(raw.dtype, np.integer)):
-        raise UnusableVolumeError(f"Pixels must be real numbers; these are of type {raw.dtype}.")
-    if raw.shape[0] < 1 or min(raw.shape[1:]) < 16:
-        raise UnusableVolumeError(
-            f"Slices must measure at least 16 × 16 pixels; this volume is {raw.shape}."
-        )
-    image = np.ascontiguousarray(raw, dtype=np.float32)
-    broken = int(np.count_nonzero(~np.isfinite(image)))
-    if broken:
-        raise UnusableVolumeError(
-            f"The volume holds {broken} pixel(s) that are not a number or infinite."
-        )
-    if float(image.max()) == float(image.min()):
-        raise UnusableVolumeError("All pixels have the same value: there is no image.")
-    return image
 
 
 def _high_frequency_energy(components: NDArray[np.float32]) -> NDArray[np.float32]:
