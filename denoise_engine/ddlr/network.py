@@ -13,6 +13,8 @@ No convolution has a bias. The network is therefore homogeneous, f(c·x, c·σ) 
 and needs no intensity normalisation.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -66,7 +68,12 @@ class DDLR(nn.Module):
             nn.init.dirac_(convolution.get_parameter("weight"))
 
     def forward(
-        self, image: Tensor, sigma: Tensor, *, dtype: torch.dtype = torch.float32
+        self,
+        image: Tensor,
+        sigma: Tensor,
+        *,
+        dtype: torch.dtype = torch.float32,
+        kernels: Sequence[Tensor] | None = None,
     ) -> Tensor:
         """Denoise.
 
@@ -79,6 +86,8 @@ class DDLR(nn.Module):
         dtype : torch.dtype
             Number format of the 22 layers: float32, or bfloat16 for speed. The DCT, which carries
             the local mean, always stays in float32.
+        kernels : sequence of Tensor, optional
+            Kernels in place of the network's own, for training.
 
         Returns
         -------
@@ -89,29 +98,39 @@ class DDLR(nn.Module):
         padded = F.pad(image, (MARGIN,) * 4, mode="reflect")
         components = self.dct(padded)
         mean, detail = components[:, :1], components[:, 1:]
-        level = self._sigma_of_windows(sigma)
+        level = sigma_of_windows(sigma)
+        if kernels is None:
+            kernels = self.kernels()
         if dtype == torch.float32:
-            detail = self.filter_detail(detail, level)
+            detail = self.filter_detail(detail, level, kernels)
         else:
             with torch.autocast(image.device.type, dtype=dtype):
                 low = detail.to(dtype, memory_format=torch.channels_last)
-                detail = self.filter_detail(low, level)
+                detail = self.filter_detail(low, level, kernels)
         total = self.dct.adjoint(torch.cat([mean, detail.to(mean.dtype)], dim=1))
         return total[..., MARGIN:-MARGIN, MARGIN:-MARGIN] / COMPONENTS
 
-    def filter_detail(self, detail: Tensor, sigma: Tensor) -> Tensor:
+    def kernels(self) -> list[Tensor]:
+        """The kernels of the convolutions, first to last."""
+        return [convolution.get_parameter("weight") for convolution in self.convolutions]
+
+    def filter_detail(self, detail: Tensor, sigma: Tensor, kernels: Sequence[Tensor]) -> Tensor:
         """Shrink, then convolve and shrink ``layers`` times."""
         detail = self.shrinkages[0](detail, sigma)
-        for convolution, shrinkage in zip(self.convolutions, self.shrinkages[1:], strict=True):
-            detail = shrinkage(convolution(detail), sigma)
+        for kernel, shrinkage in zip(kernels, self.shrinkages[1:], strict=True):
+            detail = shrinkage(F.conv2d(detail, kernel, padding=1), sigma)
         return detail
 
-    def _sigma_of_windows(self, sigma: Tensor) -> Tensor:
-        """Bring a noise map to the grid of the windows: the RMS over each window."""
-        if sigma.shape[-2:] == (1, 1):
-            return sigma
-        padded = F.pad(sigma, (MARGIN,) * 4, mode="reflect")
-        return F.avg_pool2d(padded.square(), BLOCK, stride=1).sqrt()
+
+def sigma_of_windows(sigma: Tensor) -> Tensor:
+    """Bring a noise map (n, 1, rows, columns) to the grid of the windows: the RMS over each.
+
+    A single level (n, 1, 1, 1) stays as it is.
+    """
+    if sigma.shape[-2:] == (1, 1):
+        return sigma
+    padded = F.pad(sigma, (MARGIN,) * 4, mode="reflect")
+    return F.avg_pool2d(padded.square(), BLOCK, stride=1).sqrt()
 
 
 def parameter_count(network: nn.Module) -> int:

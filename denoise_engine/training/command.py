@@ -12,13 +12,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the training images")
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints and weights")
     parser.add_argument("--minutes", type=float, help="stop after so many minutes of training")
-    parser.add_argument("--steps", type=int, default=6000, help="stop after so many steps")
+    parser.add_argument("--steps", type=int, default=100_000, help="stop after so many steps")
     parser.add_argument("--seed", type=int, default=20240611)
     parser.add_argument("--threads", type=int, default=0, help="0: as many as torch thinks best")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-    parser.add_argument(
-        "--finish", type=float, default=0.0, help="last share of the training in float32, e.g. 0.15"
-    )
     parser.add_argument("--note", default="", help="a sentence about this training for the card")
     parser.add_argument("--no-compile", action="store_true", help="no C++ compiler is needed")
 
@@ -28,6 +25,7 @@ def train(arguments: argparse.Namespace) -> int:
     import torch
 
     from denoise_engine.training.export import export_model
+    from denoise_engine.training.held_out import curve_judge
     from denoise_engine.training.loop import Progress, Recipe, Trainer
     from denoise_engine.training.patches import PatchSampler, load_pool
 
@@ -38,32 +36,37 @@ def train(arguments: argparse.Namespace) -> int:
         SOURCES,
         progress=lambda path, count: print(f"  {path}: {count} slices", flush=True),
     )
-    megapixels = sum(image.size for image in pool) / 1e6
+    megapixels = sum(clean.image.size for clean in pool) / 1e6
     print(f"{len(pool)} training images at all scales, {megapixels:.0f} megapixels", flush=True)
     recipe = Recipe(
         seed=arguments.seed,
         steps=arguments.steps,
         minutes=arguments.minutes,
-        finish=arguments.finish,
     )
     sampler = PatchSampler(pool, seed=recipe.seed, patches=recipe.patches, size=recipe.size)
-    trainer = Trainer(sampler, recipe, arguments.out, compiled=not arguments.no_compile)
+    trainer = Trainer(
+        sampler,
+        recipe,
+        arguments.out,
+        compiled=not arguments.no_compile,
+        judge=curve_judge(arguments.data, SOURCES),
+    )
     if arguments.resume:
         trainer.resume()
 
-    smoothed = 0.0
     shown = 0.0
 
     def report(progress: Progress, done: float) -> None:
-        nonlocal smoothed, shown
-        smoothed = progress.loss if smoothed == 0.0 else 0.98 * smoothed + 0.02 * progress.loss
+        nonlocal shown
         now = time.monotonic()
         if now - shown > 15 or done >= 1:
             shown = now
             left = progress.seconds * (1 - done) / max(done, 1e-6) / 60
             print(
-                f"{100 * done:5.1f} %  step {progress.step:6d}  loss {smoothed:.5f}  "
-                f"{progress.seconds / max(progress.step, 1):.2f} s a step  {left:.0f} min left",
+                f"{100 * done:5.1f} %  step {progress.step:6d}  loss {progress.mean_loss:.5f}  "
+                f"{progress.seconds / max(progress.step, 1):.2f} s a step  {left:.0f} min left"
+                + (f"  {progress.rollbacks} rollbacks" if progress.rollbacks else "")
+                + (f"  held out {progress.curve[-1]['mean']:.2f} dB" if progress.curve else ""),
                 flush=True,
             )
 

@@ -98,8 +98,7 @@ def model_card(
         "limits": list(LIMITS),
         "command": "python -m denoise_engine train ddlr --data DATA --out OUT "
         f"--seed {trainer.recipe.seed} --steps {trainer.recipe.steps}"
-        + (f" --minutes {trainer.recipe.minutes:g}" if trainer.recipe.minutes else "")
-        + (f" --finish {trainer.recipe.finish:g}" if trainer.recipe.finish else ""),
+        + (f" --minutes {trainer.recipe.minutes:g}" if trainer.recipe.minutes else ""),
     }
 
 

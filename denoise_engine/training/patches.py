@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from denoise_engine.errors import TrainingDataError, UnusableVolumeError
 from denoise_engine.metrics import body_mask
+from denoise_engine.noise import estimate_noise
 from denoise_engine.rician import rician_mean
 from denoise_engine.training.sources import SOURCES, Source, read_slices
 
@@ -19,8 +20,19 @@ Floats = NDArray[np.float32]
 
 # Fractions of the native matrix. Down-sampled images are low-noise targets; the slightly enlarged
 # ones stand for scanners that interpolate.
-SCALES = (1.5, 1.0, 0.75, 0.5)
+SCALES = (1.5, 1.0, 0.75, 0.6, 0.5)
 LOWEST_SNR, HIGHEST_SNR = 3.0, 40.0
+# The noise that is added is at least so many times the noise that the image has of its own: a
+# network that is shown noisy targets at high SNR learns to leave the noise where it is.
+_ABOVE_OWN_NOISE = 1.5
+
+
+@dataclass(frozen=True)
+class CleanSlice:
+    """A slice (rows, columns), body mean 1, and the highest SNR at which it is a fair target."""
+
+    image: Floats
+    highest_snr: float = HIGHEST_SNR
 
 
 @dataclass(frozen=True)
@@ -44,13 +56,44 @@ def normalise(image: Floats) -> Floats | None:
 
 
 def rescale(image: Floats, factor: float) -> Floats:
-    """Resample a slice with an anti-aliasing filter."""
+    """Resample a slice: smaller by cropping its k-space, as a scan of lower resolution; larger by
+    bicubic interpolation.
+    """
     if factor == 1.0:
         return image
-    size = [max(round(n * factor), 8) for n in image.shape]
-    tensor = torch.from_numpy(image)[None, None]
-    out = F.interpolate(tensor, size=size, mode="bicubic", antialias=True, align_corners=False)
-    return np.asarray(out[0, 0].clamp_min(0).numpy(), dtype=np.float32)
+    size = [max(2 * round(n * factor / 2), 8) for n in image.shape]
+    if factor > 1:
+        tensor = torch.from_numpy(image)[None, None]
+        larger = F.interpolate(tensor, size=size, mode="bicubic", align_corners=False)
+        return np.asarray(larger[0, 0].clamp_min(0).numpy(), dtype=np.float32)
+    kspace = np.fft.fftshift(np.fft.fft2(image))
+    first = [(n // 2 - m // 2) for n, m in zip(image.shape, size, strict=True)]
+    kept = kspace[first[0] : first[0] + size[0], first[1] : first[1] + size[1]]
+    share = size[0] * size[1] / image.size
+    return np.abs(np.fft.ifft2(np.fft.ifftshift(kept)) * share).astype(np.float32)
+
+
+def own_noise(image: Floats) -> float:
+    """Noise SD that a slice itself has (body mean 1); infinite where it cannot be read."""
+    try:
+        return estimate_noise(image[None]).sigma
+    except UnusableVolumeError:
+        return np.inf
+
+
+def highest_fair_snr(own: float, scale: float) -> float:
+    """The SNR above which a slice's own noise would spoil it as a target; 0: it is no target.
+
+    Parameters
+    ----------
+    own : float
+        Noise SD at the native matrix, body mean 1.
+    scale : float
+        Fraction of the native matrix. Cropping k-space by f either way lowers the noise by f.
+    """
+    left = own * min(scale, 1.0)
+    highest = min(HIGHEST_SNR, 1 / (_ABOVE_OWN_NOISE * max(left, 1e-6)))
+    return highest if highest > 1.5 * LOWEST_SNR else 0.0
 
 
 def load_pool(
@@ -58,9 +101,9 @@ def load_pool(
     sources: Iterable[Source] = SOURCES,
     *,
     scales: tuple[float, ...] = SCALES,
-    smallest: int = 64,
+    smallest: int = 96,
     progress: Callable[[str, int], None] | None = None,
-) -> list[Floats]:
+) -> list[CleanSlice]:
     """Read every training slice at every scale, body mean 1; repeats share memory.
 
     Parameters
@@ -81,7 +124,7 @@ def load_pool(
     TrainingDataError
         If nothing usable was found.
     """
-    pool: list[Floats] = []
+    pool: list[CleanSlice] = []
     for source in sources:
         count = 0
         for image in read_slices(folder, source, held_out=False):
@@ -89,13 +132,17 @@ def load_pool(
             if clean is None:
                 continue
             count += 1
+            own = own_noise(clean)
             for scale in scales:
                 # Enlarging what is already interpolated teaches nothing.
                 if scale > 1 and min(clean.shape) > 300:
                     continue
                 scaled = rescale(clean, scale)
-                if min(scaled.shape) >= smallest:
-                    pool.extend([scaled] * source.repeat)
+                if min(scaled.shape) < smallest:
+                    continue
+                highest = highest_fair_snr(own, scale)
+                if highest > 0:
+                    pool.extend([CleanSlice(scaled, highest)] * source.repeat)
         if progress is not None:
             progress(source.path, count)
     if not pool:
@@ -108,7 +155,7 @@ class PatchSampler:
 
     Parameters
     ----------
-    pool : list of ndarray
+    pool : list of CleanSlice
         Clean slices, body mean 1.
     seed : int
         Seed of the whole training.
@@ -116,12 +163,12 @@ class PatchSampler:
         Patches a batch and their side in pixels.
     """
 
-    def __init__(self, pool: list[Floats], *, seed: int, patches: int, size: int) -> None:
+    def __init__(self, pool: list[CleanSlice], *, seed: int, patches: int, size: int) -> None:
         self._pool = pool
         self._seed = seed
         self._patches = patches
         self._size = size
-        areas = np.array([image.size for image in pool], dtype=np.float64)
+        areas = np.array([clean.image.size for clean in pool], dtype=np.float64)
         self._chances = np.sqrt(areas) / np.sqrt(areas).sum()
 
     def batch(self, step: int) -> Batch:
@@ -131,14 +178,16 @@ class PatchSampler:
         return Batch(noisy, target, sigma)
 
     def _draw(self, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
-        clean = self._change_contrast(self._crop(rng), rng)
-        sigma = self._noise_map(rng)
+        patch, highest_snr = self._crop(rng)
+        clean, changed = self._change_contrast(patch, rng)
+        sigma = self._noise_map(min(highest_snr / changed, HIGHEST_SNR), rng)
         return add_noise(clean, sigma, rng)
 
-    def _crop(self, rng: np.random.Generator) -> Floats:
+    def _crop(self, rng: np.random.Generator) -> tuple[Floats, float]:
         size = self._size
         for attempt in range(4):
-            image = self._pool[rng.choice(len(self._pool), p=self._chances)]
+            chosen = self._pool[rng.choice(len(self._pool), p=self._chances)]
+            image = chosen.image
             row = rng.integers(0, image.shape[0] - size + 1)
             column = rng.integers(0, image.shape[1] - size + 1)
             patch = image[row : row + size, column : column + size]
@@ -146,20 +195,23 @@ class PatchSampler:
             if patch.mean() > 0.25 or attempt == 3:
                 break
         turned = np.rot90(patch, int(rng.integers(4)))
-        return np.ascontiguousarray(turned[:, ::-1] if rng.random() < 0.5 else turned)
+        mirrored = turned[:, ::-1] if rng.random() < 0.5 else turned
+        return np.ascontiguousarray(mirrored), chosen.highest_snr
 
     @staticmethod
-    def _change_contrast(patch: Floats, rng: np.random.Generator) -> Floats:
+    def _change_contrast(patch: Floats, rng: np.random.Generator) -> tuple[Floats, float]:
+        """Other contrasts of the same anatomy, and by how much the patch's own noise grew."""
         top = max(float(patch.max()), 0.1)
+        factor = rng.uniform(0.5, 1.5)
         if rng.random() < 0.3:
             # Inverted contrast turns bright CSF dark and the other way round.
             patch = top - patch
         if rng.random() < 0.5:
             patch = top * np.power(patch / top, rng.uniform(0.6, 1.7))
-        return np.asarray(patch * rng.uniform(0.5, 1.5), dtype=np.float32)
+        return np.asarray(patch * factor, dtype=np.float32), factor
 
-    def _noise_map(self, rng: np.random.Generator) -> Floats:
-        snr = np.exp(rng.uniform(np.log(LOWEST_SNR), np.log(HIGHEST_SNR)))
+    def _noise_map(self, highest_snr: float, rng: np.random.Generator) -> Floats:
+        snr = np.exp(rng.uniform(np.log(LOWEST_SNR), np.log(max(highest_snr, 1.2 * LOWEST_SNR))))
         level = np.full((self._size, self._size), 1 / snr, dtype=np.float32)
         if rng.random() < 0.2:
             # Parallel imaging and surface coils: the noise changes smoothly over the image.

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from denoise_engine import TrainingDataError
 from denoise_engine.training.loop import Recipe, Trainer
-from denoise_engine.training.patches import PatchSampler, add_noise, colour
+from denoise_engine.training.patches import CleanSlice, PatchSampler, add_noise, colour
 from denoise_engine.training.sources import SOURCES, Source, forbid_spine, read_slices
 
 
 def _sampler() -> PatchSampler:
     y, x = np.mgrid[:80, :80].astype(np.float32)
     image = 1 + 0.5 * np.sin(x / 3) * np.cos(y / 5)
-    return PatchSampler([image.astype(np.float32)], seed=3, patches=2, size=24)
+    return PatchSampler([CleanSlice(image.astype(np.float32))], seed=3, patches=2, size=24)
 
 
 def _recipe(steps: int) -> Recipe:
