@@ -1,0 +1,174 @@
+"""Gather the evidence beside a denoised volume, slice by slice in constant memory."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
+from denoise_engine.errors import UnusableVolumeError
+from denoise_engine.evidence.record import Evidence
+from denoise_engine.evidence.structure import RemovedNoise, StructureTest
+from denoise_engine.evidence.uncertainty import uncertainty_of_slice
+from denoise_engine.metrics import BoolArray, body_mask
+from denoise_engine.noise import checked_volume
+
+if TYPE_CHECKING:
+    from denoise_engine.result import DenoiseResult
+    from denoise_engine.runtime import Device, Precision
+
+Floats = NDArray[np.float32]
+Progress = Callable[[int, int], None]
+
+# In units of the noise SD: from here on the output is no surer than the input.
+UNCERTAINTY_LIMIT = 1.0
+
+
+class _Method(Protocol):
+    """A method ready to run, with the SNR it was trained for."""
+
+    snr_range: tuple[float, float] | None
+
+    def __call__(self, images: Floats, sigma: Floats) -> Floats: ...
+
+
+def gather_evidence(
+    volume: ArrayLike, result: "DenoiseResult", *, progress: Progress | None = None
+) -> Evidence:
+    """Gather what shows whether a denoised volume can be believed.
+
+    The method runs four more times, on the grid and backend of the result, for the uncertainty; all
+    the rest takes little time.
+
+    Parameters
+    ----------
+    volume : array_like
+        (slices, rows, columns): the volume that was denoised.
+    result : DenoiseResult
+        What :func:`denoise_engine.denoise` made of it.
+    progress : callable, optional
+        Called with (slices done, slices in all).
+
+    Returns
+    -------
+    Evidence
+
+    Raises
+    ------
+    UnusableVolumeError
+        If the result is not one of this volume.
+    ModelError, BackendError
+        If the method of the result is not here any more.
+
+    Notes
+    -----
+    Uncertainty, structure test and flags are those of the method at full strength; a blend leaves
+    part of the input in place and only lessens them. With none of the method's output in the result
+    there is nothing to doubt, and the uncertainty is 0.
+    """
+    from denoise_engine.methods.filters import open_filter
+
+    image = checked_volume(volume)
+    if image.shape != result.volume.shape:
+        raise UnusableVolumeError(
+            f"The result {result.volume.shape} was not made from this volume {image.shape}."
+        )
+    given, made, sigma = result.working_input, result.working_output, result.noise_map
+    body = body_mask(given)
+    # On the backend that was used: the evidence is about this output.
+    device, precision = (
+        cast("Device", result.backend.device),
+        cast("Precision", result.backend.dtype),
+    )
+    method: _Method = open_filter(result.method, device, precision)
+    uncertainty = np.zeros(given.shape, dtype=np.float32)
+    flagged = np.zeros(given.shape, dtype=np.bool_)
+    gathered = RemovedNoise()
+    for k in range(len(given)):
+        lost = gathered.add(given[k], made[k], sigma[k], body[k])
+        if result.blend > 0:
+            uncertainty[k] = uncertainty_of_slice(given[k], sigma[k], method, number=k)
+            flagged[k] = body[k] & (lost | (uncertainty[k] > UNCERTAINTY_LIMIT))
+        if progress is not None:
+            progress(k + 1, len(given))
+    structure = gathered.outcome()
+    return Evidence(
+        removed=image - result.volume,
+        uncertainty=_on_image_grid(uncertainty, image.shape),
+        flagged=_on_image_grid(flagged.astype(np.float32), image.shape) >= 0.5,
+        noise_map=_on_image_grid(sigma, image.shape),
+        structure=structure,
+        warnings=_warnings(result, structure),
+        figures=_figures(result, method.snr_range, body, uncertainty, flagged),
+    )
+
+
+def _figures(
+    result: "DenoiseResult",
+    snr_range: tuple[float, float] | None,
+    body: BoolArray,
+    uncertainty: Floats,
+    flagged: BoolArray,
+) -> dict[str, Any]:
+    """The part of the QC record that is neither structure test nor warning."""
+    sigma = result.noise_map[body]
+    snr = float(result.working_input[body].mean()) / result.sigma if result.sigma > 0 else None
+    in_range = None
+    if snr is not None and snr_range is not None:
+        in_range = snr_range[0] <= snr <= snr_range[1]
+    noisy = sigma > 0
+    removed = (result.working_input - result.working_output)[body][noisy] / sigma[noisy]
+    taken = result.blend * float(np.sqrt(np.mean(np.square(removed)))) if removed.size else 0.0
+    median, p95 = np.percentile(uncertainty[body], (50, 95))
+    return {
+        "method": result.method,
+        "noise_level": round(result.sigma, 6),
+        "noise_method": result.sigma_method,
+        "noise_confidence": result.sigma_confidence,
+        "noise_trusted": result.sigma_trusted,
+        "noise_lowest": round(float(sigma.min()), 6),
+        "noise_highest": round(float(sigma.max()), 6),
+        "snr": None if snr is None else round(snr, 2),
+        "snr_range": None if snr_range is None else [float(edge) for edge in snr_range],
+        "in_range": in_range,
+        "blend": round(result.blend, 4),
+        "gain_body": round(result.achieved_gain, 4),
+        "gain_air": None if result.air_gain is None else round(result.air_gain, 4),
+        "removed_sd": round(taken, 4),
+        "uncertainty_median": round(float(median), 4),
+        "uncertainty_p95": round(float(p95), 4),
+        "uncertainty_limit": UNCERTAINTY_LIMIT,
+        "flagged_share": round(float(flagged[body].mean()), 6),
+    }
+
+
+def _warnings(result: "DenoiseResult", structure: StructureTest) -> tuple[str, ...]:
+    """The result's warnings, and what only the evidence shows."""
+    found = list(result.warnings)
+    if not structure.passed:
+        found.append(structure.sentence)
+    if structure.coloured and result.sigma_trusted:
+        found.append(
+            "The noise that was removed holds less fine than middle detail, as after compressed "
+            "sensing or a filter: take the noise level as untrusted. Streaks and aliasing are not "
+            "noise; they stay, and stand out more once the noise is gone."
+        )
+    return tuple(dict.fromkeys(found))
+
+
+def _on_image_grid(values: Floats, shape: tuple[int, ...]) -> Floats:
+    """Bring a smooth map from the grid that was denoised to that of the images.
+
+    Between neighbours it is interpolated linearly: zero filling would ring. As with zero filling,
+    the first pixels of both grids lie on each other.
+    """
+    if values.shape == shape:
+        return np.array(values, dtype=np.float32)
+    steps = np.array(values.shape[1:]) / np.array(shape[1:])
+    out = np.empty(shape, dtype=np.float32)
+    for k, plane in enumerate(values):
+        ndimage.affine_transform(
+            plane, steps, output=out[k], output_shape=shape[1:], order=1, mode="nearest"
+        )
+    return out
