@@ -35,3 +35,7 @@ class SimulationError(EngineError):
 
 class TrainingDataError(EngineError):
     """The training data are missing, unreadable, or not allowed (spine)."""
+
+
+class DicomError(EngineError):
+    """The DICOM images are no series that can be processed, or a derived one cannot be written."""

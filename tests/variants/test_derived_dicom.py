@@ -1,10 +1,9 @@
-"""Derived images are proper DICOM and hold what the engine returned."""
+"""What the platform stores of a derived series: the engine's DICOM, and what it means."""
 
 from __future__ import annotations
 
 import io
-import json
-import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,19 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from readerstudy.imaging.parsing.images import parse_dataset
-from readerstudy.variants.derived_dicom import derivation_description, derive_slices, scaling
+from readerstudy.demo.scans import SEQUENCING, series_datasets
+from readerstudy.imaging.parsing.images import ParsedSlice, parse_dataset, parse_image
+from readerstudy.imaging.services import stored_slice
+from readerstudy.imaging.storing import StoredSlice, assemble
+from readerstudy.variants.derived_dicom import derive_slices
+from tests.dciodvfy import errors_found
 from tests.imaging.datasets import phantom, series
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = ROOT.parent / "shared" / "data" / "dicom"
+LUMBAR = ROOT / "readerstudy" / "demo" / "data" / "lumbar"
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="needs the reference data")
+JUDGED = 5  # images of a series that the validator is given, from the first to the last
 
 PROVENANCE: dict[str, Any] = {
     "method": "ddlr",
@@ -36,80 +45,128 @@ PROVENANCE: dict[str, Any] = {
 }
 
 
+def stored(parsed: list[ParsedSlice]) -> list[StoredSlice]:
+    return [stored_slice(item, item.content, f"image {n}") for n, item in enumerate(parsed)]
+
+
+def headers(slices: list[StoredSlice]) -> list[Dataset]:
+    return [dcmread(io.BytesIO(item.content), stop_before_pixels=True) for item in slices]
+
+
 def sources(**options: Any) -> list[Dataset]:
     parsed = [
-        parse_dataset(ds, patient_code="V01", key=b"key")
+        parse_dataset(ds, patient_code="V01", key=b"key").slices[0]
         for ds in series(phantom(4, 20, 24), **options)
     ]
-    return [dcmread(io.BytesIO(p.slices[0].content)) for p in parsed]
+    return headers(stored(parsed))
 
 
 def smoothed() -> np.ndarray:
     return (phantom(4, 20, 24) * 0.9 + 0.37).astype(np.float32)
 
 
-def test_values_survive_to_a_thousandth_of_a_grey() -> None:
-    volume = smoothed()
-    for index, item in enumerate(derive_slices(sources(), volume, PROVENANCE)):
+def test_the_stored_slice_holds_what_its_file_says() -> None:
+    made, volume = sources(), smoothed()
+    slices = derive_slices(made, volume, PROVENANCE)
+    for index, item in enumerate(slices):
         assert np.allclose(item.pixels(), volume[index], atol=0.004)
         ds = dcmread(io.BytesIO(item.content))
         decoded = ds.pixel_array * float(ds.RescaleSlope) + float(ds.RescaleIntercept)
         assert np.array_equal(decoded.astype(np.float32), item.pixels())
+        assert list(ds.ImageType) == ["DERIVED", "SECONDARY", "M"]
+        assert ds.SourceImageSequence[0].ReferencedSOPInstanceUID == made[index].SOPInstanceUID
+        assert ds.file_meta.ImplementationVersionName == "READERSTUDY"
 
 
-def test_negative_values_and_a_source_rescale_are_kept() -> None:
-    def rescale(ds: Dataset, _index: int) -> None:
-        ds.RescaleSlope, ds.RescaleIntercept = "3.774114", "-12"
-
-    made = sources(change=rescale)
-    volume = smoothed() * 3.774114 - 40
-    slope, intercept, signed = scaling(volume, made[0])
-    assert signed
-    assert intercept == -12
-    assert np.log2(3.774114 / slope) == pytest.approx(round(np.log2(3.774114 / slope)))
-    for index, item in enumerate(derive_slices(made, volume, PROVENANCE)):
-        assert np.allclose(item.pixels(), volume[index], atol=slope)
+def test_negative_values_are_stored_with_their_sign() -> None:
+    slices = derive_slices(sources(), smoothed() - 40, PROVENANCE)
+    assert {item.pixel_dtype for item in slices} == {"<i2"}
+    assert np.allclose(slices[2].pixels(), smoothed()[2] - 40, atol=0.01)
 
 
-def test_identity_geometry_and_source_are_said() -> None:
-    made = sources()
-    derived = [
-        dcmread(io.BytesIO(item.content)) for item in derive_slices(made, smoothed(), PROVENANCE)
-    ]
-    assert len({ds.SeriesInstanceUID for ds in derived}) == 1
-    assert len({ds.SOPInstanceUID for ds in derived}) == 4
-    for ds, source in zip(derived, made, strict=True):
-        for same in (
-            "StudyInstanceUID",
-            "FrameOfReferenceUID",
-            "ImagePositionPatient",
-            "ImageOrientationPatient",
-            "PixelSpacing",
-            "PatientID",
-        ):
-            assert ds[same].value == source[same].value
-        assert ds.SeriesInstanceUID != source.SeriesInstanceUID
-        assert ds.SOPInstanceUID != source.SOPInstanceUID
-        assert list(ds.ImageType)[:3] == ["DERIVED", "SECONDARY", source.ImageType[2]]
-        (reference,) = ds.SourceImageSequence
-        assert reference.ReferencedSOPInstanceUID == source.SOPInstanceUID
-        assert reference.PurposeOfReferenceCodeSequence[0].CodeValue == "121322"
-        equipment = ds.ContributingEquipmentSequence[-1]
-        assert equipment.PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
-        assert json.loads(ds.DerivationDescription)["weights_sha256"] == "a" * 64
-        assert "not for the header" not in ds.DerivationDescription
+def test_the_derived_series_lies_on_the_grid_of_its_source() -> None:
+    parsed = [parse_dataset(ds, patient_code="V01", key=b"key") for ds in series(phantom(4))]
+    _volume, grid, _order = assemble(stored([file.slices[0] for file in parsed]))
+    _derived, derived_grid, order = assemble(derive_slices(sources(), smoothed(), PROVENANCE))
+    assert derived_grid == grid
+    assert order == [0, 1, 2, 3]
 
 
-def test_the_description_fits_and_a_too_long_one_is_an_error() -> None:
-    assert len(derivation_description(PROVENANCE)) <= 1024
-    with pytest.raises(ValueError, match="characters"):
-        derivation_description({**PROVENANCE, "sigma_method": "x" * 1100})
-
-
-def test_dciodvfy_finds_no_error(tmp_path: Path, dciodvfy: str) -> None:
+def test_nothing_of_the_platform_reaches_the_header() -> None:
     for item in derive_slices(sources(), smoothed(), PROVENANCE):
-        path = tmp_path / "derived.dcm"
-        path.write_bytes(item.content)
-        said = subprocess.run([dciodvfy, str(path)], capture_output=True, text=True, check=False)
-        errors = [line for line in said.stderr.splitlines() if line.startswith("Error")]
-        assert errors == []
+        assert b"not for the header" not in item.content
+
+
+def new_errors(dciodvfy: str, before: list[StoredSlice], folder: Path) -> tuple[dict, dict]:
+    """Errors of the stored source, and those that only the derived series has."""
+    volume, _geometry, order = assemble(before)
+    before = [before[index] for index in order]
+    derived = derive_slices(headers(before), volume * np.float32(0.9), PROVENANCE)
+    chosen = sorted({round(k) for k in np.linspace(0, len(derived) - 1, JUDGED)})
+    found = []
+    for name, slices in (("source", before), ("derived", derived)):
+        files = []
+        for k in chosen:
+            files.append(folder / f"{name}-{k}.dcm")
+            files[-1].write_bytes(slices[k].content)
+        found.append(errors_found(dciodvfy, files))
+    return dict(found[0]), dict(found[1] - found[0])
+
+
+@pytest.mark.parametrize("arm", sorted(SEQUENCING))
+def test_dciodvfy_finds_no_error_at_all_in_the_derived_series_of_the_demo(
+    arm: str, tmp_path: Path, dciodvfy: str
+) -> None:
+    with np.load(LUMBAR / "V07.npz") as file:
+        volume = file["volume"][:4].astype(np.float32)
+        spacing = (3.0, 1.0, 1.0)
+    parsed = [
+        parse_dataset(ds, patient_code="V07", key=b"key").slices[0]
+        for ds in series_datasets(
+            volume, volunteer_index=6, arm_code=arm, spacing_mm=spacing, stored_per_unit=2.0
+        )
+    ]
+    before, added = new_errors(dciodvfy, stored(parsed), tmp_path)
+    assert before == {}
+    assert added == {}
+
+
+MOSAIC = "transfer-syntax-siemens-mosaic"  # ingest takes none of its files
+ONE_IMAGE_TWICE = "shoulder-philips-jpeg2000"  # under two UIDs: ingest takes either, not both
+
+
+def folders() -> Iterator[Any]:
+    if SHARED.is_dir():
+        for folder in sorted(path for path in SHARED.rglob("*") if path.is_dir()):
+            if folder.name != MOSAIC and any(path.is_file() for path in folder.iterdir()):
+                yield pytest.param(folder, id=str(folder.relative_to(SHARED)))
+
+
+def taken(folder: Path) -> list[list[ParsedSlice]]:
+    """The series of a folder, as ingest takes them: each image once, grouped."""
+    groups: dict[str, list[ParsedSlice]] = {}
+    seen: set[str] = set()
+    for path in sorted(folder.iterdir()):
+        items = parse_image(path.read_bytes(), patient_code="V01", key=b"key").slices
+        if items[0].sop_uid in seen:
+            continue  # the same image in another encoding
+        seen.add(items[0].sop_uid)
+        for item in items:
+            groups.setdefault(item.group, []).append(item)
+    series_found = list(groups.values())
+    if folder.name == ONE_IMAGE_TWICE:
+        return [[item] for item in series_found[0]]
+    return series_found
+
+
+@needs_shared
+@pytest.mark.shared
+@pytest.mark.parametrize("folder", list(folders()))
+def test_no_series_that_ingest_takes_gains_an_error(
+    folder: Path, tmp_path: Path, dciodvfy: str
+) -> None:
+    found = taken(folder)
+    assert found
+    for slices in found:
+        _before, added = new_errors(dciodvfy, stored(slices), tmp_path)
+        assert added == {}
