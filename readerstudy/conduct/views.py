@@ -14,6 +14,7 @@ from readerstudy.studies.access import get_study
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Role, Study
 from readerstudy.studies.services import may_create_studies
+from readerstudy.variants.access import may_see_evidence
 
 from . import selectors, services
 from .checks import launch_checks
@@ -48,19 +49,23 @@ def home(request: HttpRequest) -> HttpResponse:
 def readiness(request: HttpRequest, slug: str) -> HttpResponse:
     """The grid and the checks of a draft; after the launch, the readers' progress."""
     study = get_study(request.user, slug, Role.COORDINATOR)
-    return render(request, "conduct/readiness.html", _desk(study))
+    return render(request, "conduct/readiness.html", _desk(study, _user(request)))
 
 
 @require_safe
 def readiness_panel(request: HttpRequest, slug: str) -> HttpResponse:
     """The part of the page that is fetched again while something runs."""
     study = get_study(request.user, slug, Role.COORDINATOR)
-    return render(request, "conduct/panel.html", _desk(study))
+    return render(request, "conduct/panel.html", _desk(study, _user(request)))
 
 
-def _desk(study: Study) -> dict[str, Any]:
+def _desk(study: Study, user: User) -> dict[str, Any]:
     grid = readiness_grid(study)
-    context: dict[str, Any] = {"study": study, "grid": grid}
+    context: dict[str, Any] = {
+        "study": study,
+        "grid": grid,
+        "shows_evidence": may_see_evidence(user, study),
+    }
     if study.is_draft:
         checks = launch_checks(study, grid)
         context |= {"checks": checks, "may_launch": not any(check.is_fault for check in checks)}
@@ -99,7 +104,7 @@ def launch(request: HttpRequest, slug: str) -> HttpResponse:
         else:
             messages.success(request, "The study is launched: its readers can begin.")
             return redirect("readiness", study.slug)
-    return render(request, "conduct/launch.html", {**_desk(study), "form": form})
+    return render(request, "conduct/launch.html", {**_desk(study, _user(request)), "form": form})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

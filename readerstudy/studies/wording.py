@@ -30,7 +30,12 @@ FAMILIES: Mapping[str, str] = {
     "stage": "All SNR and CNR tests; all score tests (Benjamini–Hochberg)",
     "all": "All tests of the study (Benjamini–Hochberg)",
 }
-METHOD_NAMES: Mapping[str, str] = {"ddlr": "dDLR"}
+METHOD_NAMES: Mapping[str, str] = {
+    "ddlr": "dDLR",
+    "ddlr-cs": "dDLR for compressed sensing",
+    "nlm": "Non-local means",
+    "wavelet": "Wavelet shrinkage",
+}
 
 
 def plan_lines(plan: Plan) -> list[tuple[str, str]]:
@@ -60,7 +65,20 @@ def recipe_in_words(arm: Arm) -> str:
     if model and model != method:
         words += f", model {model}"
     strength = _strength_in_words(arm.recipe.get("strength"))
-    return f"{words}, {strength}" if strength else words
+    return ", ".join([words, *([strength] if strength else []), *_steps_in_words(arm.recipe)])
+
+
+def _steps_in_words(recipe: Mapping[str, Any]) -> list[str]:
+    """What a recipe asks for beside method and strength."""
+    steps = []
+    if recipe.get("noise") == "map":
+        steps.append("noise as a map")
+    coils = recipe.get("bias_coils")
+    if coils:
+        steps.append(f"bias corrected ({'Rician' if coils == 1 else f'{coils} coils'})")
+    if recipe.get("native_grid") == "off":
+        steps.append("not taken to the acquired grid")
+    return steps
 
 
 def _strength_in_words(strength: Any) -> str:
@@ -71,4 +89,5 @@ def _strength_in_words(strength: Any) -> str:
         return f"SNR gain {value}"
     if kind == "full":
         return "full strength"
-    return " ".join(str(part) for part in (str(kind or "").replace("_", " "), value) if part)
+    words = str(kind or "").replace("_", " ")
+    return f"{words} {value}" if value is not None else words

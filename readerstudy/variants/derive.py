@@ -1,7 +1,8 @@
-"""Making one derived series: engine, DICOM, provenance, publication."""
+"""Making one derived series: engine, evidence, DICOM, provenance, publication."""
 
 from __future__ import annotations
 
+import errno
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from django.core.files.storage import default_storage
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from denoise_engine.errors import EngineError
 from readerstudy.imaging.errors import ImagingError
 from readerstudy.imaging.models import Series
 from readerstudy.imaging.selectors import load_volume
@@ -21,14 +23,18 @@ from readerstudy.studies.errors import StudyError
 from readerstudy.studies.services import check_is_draft, lock_study
 
 from .derived_dicom import derive_slices
+from .evidence import map_figures, write_evidence
 from .models import Variant
 from .recipe import Recipe, RecipeError, read_recipe
 
 if TYPE_CHECKING:
     from denoise_engine import DenoiseResult, Strength
+    from denoise_engine.evidence import Evidence
 
 log = logging.getLogger(__name__)
 
+FULL = {errno.ENOSPC, errno.EDQUOT}
+NO_ROOM = "The storage is full: nothing of this series was kept. Make room, then start it again."
 GONE = "The images that this was made from were deleted or replaced meanwhile."
 
 
@@ -51,32 +57,47 @@ def derive(context: JobContext, variant_id: int, source_id: str) -> dict[str, An
         raise JobError(str(error)) from None
     study_id = variant.volunteer.study_id
     try:
-        result = _denoised(context, variant.source, recipe)
-        draft = _written(context, variant, recipe, result)
+        result, evidence = _denoised(context, variant.source, recipe)
+        draft = _written(context, variant, recipe, result, evidence)
         _publish(context, variant, draft)
-    except BaseException:
+    except BaseException as error:
         if not context.published:
             delete_files(token_prefix(study_id, context.token))
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise JobError(NO_ROOM) from None
         raise
     return None
 
 
-def _denoised(context: JobContext, source: Series, recipe: Recipe) -> DenoiseResult:
+def _denoised(
+    context: JobContext, source: Series, recipe: Recipe
+) -> tuple[DenoiseResult, Evidence]:
     # The engine loads torch: only here, in the worker.
     import denoise_engine
+    from denoise_engine.evidence import gather_evidence
 
     volume = np.array(load_volume(source))  # torch wants memory that may be written
     slices = len(volume)
 
-    def progress(done: int, total: int) -> None:
+    def slices_done(done: int, total: int) -> None:
         context.progress(done, total + 1, f"{done} of {total} slices")
+
+    def evidence_done(done: int, total: int) -> None:
+        context.progress(slices, slices + 1, f"Evidence: {done} of {total}")
 
     context.progress(0, slices + 1, "The noise is being measured")
     try:
-        return denoise_engine.denoise(
-            volume, strength=_strength(recipe), model=recipe.model, progress=progress
+        result = denoise_engine.load_method(recipe.method).denoise(
+            volume,
+            noise="map" if recipe.noise == "map" else None,
+            strength=_strength(recipe),
+            native_grid=recipe.native_grid,
+            acquired=acquired_matrix(source),
+            bias_coils=recipe.bias_coils,
+            progress=slices_done,
         )
-    except denoise_engine.EngineError as error:
+        return result, gather_evidence(volume, result, progress=evidence_done)
+    except EngineError as error:
         raise JobError(str(error)) from None
 
 
@@ -90,28 +111,68 @@ def _strength(recipe: Recipe) -> Strength:
     return denoise_engine.TargetSnrGain(recipe.value)
 
 
-def provenance_of(source: Series, recipe: Recipe, result: DenoiseResult) -> dict[str, Any]:
+def acquired_matrix(source: Series) -> tuple[int, int] | None:
+    """Acquired rows and columns, where the headers that were kept tell."""
+    from denoise_engine.dicom.acquisition import matrix_of_header
+
+    said = source.parameters
+    matrix = said.get("AcquisitionMatrix")
+    percent = said.get("PercentPhaseFieldOfView")
+    return matrix_of_header(
+        matrix if isinstance(matrix, list) else (),
+        said.get("InPlanePhaseEncodingDirection"),
+        size=(source.rows, source.columns),
+        spacing=(source.geometry["row_spacing"], source.geometry["column_spacing"]),
+        percent_phase_fov=float(percent) if isinstance(percent, (int, float)) else None,
+    )
+
+
+def provenance_of(
+    source: Series, recipe: Recipe, result: DenoiseResult, evidence: Evidence
+) -> dict[str, Any]:
     """Everything that says how a derived series came about, as `Series.provenance` keeps it."""
     return {
-        "method": recipe.method,
         **result.record(),
-        "strength": recipe.as_json()["strength"],
+        "method": recipe.method,
+        "strength": recipe.strength_as_json(),
         "grid": f"{source.slices}x{source.rows}x{source.columns}",
         "source_series": str(source.pk),
         "source_arm": source.arm.code,
         "source_sha256": source.volume_sha256,
         "seconds": round(result.seconds, 3),
+        "warnings": warnings_of(source, result, evidence),
+        "qc": evidence.qc(),
+        "maps": map_figures(evidence),
     }
 
 
+def warnings_of(source: Series, result: DenoiseResult, evidence: Evidence) -> list[str]:
+    """Every warning once, in the order in which it arose."""
+    said: list[str] = []
+    scanner = source.parameters.get("VendorDenoising")
+    if scanner:
+        said.append(
+            f"The scanner had denoised these images already ({scanner}): what noise is left is not "
+            "that of the measurement, and denoising it once more can take detail away."
+        )
+    return list(dict.fromkeys([*said, *result.warnings, *evidence.warnings]))
+
+
 def _written(
-    context: JobContext, variant: Variant, recipe: Recipe, result: DenoiseResult
+    context: JobContext,
+    variant: Variant,
+    recipe: Recipe,
+    result: DenoiseResult,
+    evidence: Evidence,
 ) -> SeriesDraft:
     source = variant.source
-    provenance = provenance_of(source, recipe, result)
-    slices = derive_slices(source_slices(source), result.volume, provenance)
+    provenance = provenance_of(source, recipe, result, evidence)
+    try:
+        slices = derive_slices(source_slices(source), result.volume, provenance)
+    except EngineError as error:
+        raise JobError(str(error)) from None
     context.progress(source.slices, source.slices + 1, "The images are being stored")
-    return write_series(
+    draft = write_series(
         study_id=variant.volunteer.study_id,
         token=context.token,
         volunteer_code=variant.volunteer.code,
@@ -121,6 +182,8 @@ def _written(
         provenance=provenance,
         deidentification={},
     )
+    write_evidence(draft.prefix, evidence, provenance["qc"])
+    return draft
 
 
 def source_slices(source: Series) -> list[Dataset]:

@@ -1,5 +1,18 @@
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from . import views
+
+urlpatterns: list[URLPattern] = [
+    path(
+        "studies/<slug:slug>/variants/<uuid:series_id>/",
+        views.evidence,
+        name="variant_evidence",
+    ),
+    path(
+        "studies/<slug:slug>/variants/<uuid:series_id>/<slug:picture>/<int:index>.png",
+        views.image,
+        name="variant_image",
+    ),
+]

@@ -60,6 +60,8 @@ CLOSED = {
     "readiness",
     "readiness_panel",
     "readiness_derive",
+    "variant_evidence",
+    "variant_image",
     "launch",
     "lock",
     "regions",

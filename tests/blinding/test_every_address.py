@@ -73,7 +73,9 @@ def arguments(study: Study) -> dict[str, list[Any]]:
     tokens += [t for i in items for t in (i.token, i.control_token, i.candidate_token)]
     series = Series.objects.filter(arm__code="DF").first()
     upload, job = Upload.objects.get(), Job.objects.filter(kind="variants.derive").first()
+    derived = Series.objects.filter(arm__code="DLR_DF").first()
     assert series is not None
+    assert derived is not None
     assert job is not None
     return {
         "slug": [study.slug],
@@ -83,7 +85,8 @@ def arguments(study: Study) -> dict[str, list[Any]]:
         "volunteer_code": ["V01"],
         "arm": ["DF"],
         "arm_code": ["DLR_DF"],
-        "series_id": [series.pk],
+        "series_id": [series.pk, derived.pk],
+        "picture": ["output", "removed"],
         "upload_id": [upload.pk],
         "job_id": [job.pk, uuid.uuid4()],
         "membership_id": list(Membership.objects.values_list("pk", flat=True)),

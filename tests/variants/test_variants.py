@@ -120,7 +120,7 @@ def test_what_the_engine_refuses_is_said_and_can_be_tried_again(
     run_pending("gpu")
     variant = Variant.objects.select_related("job").get()
     assert variant.job.state == Job.State.FAILED
-    assert variant.job.error.startswith("There is no model “another”")
+    assert variant.job.error.startswith("DLR-double-fast: the method “another” is unknown")
     assert variant.job.attempts == 1  # what cannot succeed is not tried thrice
     arm.recipe = {**arm.recipe, "model": "ddlr"}
     arm.save()
@@ -139,7 +139,7 @@ def test_what_the_engine_refuses_is_said_and_can_be_tried_again(
     ("recipe", "said"),
     [
         ({}, "has no recipe"),
-        ({"method": "magic"}, "method 'magic' is unknown"),
+        ({"method": "magic"}, "method “magic” is unknown"),
         ({"method": "ddlr", "strength": {"kind": "blend", "value": 2}}, "between 0 and 1"),
         ({"method": "ddlr", "strength": {"kind": "target_snr_gain"}}, "needs a number"),
     ],

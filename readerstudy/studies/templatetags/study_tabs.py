@@ -27,7 +27,7 @@ TABS: tuple[tuple[str, str, tuple[Role, ...], tuple[str, ...]], ...] = (
     ("study", "Overview", _BOTH, ("study_settings",)),
     ("study_members", "Members", (Role.COORDINATOR,), ()),
     ("uploads", "Uploads", (Role.COORDINATOR,), ()),
-    ("readiness", "Readiness", (Role.COORDINATOR,), ("launch", "lock")),
+    ("readiness", "Readiness", (Role.COORDINATOR,), ("launch", "lock", "variant_evidence")),
     ("regions", "Regions", (Role.COORDINATOR,), ()),
     ("results", "Results", _BOTH, ()),
 )

@@ -1,0 +1,76 @@
+"""The evidence beside a derived series, in storage: what a physicist looks at before believing it.
+
+Under the prefix of the series lie `evidence/qc.json` and the maps, each a .npy file on the grid of
+the images. The removed noise is not stored a second time: it is the source's volume less the
+derived one, both stored. Whoever deletes the series deletes its prefix, and the evidence with it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from django.core.files.storage import default_storage
+
+from readerstudy.imaging.models import Series
+from readerstudy.imaging.volumes import write_file
+
+if TYPE_CHECKING:
+    from denoise_engine.evidence import Evidence
+
+FOLDER = "evidence"
+QC = "qc.json"
+UNCERTAINTY, FLAGGED, NOISE = "uncertainty", "flagged", "noise_map"
+
+
+def write_evidence(prefix: str, evidence: Evidence, qc: dict[str, Any]) -> None:
+    """Store maps and QC record under the prefix of a series that nobody knows yet."""
+    for name, values in (
+        (UNCERTAINTY, np.asarray(evidence.uncertainty, dtype="<f4")),
+        (NOISE, np.asarray(evidence.noise_map, dtype="<f4")),
+        (FLAGGED, np.asarray(evidence.flagged, dtype=bool)),
+    ):
+        buffer = io.BytesIO()
+        np.save(buffer, np.ascontiguousarray(values), allow_pickle=False)
+        write_file(_name(prefix, name), buffer.getvalue())
+    text = json.dumps(qc, indent=1, ensure_ascii=False, allow_nan=False)
+    write_file(f"{prefix}/{FOLDER}/{QC}", text.encode())
+
+
+def map_figures(evidence: Evidence) -> dict[str, Any]:
+    """What a page says of the maps without reading them: plain JSON values."""
+    noise = np.asarray(evidence.noise_map)
+    flagged = np.asarray(evidence.flagged)
+    return {
+        "noise_sd": {
+            "lowest": float(noise.min()),
+            "median": float(np.median(noise)),
+            "highest": float(noise.max()),
+        },
+        "flagged_of_slices": [float(np.mean(plane)) for plane in flagged],
+    }
+
+
+def has_map(series: Series, name: str) -> bool:
+    return default_storage.exists(_name(series.prefix, name))
+
+
+def read_map(series: Series, name: str) -> np.ndarray:
+    """[slices, rows, columns], read-only; memory-mapped where the storage is a local folder.
+
+    Raises LookupError for a series that was made before evidence was gathered.
+    """
+    if not has_map(series, name):
+        raise LookupError(f"{series} has no {name}.")
+    stored = _name(series.prefix, name)
+    try:
+        return np.load(default_storage.path(stored), mmap_mode="r", allow_pickle=False)
+    except NotImplementedError:
+        with default_storage.open(stored) as handle:
+            return np.load(io.BytesIO(handle.read()), allow_pickle=False)
+
+
+def _name(prefix: str, name: str) -> str:
+    return f"{prefix}/{FOLDER}/{name}.npy"
