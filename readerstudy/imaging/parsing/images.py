@@ -20,6 +20,7 @@ from readerstudy.imaging.deidentification.uids import replace_uid
 
 from .errors import Damaged, Refused
 from .pixels import TRANSFER_SYNTAXES, decode
+from .scanner_denoising import scanner_denoising
 from .writing import complete, encode, write_pixel_description
 
 MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
@@ -348,6 +349,9 @@ def _slice(target: Dataset, pixels: np.ndarray, source: Dataset, key: bytes) -> 
     parameters = {
         name: _plain(target.get(name)) for name in PARAMETERS if target.get(name) is not None
     }
+    denoising = scanner_denoising(source)
+    if denoising:
+        parameters["VendorDenoising"] = denoising
     complete(target)
     write_pixel_description(target, pixels, int(source.BitsStored))
     content, offset = encode(target, pixels)
