@@ -1,143 +1,176 @@
-"""Seconds a slice and PSNR of dDLR beside peers that use the same noise level, in one run.
+"""dDLR beside its peers: PSNR, SSIM and seconds a slice, in one run.
 
-    python benchmarks/denoiser.py [--slices N] [--repeats N]
+    python benchmarks/denoiser.py [--data FOLDER] [--slices N] [--only SET] [--json FILE]
 
-Rician noise of known level is added to lumbar slices that no training has seen. Peers: wavelet
-shrinkage (BayesShrink on undecimated Daubechies-4 wavelets, PyWavelets) and the untrained network,
-which is sliding-DCT shrinkage. Times are medians; compare them as ratios within one run.
+Every method is given the same noise level (a scalar; a map for the coil data) and, for Rician
+noise, the same bias step afterwards. PSNR (peak: the slice's maximum) and SSIM are taken inside the
+body. Without a data folder only the demo's lumbar slices are run. Times are medians of one run;
+compare them as ratios. The last part prints how much of the processor's matrix-product rate dDLR
+uses, and the peak memory of large series.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pywt
-from numpy.typing import NDArray
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parent))
 
-import torch  # noqa: E402
+import denoiser_images as images
+from denoiser_methods import Method, peers
+from denoiser_resources import large_series, matmul_rate, operations
 
-import denoise_engine  # noqa: E402, F401 - sets the environment before torch is loaded
-from denoise_engine.ddlr.network import DDLR  # noqa: E402
-from denoise_engine.metrics import body_mask, psnr, ssim  # noqa: E402
-from denoise_engine.models import find_model, load_model  # noqa: E402
+import denoise_engine  # noqa: F401 - sets the environment before torch is loaded
+from denoise_engine.metrics import psnr, ssim
+from denoise_engine.noise import correct_bias
 
-LUMBAR = ROOT / "readerstudy" / "demo" / "data" / "lumbar"
-ROWS, COLUMNS = 384, 320
-Slice = NDArray[np.float32]
-Method = Callable[[Slice, float], Slice]
+NEIGHBOUR = images.ROOT.parent / "shared" / "data"
 
 
-def lumbar_slices(count: int) -> list[Slice]:
-    """The central slice of each volunteer, 384 × 320 around the spine."""
-    slices = []
-    for path in sorted(LUMBAR.glob("V0[1-6].npz"))[:count]:
-        with np.load(path) as stored:
-            volume = stored["volume"]
-        slices.append(volume[len(volume) // 2, 96 : 96 + ROWS, 32 : 32 + COLUMNS])
-    return [np.ascontiguousarray(s, dtype=np.float32) for s in slices]
+@dataclass
+class Row:
+    """Figures of one method on one set at one level, a value a slice."""
+
+    psnr: list[float] = field(default_factory=list)
+    ssim: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, float]:
+        return {
+            "psnr": float(np.mean(self.psnr)),
+            "ssim": float(np.mean(self.ssim)),
+            "seconds": statistics.median(self.seconds),
+        }
 
 
-def wavelet_shrinkage(image: Slice, sigma: float) -> Slice:
-    """BayesShrink on the stationary wavelet transform, four levels.
-
-    With normalised filters white noise halves its SD at every level.
-    """
-    coefficients = pywt.swt2(image, "db4", level=4, trim_approx=True, norm=True)
-    for index in range(1, len(coefficients)):
-        noise = sigma / 2 ** (len(coefficients) - index)
-        shrunk = []
-        for band in coefficients[index]:
-            signal = np.sqrt(max(float(np.mean(band**2)) - noise**2, 1e-12))
-            shrunk.append(pywt.threshold(band, noise**2 / signal, mode="soft"))
-        coefficients[index] = tuple(shrunk)
-    return np.asarray(pywt.iswt2(coefficients, "db4", norm=True), dtype=np.float32)
-
-
-def network_method(network: DDLR, dtype: torch.dtype) -> Method:
-    def run(image: Slice, sigma: float) -> Slice:
-        with torch.inference_mode():
-            level = torch.full((1, 1, 1, 1), sigma)
-            out = network(torch.from_numpy(image)[None, None], level, dtype=dtype)
-        return np.asarray(out[0, 0].numpy())
-
-    return run
+def judge(methods: dict[str, Method], cases: Iterator[images.Case], biased: bool) -> dict[str, Row]:
+    rows = {name: Row() for name in methods}
+    for case in cases:
+        for name, method in methods.items():
+            start = time.perf_counter()
+            out = method(case.noisy, case.sigma)
+            rows[name].seconds.append(time.perf_counter() - start)
+            if biased:
+                level = np.broadcast_to(np.float32(case.sigma), out.shape)
+                out = correct_bias(out[None], level[None])[0]
+            rows[name].psnr.append(psnr(out, case.clean, case.body))
+            rows[name].ssim.append(ssim(out[None], case.clean[None], case.body[None]))
+    return rows
 
 
-def matmul_rate(dtype: torch.dtype) -> float:
-    """Floating-point operations a second of a large matrix product on this processor."""
-    a = torch.randn(2048, 2048, dtype=torch.float32).to(dtype)
-    a @ a
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        a @ a
-        times.append(time.perf_counter() - start)
-    return 2 * 2048**3 / min(times)
+def run_set(name: str, kind: str, methods: dict[str, Method], cases: Any) -> list[dict[str, Any]]:
+    """One block of the table; ``cases(snr)`` gives the noisy slices of a level."""
+    found: list[dict[str, Any]] = []
+    print(f"\n{name}, {kind} noise\n{'SNR':>4}  {'method':15} {'PSNR dB':>8} {'SSIM':>6} {'s':>7}")
+    for snr in images.LEVELS:
+        rows = judge(methods, cases(snr), biased=kind != "Gaussian")
+        for method, row in rows.items():
+            figures = row.as_json()
+            found.append({"set": name, "noise": kind, "snr": snr, "method": method, **figures})
+            print(
+                f"{snr:4g}  {method:15} {figures['psnr']:8.2f} {figures['ssim']:6.3f} "
+                f"{figures['seconds']:7.3f}",
+                flush=True,
+            )
+    return found
+
+
+def compare(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Against BM3D where it ran: the mean difference over the levels, and the worst."""
+    verdicts: list[dict[str, Any]] = []
+    value = {(f["set"], f["noise"], f["snr"], f["method"]): f["psnr"] for f in found}
+    blocks = dict.fromkeys((f["set"], f["noise"]) for f in found)
+    names = [m for m in dict.fromkeys(f["method"] for f in found) if m.startswith(("dDLR", "ddlr"))]
+    print(f"\n{'above BM3D, dB':30} {'method':15} {'mean':>6} {'worst':>6}")
+    for block in blocks:
+        for name in names:
+            gaps = [value[*block, snr, name] - value[*block, snr, "BM3D"] for snr in images.LEVELS]
+            verdicts.append(
+                {"set": block[0], "noise": block[1], "method": name}
+                | {"mean": float(np.mean(gaps)), "worst": min(gaps)}
+            )
+            print(
+                f"{block[0] + ', ' + block[1]:30} {name:15} {np.mean(gaps):+6.2f} {min(gaps):+6.2f}"
+            )
+    return verdicts
+
+
+def speed(found: list[dict[str, Any]], shape: tuple[int, int]) -> dict[str, float]:
+    """Seconds a slice of the lumbar set, as ratios, and as a share of the matrix-product rate."""
+    times: dict[str, list[float]] = {}
+    for f in found:
+        if f["set"] == "lumbar":
+            times.setdefault(f["method"], []).append(f["seconds"])
+    medians = {name: statistics.median(t) for name, t in times.items() if name != "input"}
+    print(f"\nSeconds a slice of {shape[0]} × {shape[1]}")
+    for name, seconds in medians.items():
+        share = f"{seconds / medians['BM3D']:8.3f} of BM3D" if "BM3D" in medians else ""
+        print(f"{name:15} {seconds:7.3f} {share}")
+    out = {f"seconds {name}": seconds for name, seconds in medians.items()}
+    for dtype in ("float32", "bfloat16"):
+        rate = operations(*shape) / medians[f"dDLR {dtype}"]
+        best = matmul_rate(dtype)
+        out[f"share of matrix products {dtype}"] = rate / best
+        print(
+            f"dDLR {dtype}: {rate / 1e9:.0f} G operations a second, {100 * rate / best:.0f} % of "
+            f"this processor's best matrix product ({best / 1e9:.0f} G)"
+        )
+    return out
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--slices", type=int, default=6)
-    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--data", type=Path, default=NEIGHBOUR if NEIGHBOUR.is_dir() else None)
+    parser.add_argument("--slices", type=int, default=7, help="slices a set")
+    parser.add_argument("--only", choices=["lumbar", "brain", "knee", "coils"])
+    parser.add_argument("--json", type=Path, help="write the figures there too")
+    parser.add_argument("--no-memory", action="store_true", help="leave the memory part out")
     arguments = parser.parse_args()
-    trained = load_model(find_model("ddlr")).network
-    methods: dict[str, Method] = {
-        "input": lambda image, sigma: image,
-        "wavelet": wavelet_shrinkage,
-        "dct (start)": network_method(DDLR().eval(), torch.float32),
-        "dDLR": network_method(trained, torch.float32),
-        "dDLR bf16": network_method(trained, torch.bfloat16),
-    }
-    slices = lumbar_slices(arguments.slices)
-    print(f"{len(slices)} lumbar slices of {ROWS} × {COLUMNS}, Rician noise of known level")
-    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}\n")
-    warm = slices[0]
-    for method in methods.values():
-        method(warm, 5.0)
-    seconds: dict[str, list[float]] = {name: [] for name in methods}
-    print(f"{'SNR':>4} {'method':12} {'PSNR':>7} {'SSIM':>6} {'above input':>12}")
-    for snr in (5.0, 10.0, 20.0):
-        table: dict[str, list[tuple[float, float]]] = {name: [] for name in methods}
-        for k, clean in enumerate(slices):
-            body = body_mask(clean[None])[0]
-            sigma = float(clean[body].mean()) / snr
-            rng = np.random.default_rng((k, round(snr)))
-            real, imaginary = sigma * rng.standard_normal((2, *clean.shape))
-            noisy = np.hypot(clean + real, imaginary).astype(np.float32)
-            for name, method in methods.items():
-                for _ in range(arguments.repeats):
-                    start = time.perf_counter()
-                    out = method(noisy, sigma)
-                    seconds[name].append(time.perf_counter() - start)
-                similarity = ssim(out[None], clean[None], body[None])
-                table[name].append((psnr(out, clean, body), similarity))
-        base = float(np.mean([p for p, _ in table["input"]]))
-        for name, rows in table.items():
-            p, s = np.mean(rows, axis=0)
-            print(f"{snr:4g} {name:12} {p:7.2f} {s:6.3f} {p - base:+12.2f}")
-    reference = statistics.median(seconds["dDLR"])
-    print(f"\n{'method':12} {'s a slice':>10} {'of dDLR':>8}")
-    for name in list(methods)[1:]:
-        median = statistics.median(seconds[name])
-        print(f"{name:12} {median:10.3f} {median / reference:8.2f}")
-    # 22 convolutions of 48 × 48 × 9 and the two transforms of 49 × 49, two operations each.
-    pixels = (ROWS + 6) * (COLUMNS + 6)
-    operations = 2 * pixels * (22 * 48 * 48 * 9 + 2 * 49 * 49)
-    for name, dtype in (("dDLR", torch.float32), ("dDLR bf16", torch.bfloat16)):
-        floor = operations / matmul_rate(dtype)
-        share = floor / statistics.median(seconds[name])
-        print(
-            f"{name}: {100 * share:.0f} % of this processor's matrix-product rate ({floor:.2f} s)"
-        )
+    methods = peers()
+    sets = [images.lumbar(arguments.data, arguments.slices)]
+    if arguments.data is None:
+        print("No data folder (--data): brain, knee and coil data are left out.")
+    else:
+        sets += images.kept_out(arguments.data, arguments.slices)
+    for method in methods.values():  # the first call of each loads and prepares
+        method(sets[0].slices[0], 5.0)
+    found: list[dict[str, Any]] = []
+    for chosen in (s for s in sets if arguments.only in (None, s.name)):
+        print(f"\n{chosen.name}: {chosen.what}")
+        for kind in images.KINDS:
+            cases = _cases_of(chosen, kind)
+            found += run_set(chosen.name, kind, methods, cases)
+    if arguments.data is not None and arguments.only in (None, "coils"):
+        data = arguments.data
+        found += run_set("coils", "measured", methods, lambda s: images.coil_cases(data, s, 3))
+    result: dict[str, Any] = {"psnr": found}
+    if "BM3D" in methods:
+        result["above BM3D"] = compare(found)
+    if arguments.only in (None, "lumbar"):
+        rows, columns = sets[0].slices[0].shape
+        result["speed"] = speed(found, (rows, columns))
+    if not arguments.no_memory:
+        result["memory"] = large_series()
+        print("\nPeak memory of a whole process")
+        for m in result["memory"]:
+            print(f"{m['shape']}: {m['MiB']:.0f} MiB, {m['seconds']:.0f} s ({m['backend']})")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _cases_of(chosen: images.CleanSet, kind: str) -> Any:
+    return lambda snr: (
+        images.with_noise(clean, kind, snr, k) for k, clean in enumerate(chosen.slices)
+    )
 
 
 if __name__ == "__main__":

@@ -1,21 +1,23 @@
 """dDLR for inference in bfloat16: the same function with its thresholds folded into the kernels.
 
 Soft shrinkage is homogeneous, S(x, t) = t·S(x/t, 1). With every channel in units of its own
-threshold all thresholds are 1, the scales go into the kernels before and after, and the shrinkage
-is one pass over memory instead of three. It also rounds less: in bfloat16 a threshold of 0.02 σ
-beside a value of 8 σ is lost, whatever the units, but the kernels no longer carry values of very
-different size.
+threshold all thresholds are 1, the scales go into the kernels before and after, and shrinking
+takes fewer passes over memory. It is also closer to float32 (0.013 instead of 0.08 of the noise SD
+for a network whose kernels are near the identity): rounded as they are, kernels near 1 are all
+rounded the same way, layer after layer; scaled, their errors average out.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from denoise_engine.ddlr.dct import COMPONENTS, MARGIN, SlidingDCT
+from denoise_engine.ddlr.dct import BLOCK, COMPONENTS, MARGIN, SlidingDCT
 from denoise_engine.ddlr.network import DDLR, sigma_of_windows
 
 # A channel that is not shrunk at all has no unit of its own; this one changes nothing.
 _LEAST_THRESHOLD = 1e-6
+_BLOCK = 16
+_PHASE = 4
 
 
 class FoldedDDLR:
@@ -31,7 +33,8 @@ class FoldedDDLR:
 
     def __init__(self, network: DDLR, dtype: torch.dtype = torch.bfloat16) -> None:
         self._dtype = dtype
-        self._dct: SlidingDCT = network.dct
+        self._analysis = network.dct.kernels.to(memory_format=torch.channels_last)
+        self._synthesis = _synthesis_kernels(network.dct)
         with torch.no_grad():
             thresholds = [
                 layer.get_parameter("threshold").detach().abs().clamp_min(_LEAST_THRESHOLD)
@@ -63,21 +66,64 @@ class FoldedDDLR:
         """
         # One level for a slice is divided out, so that all thresholds are 1 exactly.
         unit = sigma if sigma.shape[-2:] == (1, 1) else torch.ones_like(sigma[:1, :, :1, :1])
-        level = None if unit is sigma else sigma_of_windows(sigma).to(self._dtype)
-        components = self._dct(F.pad(image / unit, (MARGIN,) * 4, mode="reflect"))
-        detail = (components[:, 1:] / self._first).to(
-            self._dtype, memory_format=torch.channels_last
-        )
-        detail = _shrink(detail, level)
+        padded = F.pad(image / unit, (MARGIN,) * 4, mode="reflect")
+        components = F.conv2d(padded.to(memory_format=torch.channels_last), self._analysis)
+        rows, columns = components.shape[-2:]
+        detail = self._room(components[:, 1:] / self._first)
+        level = None
+        if unit is not sigma:
+            level = self._room(sigma_of_windows(sigma)).expand_as(detail)
+            level = level.contiguous(memory_format=torch.channels_last)
+        spare = torch.empty_like(detail)
+        _shrink(detail, level, spare)
         for kernel in self._kernels:
-            detail = _shrink(F.conv2d(detail, kernel, padding=1), level)
-        components[:, 1:] = detail * self._last
-        total = self._dct.adjoint(components)
+            detail = F.conv2d(detail, kernel, padding=1)
+            # Beyond the windows the reference has zeros.
+            detail[:, :, rows:].zero_()
+            detail[..., columns:].zero_()
+            _shrink(detail, level, spare)
+        components[:, 1:] = detail[:, :, :rows, :columns] * self._last
+        total = self._synthesise(components)
         return total[..., MARGIN:-MARGIN, MARGIN:-MARGIN] / COMPONENTS * unit
 
+    def _room(self, values: Tensor) -> Tensor:
+        """Add zeros below and to the right, up to a size that matrix units work on well."""
+        rows, columns = values.shape[-2:]
+        larger = F.pad(values, (0, -columns % _BLOCK, 0, -rows % _BLOCK))
+        return larger.to(self._dtype, memory_format=torch.channels_last)
 
-def _shrink(values: Tensor, level: Tensor | None) -> Tensor:
-    """Soft shrinkage in place by 1, or by a map (n, 1, rows, columns)."""
+    def _synthesise(self, components: Tensor) -> Tensor:
+        """The adjoint of the sliding DCT, _PHASE × _PHASE pixels at a time.
+
+        One output channel leaves vector units idle; as a strided convolution with one channel for
+        each pixel of a small square the same sum takes a fifth of the time.
+        """
+        reach = BLOCK - 1
+        rows, columns = (n + reach for n in components.shape[-2:])
+        border = (reach, reach + -columns % _PHASE, reach, reach + -rows % _PHASE)
+        square = F.conv2d(F.pad(components, border), self._synthesis, stride=_PHASE)
+        return F.pixel_shuffle(square, _PHASE)[..., :rows, :columns]
+
+
+def _synthesis_kernels(dct: SlidingDCT) -> Tensor:
+    """The kernels of the adjoint, shifted to each pixel of a small square."""
+    turned = dct.kernels.flip(2, 3)[:, 0]
+    size = BLOCK + _PHASE - 1
+    kernels = turned.new_zeros(_PHASE, _PHASE, COMPONENTS, size, size)
+    for row in range(_PHASE):
+        for column in range(_PHASE):
+            kernels[row, column, :, row : row + BLOCK, column : column + BLOCK] = turned
+    return kernels.flatten(0, 1).to(memory_format=torch.channels_last)
+
+
+def _shrink(values: Tensor, level: Tensor | None, spare: Tensor) -> None:
+    """Soft shrinkage in place, by 1 or by a map of the same shape.
+
+    Subtracting what was clipped is vectorised in bfloat16; the library's own soft shrinkage is not.
+    """
     if level is None:
-        return torch.ops.aten.softshrink.out(values, 1.0, out=values)  # type: ignore[no-any-return]
-    return values.sub_(torch.clamp(values, -level, level))
+        torch.clamp(values, -1.0, 1.0, out=spare)
+    else:
+        torch.maximum(values, -level, out=spare)
+        torch.minimum(spare, level, out=spare)
+    values.sub_(spare)

@@ -3,12 +3,22 @@
 import argparse
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from denoise_engine.training.sources import SOURCES
 
+if TYPE_CHECKING:
+    from denoise_engine.training.patches import CleanSlice
+    from denoise_engine.training.undersampled import UndersampledPair
+
+
+# Share of the patches that come from simulated compressed sensing.
+UNDERSAMPLED_SHARE = {"ddlr": 0.0, "ddlr-cs": 0.6}
+PAIRS = 240
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", choices=["ddlr"])
+    parser.add_argument("model", choices=list(UNDERSAMPLED_SHARE))
     parser.add_argument("--data", type=Path, required=True, help="folder of the training images")
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints and weights")
     parser.add_argument("--minutes", type=float, help="stop after so many minutes of training")
@@ -16,6 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=20240611)
     parser.add_argument("--threads", type=int, default=0, help="0: as many as torch thinks best")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--start", help="name of a shipped model to begin with")
+    parser.add_argument("--learning-rate", type=float, default=1.5e-3)
     parser.add_argument("--note", default="", help="a sentence about this training for the card")
     parser.add_argument("--no-compile", action="store_true", help="no C++ compiler is needed")
 
@@ -24,6 +36,7 @@ def train(arguments: argparse.Namespace) -> int:
     """Train, showing progress, and write the averaged weights."""
     import torch
 
+    from denoise_engine.models import find_model, load_model
     from denoise_engine.training.export import export_model
     from denoise_engine.training.held_out import curve_judge
     from denoise_engine.training.loop import Progress, Recipe, Trainer
@@ -42,13 +55,27 @@ def train(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         steps=arguments.steps,
         minutes=arguments.minutes,
+        learning_rate=arguments.learning_rate,
+        start=arguments.start or "",
+        undersampled=UNDERSAMPLED_SHARE[arguments.model],
     )
-    sampler = PatchSampler(pool, seed=recipe.seed, patches=recipe.patches, size=recipe.size)
+    sampler = PatchSampler(
+        pool,
+        seed=recipe.seed,
+        patches=recipe.patches,
+        size=recipe.size,
+        pairs=_pairs(arguments.out, pool, recipe.seed) if recipe.undersampled else (),
+        share=recipe.undersampled,
+    )
+    start = None
+    if arguments.start:
+        start = load_model(find_model(arguments.start)).network.state_dict()
     trainer = Trainer(
         sampler,
         recipe,
         arguments.out,
         compiled=not arguments.no_compile,
+        start=start,
         judge=curve_judge(arguments.data, SOURCES),
     )
     if arguments.resume:
@@ -72,6 +99,23 @@ def train(arguments: argparse.Namespace) -> int:
 
     trainer.run(report)
     print("judging on held-out images", flush=True)
-    weights = export_model(trainer, arguments.data, arguments.out, note=arguments.note)
+    weights = export_model(
+        trainer, arguments.data, arguments.out, name=arguments.model, note=arguments.note
+    )
     print(f"wrote {weights}; its card is {weights.with_suffix('.md')}")
     return 0
+
+
+def _pairs(out: Path, pool: "list[CleanSlice]", seed: int) -> "list[UndersampledPair]":
+    from denoise_engine.training.undersampled import read_pairs, save_pairs, simulate_pairs
+
+    kept = out / "pairs.npz"
+    if not kept.exists():
+        out.mkdir(parents=True, exist_ok=True)
+
+        def show(done: int, total: int) -> None:
+            if done % 20 == 0:
+                print(f"  simulated {done} of {total} accelerated scans", flush=True)
+
+        save_pairs(simulate_pairs(pool, count=PAIRS, seed=seed, progress=show), kept)
+    return read_pairs(kept)

@@ -12,22 +12,13 @@ import torch
 from safetensors.torch import save
 
 from denoise_engine.ddlr.network import RECEPTIVE_FIELD, parameter_count
+from denoise_engine.training.card import LIMITS, PURPOSE, USE, card_as_text
 from denoise_engine.training.held_out import HeldOutFigure, held_out_figures
 from denoise_engine.training.loop import Trainer
 from denoise_engine.training.patches import HIGHEST_SNR, LOWEST_SNR
 from denoise_engine.training.sources import SOURCES, Source, data_hash
 
-LIMITS = (
-    "Trained on brain and knee of a few people, none of them a patient with spine disease. The "
-    "lumbar spine is unseen anatomy.",
-    "The noise is taken to be white, or mildly coloured. Streaks and aliasing of compressed "
-    "sensing are not noise and stay.",
-    "Images that the scanner interpolated must be brought back to their acquired matrix first; "
-    "the noise estimate refuses them.",
-    "The Rician bias of dark tissue and air is not removed: the local mean passes unchanged.",
-    "Low-contrast detail near the noise level can be smoothed away. At full strength images look "
-    "artificially smooth; a blend or a target SNR gain is the normal way of use.",
-)
+VERSIONS = {"ddlr": "2", "ddlr-cs": "1"}
 
 
 def export_model(
@@ -35,12 +26,15 @@ def export_model(
     data: Path,
     out: Path,
     *,
+    name: str = "ddlr",
     sources: Sequence[Source] = SOURCES,
     note: str = "",
 ) -> Path:
     """Judge the averaged network on held-out images and write it with its card.
 
-    Writes ``ddlr-v1.safetensors``, ``ddlr-v1.md`` and ``manifest.json`` into ``out``.
+    Writes weights and card, named after the model and its version, and ``manifest.json`` into
+    ``out``. To ship them, copy both and the entry of the manifest into ``denoise_engine/weights``,
+    and let ``benchmarks/model_card.py`` fill in what is measured with the finished weights.
 
     Returns
     -------
@@ -48,15 +42,16 @@ def export_model(
         The weights.
     """
     network = trainer.averaged_network()
-    card = model_card(trainer, held_out_figures(network, data, sources), data, sources, note)
+    figures = held_out_figures(network, data, sources)
+    card = model_card(trainer, figures, data, sources, name=name, note=note)
     tensors = {k: v.contiguous() for k, v in network.state_dict().items()}
     content = save(tensors, metadata={"card": json.dumps(card)})
     digest = hashlib.sha256(content).hexdigest()
-    weights = out / "ddlr-v1.safetensors"
+    weights = out / f"{name}-v{card['version']}.safetensors"
     weights.write_bytes(content)
-    (out / "ddlr-v1.md").write_text(card_as_text(card, digest), encoding="utf-8")
+    weights.with_suffix(".md").write_text(card_as_text(card, digest), encoding="utf-8")
     entry = {"version": card["version"], "file": weights.name, "sha256": digest}
-    (out / "manifest.json").write_text(json.dumps({"ddlr": entry}, indent=2) + "\n")
+    (out / "manifest.json").write_text(json.dumps({name: entry}, indent=2) + "\n")
     return weights
 
 
@@ -65,13 +60,15 @@ def model_card(
     figures: Sequence[HeldOutFigure],
     data: Path,
     sources: Sequence[Source],
+    *,
+    name: str = "ddlr",
     note: str = "",
 ) -> dict[str, Any]:
     """Return the card that goes into the header of the weights, in plain JSON values."""
     return {
-        "name": "ddlr",
-        "version": "1",
-        "purpose": "Removes noise from magnitude MR images. Research use only, not for diagnosis.",
+        "name": name,
+        "version": VERSIONS[name],
+        "purpose": PURPOSE,
         "architecture": "dDLR: fixed 7×7 DCT, zero-frequency bypass, soft shrinkage, "
         "22 × (3×3 convolution, soft shrinkage), inverse DCT; no biases",
         "reference": "Kidoh M, et al. Magn Reson Med Sci 2020;19:195-206",
@@ -95,59 +92,13 @@ def model_card(
             for s in sources
         ],
         "figures": [asdict(f) for f in figures],
-        "limits": list(LIMITS),
-        "command": "python -m denoise_engine train ddlr --data DATA --out OUT "
+        "curve": trainer.progress.curve,
+        "threads": torch.get_num_threads(),
+        "limits": list(LIMITS[name]),
+        "use": list(USE),
+        "command": f"python -m denoise_engine train {name} --data DATA --out OUT "
         f"--seed {trainer.recipe.seed} --steps {trainer.recipe.steps}"
-        + (f" --minutes {trainer.recipe.minutes:g}" if trainer.recipe.minutes else ""),
+        + (f" --minutes {trainer.recipe.minutes:g}" if trainer.recipe.minutes else "")
+        + (f" --start {trainer.recipe.start}" if trainer.recipe.start else "")
+        + f" --learning-rate {trainer.recipe.learning_rate:g}",
     }
-
-
-def card_as_text(card: dict[str, Any], sha256: str) -> str:
-    """Return the card as Markdown for people."""
-    lines = [
-        f"# Model card: {card['name']} version {card['version']}",
-        "",
-        card["purpose"],
-        "",
-        f"- Network: {card['architecture']} ({card['parameters']:,} parameters, receptive field "
-        f"{card['receptive_field']} pixels). {card['reference']}.",
-        f"- Valid where the mean body signal is {card['snr_range'][0]:g} to "
-        f"{card['snr_range'][1]:g} times the noise SD; outside, the engine refuses.",
-        f"- Training: seed {card['recipe']['seed']}, {card['steps']:,} steps of "
-        f"{card['recipe']['patches']} patches of {card['recipe']['size']}², "
-        f"{card['minutes']:g} minutes on a CPU; torch {card['versions']['torch']}.",
-        *([f"- {card['note']}"] if card.get("note") else []),
-        f"- SHA-256 of the weights: `{sha256}`",
-        f"- Made by: `{card['command']}`. A training that is limited in minutes takes as many "
-        "steps as the machine allows.",
-        "",
-        "## Measured on images kept out of training",
-        "",
-        "White Gaussian noise of known level; PSNR in dB inside the body, peak: the maximum of the "
-        "slice. “Start” is the untrained network, plain DCT shrinkage.",
-        "",
-        "| anatomy | series | slices | SNR | noisy | start | trained | gain |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    lines += [
-        f"| {f['anatomy']} | {f['path']} | {f['slices']} | {f['snr']:g} | {f['noisy']:.2f} | "
-        f"{f['start']:.2f} | {f['trained']:.2f} | {f['trained'] - f['noisy']:+.2f} |"
-        for f in card["figures"]
-    ]
-    lines += ["", "## Limits", ""]
-    lines += [f"- {limit}" for limit in card["limits"]]
-    lines += [
-        "",
-        "## Training data",
-        "",
-        "No image of the spine.",
-        "",
-        "| series | anatomy | contrast | licence | kept out | SHA-256 |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    lines += [
-        f"| {d['path']} | {d['anatomy']} | {d['contrast']} | {d['licence']} | {d['held_out']} | "
-        f"`{d['sha256'][:16]}…` |"
-        for d in card["data"]
-    ]
-    return "\n".join(lines) + "\n"

@@ -15,7 +15,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -49,6 +49,8 @@ class Recipe:
     steps: int = 100_000
     minutes: float | None = None
     low_precision: bool = True
+    start: str = ""
+    undersampled: float = 0.0
 
 
 @dataclass
@@ -85,6 +87,8 @@ class Trainer:
         Folder of the checkpoints.
     compiled : bool
         Compile the network (a C++ compiler is needed); several times as fast on a CPU.
+    start : mapping of str to Tensor, optional
+        Weights to begin with, in place of sliding-DCT shrinkage.
     judge : callable, optional
         Gives figures of the averaged network, by name, for the learning curve.
     judge_every : float
@@ -98,6 +102,7 @@ class Trainer:
         out: Path,
         *,
         compiled: bool = True,
+        start: Mapping[str, Tensor] | None = None,
         judge: Judge | None = None,
         judge_every: float = 5.0,
     ) -> None:
@@ -109,6 +114,8 @@ class Trainer:
         self._judge_every = judge_every
         torch.manual_seed(recipe.seed)
         self.network = DDLR()
+        if start is not None:
+            self.network.load_state_dict(start)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if compiled:
             filter_detail: Any = torch.compile(self.network.filter_detail)
@@ -116,10 +123,7 @@ class Trainer:
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         thresholds = [p for n, p in self.network.named_parameters() if "threshold" in n]
         kernels = [p for n, p in self.network.named_parameters() if "threshold" not in n]
-        # The second moment over some hundred steps only: rare steep steps are met sooner.
-        self._optimiser = torch.optim.Adam(
-            [{"params": kernels}, {"params": thresholds}], lr=0.0, betas=(0.9, 0.99)
-        )
+        self._optimiser = torch.optim.Adam([{"params": kernels}, {"params": thresholds}], lr=0.0)
         self._good = self._snapshot()
 
     def run(
@@ -133,6 +137,8 @@ class Trainer:
         ``report`` is called after each step with the progress and the fraction done.
         """
         self._out.mkdir(parents=True, exist_ok=True)
+        if self.progress.step == 0:
+            self._extend_curve()
         last_saved = time.monotonic()
         while (done := self.fraction_done()) < 1:
             start = time.monotonic()

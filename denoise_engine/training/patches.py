@@ -1,8 +1,9 @@
 """From slices to training patches: scales, contrasts, and the noise that is added."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -150,6 +151,19 @@ def load_pool(
     return pool
 
 
+class SlicePair(Protocol):
+    """A slice, the same slice degraded, and the SD of the noise in the latter."""
+
+    @property
+    def clean(self) -> Floats: ...
+
+    @property
+    def degraded(self) -> Floats: ...
+
+    @property
+    def sigma(self) -> float: ...
+
+
 class PatchSampler:
     """Draws training batches; the batch of a step depends on the seed and the step alone.
 
@@ -161,13 +175,28 @@ class PatchSampler:
         Seed of the whole training.
     patches, size : int
         Patches a batch and their side in pixels.
+    pairs : sequence of SlicePair
+        Degraded slices whose truth is known, beside the noise that is added here.
+    share : float
+        Share of the patches that is taken from the pairs.
     """
 
-    def __init__(self, pool: list[CleanSlice], *, seed: int, patches: int, size: int) -> None:
+    def __init__(
+        self,
+        pool: list[CleanSlice],
+        *,
+        seed: int,
+        patches: int,
+        size: int,
+        pairs: Sequence[SlicePair] = (),
+        share: float = 0.5,
+    ) -> None:
         self._pool = pool
         self._seed = seed
         self._patches = patches
         self._size = size
+        self._pairs = pairs
+        self._share = share if pairs else 0.0
         areas = np.array([clean.image.size for clean in pool], dtype=np.float64)
         self._chances = np.sqrt(areas) / np.sqrt(areas).sum()
 
@@ -178,10 +207,31 @@ class PatchSampler:
         return Batch(noisy, target, sigma)
 
     def _draw(self, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
+        if self._share and rng.random() < self._share:
+            return self._draw_pair(rng)
         patch, highest_snr = self._crop(rng)
         clean, changed = self._change_contrast(patch, rng)
         sigma = self._noise_map(min(highest_snr / changed, HIGHEST_SNR), rng)
         return add_noise(clean, sigma, rng)
+
+    def _draw_pair(self, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
+        size = self._size
+        pair = self._pairs[rng.integers(len(self._pairs))]
+        for _ in range(4):
+            row = rng.integers(0, pair.clean.shape[0] - size + 1)
+            column = rng.integers(0, pair.clean.shape[1] - size + 1)
+            place = np.s_[row : row + size, column : column + size]
+            if pair.clean[place].mean() > 0.25:
+                break
+        # Scaled, but neither inverted nor bent: that would change noise and streaks as well.
+        factor = np.float32(rng.uniform(0.5, 1.5))
+        turns, mirrored = int(rng.integers(4)), rng.random() < 0.5
+        degraded, clean = (
+            np.ascontiguousarray(np.rot90(p[:, ::-1] if mirrored else p, turns)) * factor
+            for p in (pair.degraded[place], pair.clean[place])
+        )
+        sigma = np.full((size, size), pair.sigma * float(factor), dtype=np.float32)
+        return degraded, clean, sigma
 
     def _crop(self, rng: np.random.Generator) -> tuple[Floats, float]:
         size = self._size

@@ -1,0 +1,72 @@
+"""How fast the processor multiplies, and how much memory a large series takes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import denoise_engine  # noqa: E402, F401 - sets the environment before torch is loaded
+
+LARGE = ((40, 640, 512), (1, 2048, 2048))
+
+_MEASURE = """
+import json, resource, sys, time
+import numpy as np
+from denoise_engine import denoise
+slices, rows, columns = map(int, sys.argv[1:4])
+rng = np.random.default_rng(1)
+y, x = np.mgrid[:rows, :columns].astype(np.float32)
+inside = ((y / rows - 0.5) ** 2 + (x / columns - 0.5) ** 2) < 0.16
+clean = np.where(inside, 100 + 40 * np.sin(x / 9) * np.cos(y / 7), 0).astype(np.float32)
+volume = np.empty((slices, rows, columns), dtype=np.float32)
+for k in range(slices):
+    noise = 8 * rng.standard_normal((2, rows, columns), dtype=np.float32)
+    volume[k] = np.hypot(clean + noise[0], noise[1])
+start = time.perf_counter()
+result = denoise(volume, noise=8.0)
+seconds = time.perf_counter() - start
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps({"MiB": peak, "seconds": seconds, "backend": str(result.backend)}))
+"""
+
+
+def matmul_rate(dtype_name: str) -> float:
+    """The best rate of square matrix products on this processor, operations a second."""
+    import torch
+
+    dtype = getattr(torch, dtype_name)
+    best = 0.0
+    for size in (1024, 2048, 4096):
+        a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
+        a @ b
+        for _ in range(3):
+            start = time.perf_counter()
+            a @ b
+            best = max(best, 2 * size**3 / (time.perf_counter() - start))
+    return best
+
+
+def operations(rows: int, columns: int) -> float:
+    """Of a dDLR: 22 convolutions of 48 × 48 × 9 and two transforms of 49 × 49, twice each."""
+    return 2.0 * (rows + 6) * (columns + 6) * (22 * 48 * 48 * 9 + 2 * 49 * 49)
+
+
+def large_series() -> list[dict[str, object]]:
+    """Peak memory of a fresh process that denoises a large series, everything included."""
+    found: list[dict[str, object]] = []
+    for shape in LARGE:
+        done = subprocess.run(
+            [sys.executable, "-c", _MEASURE, *map(str, shape)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found.append({"shape": shape, **json.loads(done.stdout.splitlines()[-1])})
+    return found
