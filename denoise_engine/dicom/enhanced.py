@@ -62,6 +62,7 @@ def derive_functional_groups(
         Derivation description and the item of its code sequence.
     """
     target.ImageType = _derived_type(target.get("ImageType"))
+    target.ContentQualification = "RESEARCH"  # PS3.3 C.8.13.2.1.1
     for keyword in (*PULSE_SEQUENCE, *MOVED_TO_GROUPS):
         if keyword in target:
             delattr(target, keyword)

@@ -7,7 +7,7 @@ no message quotes a header.
 
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ DICOMDIR = "1.2.840.10008.1.3.10"
 MAX_FILES = 5000
 MAX_FRAMES = 2000
 MAX_SIDE = 4096
+MAX_DEPTH = 16  # sequences within sequences; real headers have five or six
 
 Stored = NDArray[np.int16] | NDArray[np.uint16]
 
@@ -79,10 +80,11 @@ def read_image(path: Path) -> Dataset:
         try:
             dataset = dcmread(path)
             _check_kind(dataset, name)
+            _check_depth(dataset, name)
         except DicomError:
             raise
         except OSError as error:
-            raise DicomError(f"{name} cannot be read: {error.strerror}.") from None
+            raise _unreadable(error, name) from None
         except RecursionError:
             raise DicomError(f"{name} is nested too deeply to be read.") from None
         except Exception:  # noqa: BLE001 - what the library raises may quote the header
@@ -103,7 +105,7 @@ def _check_encoding(path: Path, name: str) -> None:
     except DicomError:
         raise
     except OSError as error:
-        raise DicomError(f"{name} cannot be read: {error.strerror}.") from None
+        raise _unreadable(error, name) from None
     except Exception:  # noqa: BLE001 - see above
         raise DicomError(f"{name} is damaged or truncated: its start is unreadable.") from None
     if sop_class == DICOMDIR:
@@ -167,6 +169,39 @@ def _check_kind(dataset: Dataset, name: str) -> None:
     for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
         if not str(dataset.get(keyword) or "").strip():
             raise DicomError(f"{name} has no {keyword}.")
+
+
+def _check_depth(dataset: Dataset, name: str) -> None:
+    """Refuse sequences nested so deeply that copying them would exhaust the stack.
+
+    Level by level and never beyond the limit: nested sequences are unfolded as they are asked for.
+    """
+    level = [dataset]
+    for _ in range(MAX_DEPTH):
+        level = [item for holder in level for item in _items(holder)]
+        if not level:
+            return
+    raise DicomError(f"{name} is nested too deeply to be read.")
+
+
+def _items(holder: Dataset) -> Iterator[Dataset]:
+    """The items of all sequences of a data set."""
+    for tag in list(holder.keys()):
+        raw = holder.get_item(tag)
+        if raw is None or raw.VR not in ("SQ", None):  # None: an implicit VR, not looked up yet
+            continue
+        try:
+            element = holder[tag]
+        except (TypeError, ValueError, NotImplementedError):
+            continue  # a value that cannot be read is no sequence
+        if element.VR == "SQ":
+            yield from element.value or ()
+
+
+def _unreadable(error: OSError, name: str) -> DicomError:
+    if error.strerror is None:  # the end of the file came too early
+        return DicomError(f"{name} is damaged or truncated.")
+    return DicomError(f"{name} cannot be read: {error.strerror}.")
 
 
 def decode(dataset: Dataset, path: Path) -> list[Stored]:

@@ -183,6 +183,7 @@ def test_an_enhanced_image_mirrors_the_frames_of_its_source(tmp_path: Path) -> N
     # Enhanced MR images know no SECONDARY (PS3.3 C.8.16.1.2).
     assert list(ds.ImageType) == ["DERIVED", "PRIMARY", "T2", "NONE"]
     assert ds.NumberOfFrames == 4
+    assert ds.ContentQualification == "RESEARCH"
     (shared,) = ds.SharedFunctionalGroupsSequence
     assert shared.PixelMeasuresSequence == (
         original.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence

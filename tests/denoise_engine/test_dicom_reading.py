@@ -11,7 +11,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
-from pydicom.uid import RLELossless, generate_uid
+from pydicom.uid import ImplicitVRLittleEndian, RLELossless, generate_uid
 
 from denoise_engine.dicom import matrix_of_header, read_series
 from denoise_engine.errors import DicomError
@@ -194,14 +194,61 @@ def test_nothing_to_read_is_said(tmp_path: Path) -> None:
         read_series(tmp_path / "nowhere")
 
 
-def test_a_header_nested_without_end_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    folder = write(tmp_path / "s", series(phantom(1)))
-    path = folder / "IM000"
-    item = struct.pack("<HH2sHL", 0x0008, 0x1115, b"SQ", 0, 0xFFFFFFFF)
-    item += struct.pack("<HHL", 0xFFFE, 0xE000, 0xFFFFFFFF)
-    path.write_bytes(path.read_bytes()[:-960] + item * 5000)
-    with pytest.raises(DicomError, match="“IM000”"):
-        read_series(folder)
+def _nested(depth: int, *, explicit: bool, defined: bool) -> bytes:
+    """Sequences within sequences: ReferencedImageSequence, `depth` of them."""
+    body = b""
+    for _ in range(depth):
+        length = len(body) if defined else 0xFFFFFFFF
+        end = b"" if defined else struct.pack("<HHL", 0xFFFE, 0xE00D, 0)
+        item = struct.pack("<HHL", 0xFFFE, 0xE000, length) + body + end
+        length = len(item) if defined else 0xFFFFFFFF
+        end = b"" if defined else struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
+        if explicit:
+            body = struct.pack("<HH2sHL", 0x0008, 0x1140, b"SQ", 0, length) + item + end
+        else:
+            body = struct.pack("<HHL", 0x0008, 0x1140, length) + item + end
+    return body
+
+
+@pytest.mark.parametrize("depth", [20, 300, 3000])
+@pytest.mark.parametrize("defined", [True, False], ids=["defined", "undefined"])
+@pytest.mark.parametrize("explicit", [True, False], ids=["explicit", "implicit"])
+def test_a_header_nested_too_deeply_is_refused_in_a_sentence(
+    tmp_path: Path, depth: int, defined: bool, explicit: bool
+) -> None:
+    (dataset,) = series(phantom(1))
+    if not explicit:
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    data = as_bytes(dataset)
+    name = struct.pack("<HH", 0x0010, 0x0010)  # the first element after group 0008
+    at = data.index(name + (b"PN" if explicit else struct.pack("<L", 8)))
+    path = tmp_path / "deep"
+    path.write_bytes(data[:at] + _nested(depth, explicit=explicit, defined=defined) + data[at:])
+    with pytest.raises(DicomError, match="“deep” is nested too deeply"):
+        read_series(path)
+    path.write_bytes(data[:at] + _nested(3, explicit=explicit, defined=defined) + data[at:])
+    assert read_series(path).volume.shape == (1, 20, 24)
+
+
+def test_a_file_that_ends_early_is_refused(tmp_path: Path) -> None:
+    data = as_bytes(series(phantom(1))[0])
+    path = tmp_path / "cut"
+    for end in (140, 200, 600, len(data) - 3):
+        path.write_bytes(data[:end])
+        with pytest.raises(DicomError, match="“cut”"):
+            read_series(path)
+
+
+def test_frames_spread_over_several_enhanced_files_make_one_series(tmp_path: Path) -> None:
+    pixels = phantom(4)
+    first, second = enhanced(pixels[:2]), enhanced(pixels[2:])
+    second.SeriesInstanceUID = first.SeriesInstanceUID
+    for index, frame in enumerate(second.PerFrameFunctionalGroupsSequence):
+        frame.PlanePositionSequence[0].ImagePositionPatient = [4.0 * (index + 2), 0, 0]
+    found = read_series(write(tmp_path / "s", [second, first]))
+    assert found.places == ((0, 0), (0, 1), (1, 0), (1, 1))
+    assert [path.name for path in found.files] == ["IM001", "IM000"]
+    assert np.array_equal(found.volume[2], pixels[2] * 2.0)
 
 
 def test_two_echoes_in_one_enhanced_file_are_refused(tmp_path: Path) -> None:
