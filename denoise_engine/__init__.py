@@ -3,9 +3,10 @@
 Knows nothing of the platform around it. Importing the package is cheap; torch is loaded with the
 first name that needs it.
 
->>> import denoise_engine
->>> result = denoise_engine.denoise(volume, strength=denoise_engine.TargetSnrGain(1.7))
-... # doctest: +SKIP
+>>> from denoise_engine import load_method
+>>> denoise = load_method("ddlr")
+>>> y = denoise(x, noise_sd=None, strength=1.0)  # doctest: +SKIP
+>>> y = denoise(x, target_snr_gain=1.7)  # doctest: +SKIP
 """
 
 from importlib import import_module
@@ -26,6 +27,7 @@ from denoise_engine.errors import (
 
 if TYPE_CHECKING:
     from denoise_engine.denoiser import DenoiseResult, denoise, denoise_at_strengths
+    from denoise_engine.methods import Method, available_methods, load_method
     from denoise_engine.models import available_models
     from denoise_engine.noise import NoiseEstimate, estimate_noise
     from denoise_engine.simulation import SimulationResult, simulate_acquisition
@@ -35,14 +37,17 @@ _WHERE = {
     "Blend": "strength",
     "DenoiseResult": "denoiser",
     "Full": "strength",
+    "Method": "methods",
     "NoiseEstimate": "noise",
     "SimulationResult": "simulation",
     "Strength": "strength",
     "TargetSnrGain": "strength",
+    "available_methods": "methods",
     "available_models": "models",
     "denoise": "denoiser",
     "denoise_at_strengths": "denoiser",
     "estimate_noise": "noise",
+    "load_method": "methods",
     "simulate_acquisition": "simulation",
 }
 
@@ -52,6 +57,7 @@ __all__ = [
     "DenoiseResult",
     "EngineError",
     "Full",
+    "Method",
     "ModelError",
     "NoiseEstimate",
     "NoiseOutOfRangeError",
@@ -63,10 +69,12 @@ __all__ = [
     "TrainingDataError",
     "UntrustedNoiseError",
     "UnusableVolumeError",
+    "available_methods",
     "available_models",
     "denoise",
     "denoise_at_strengths",
     "estimate_noise",
+    "load_method",
     "simulate_acquisition",
 ]
 

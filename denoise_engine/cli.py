@@ -1,12 +1,15 @@
-"""Commands of ``python -m denoise_engine``: denoise, simulate, evaluate, train, card."""
+"""Commands of ``python -m denoise_engine``: methods, apply, evaluate, train, card, simulate."""
 
 import argparse
 import json
+import os
+import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from denoise_engine.errors import EngineError, StrengthError
+from denoise_engine.errors import EngineError, StrengthError, UnusableVolumeError
 from denoise_engine.training.command import add_arguments as add_training_arguments
 
 DEMO = Path("readerstudy") / "demo" / "data" / "lumbar"
@@ -22,7 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"Refused: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"Refused: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
+        reason = error.strerror or "it cannot be read or written"
+        print(f"Refused: {error.filename or 'a file'}: {reason}", file=sys.stderr)
+        return 2
+    except MemoryError:
+        print("Refused: the image is larger than this machine's memory.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
@@ -36,32 +43,45 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    p = commands.add_parser("denoise", help="denoise a NIfTI or npy volume")
-    p.add_argument("input", type=Path)
-    p.add_argument("output", type=Path)
-    p.add_argument("--noise", type=float, help="noise SD in the unit of the image; else estimated")
+    p = commands.add_parser("methods", help="list the denoising methods")
+    p.add_argument("--json", action="store_true")
+    p.set_defaults(command=_methods)
+
+    p = commands.add_parser("apply", help="denoise a DICOM folder, a NIfTI file or an npy file")
+    p.add_argument("input", type=Path, help="DICOM folder or file, .nii, .nii.gz or .npy")
+    p.add_argument("output", type=Path, help="a new folder for DICOM; else .nii, .nii.gz or .npy")
+    p.add_argument("--method", default="ddlr", help="as listed by `methods`; ddlr by default")
+    p.add_argument(
+        "--noise",
+        type=_noise,
+        help="noise SD in the unit of the image, or “map” to estimate a map; else estimated",
+    )
     strength = p.add_mutually_exclusive_group()
     strength.add_argument("--blend", type=float, help="share of denoised image, 0 to 1")
     strength.add_argument(
         "--target-snr-gain", type=float, help="SNR gain inside the body, e.g. 1.7"
     )
-    p.add_argument("--model", default="ddlr")
+    p.add_argument(
+        "--bias-coils",
+        type=int,
+        help="correct the bias of magnitude noise: 1 for Rician, else the number of channels",
+    )
+    p.add_argument("--native-grid", choices=["auto", "off"], default="auto")
+    p.add_argument("--evidence", type=Path, help="a new folder for what speaks for the result")
+    p.add_argument("--memory", type=int, help="MiB that a network may hold beside the volumes")
     p.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    p.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
-    p.set_defaults(command=_denoise)
+    p.add_argument("--precision", choices=["auto", "float32", "bfloat16"], default="auto")
+    p.set_defaults(command=_apply)
 
-    p = commands.add_parser("simulate", help="simulate an accelerated scan from an image")
-    p.add_argument("input", type=Path)
-    p.add_argument("output", type=Path)
-    p.add_argument("--protocol", required=True, help="standard, double-fast or triple-fast")
-    p.add_argument("--snr", type=float, required=True, help="body SNR of the standard protocol")
-    p.add_argument("--seed", type=int, default=0)
-    p.set_defaults(command=_simulate)
-
-    p = commands.add_parser("evaluate", help="PSNR of the demo's arms with and without DLR")
-    p.add_argument("folder", type=Path, nargs="?", default=DEMO)
-    p.add_argument("--target-snr-gain", type=float, default=1.7)
-    p.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    p = commands.add_parser(
+        "evaluate", help="PSNR and SSIM: of the demo's arms, or on an image with noise added"
+    )
+    p.add_argument("source", type=Path, nargs="?", default=DEMO)
+    p.add_argument("--method", default="ddlr", help="of the demo's arms")
+    p.add_argument("--target-snr-gain", type=float, default=1.7, help="of the demo's arms")
+    p.add_argument("--snr", type=float, nargs="+", default=[5.0, 10.0, 20.0])
+    p.add_argument("--slices", type=int, default=5, help="of an image with noise added")
+    p.add_argument("--precision", choices=["auto", "float32", "bfloat16"], default="auto")
     p.set_defaults(command=_evaluate)
 
     p = commands.add_parser("train", help="train a model; resumable")
@@ -72,12 +92,38 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("model", nargs="?", default="ddlr")
     p.add_argument("--json", action="store_true")
     p.set_defaults(command=_card)
+
+    p = commands.add_parser("simulate", help="simulate an accelerated scan from an image")
+    p.add_argument("input", type=Path)
+    p.add_argument("output", type=Path, help=".nii, .nii.gz or .npy")
+    p.add_argument("--protocol", required=True, help="standard, double-fast or triple-fast")
+    p.add_argument("--snr", type=float, required=True, help="body SNR of the standard protocol")
+    p.add_argument("--seed", type=int, default=0)
+    p.set_defaults(command=_simulate)
     return parser
 
 
-def _denoise(arguments: argparse.Namespace) -> int:
+def _noise(text: str) -> float | str:
+    return text if text == "map" else float(text)
+
+
+def _methods(arguments: argparse.Namespace) -> int:
+    from denoise_engine.methods.filters import describe_methods
+
+    methods = describe_methods().values()
+    if arguments.json:
+        print(json.dumps([method.as_json() for method in methods], indent=2))
+        return 0
+    for method in methods:
+        print(f"{method.name:10} {method.version}\n    {method.summary}. {method.source}")
+        if method.sha256:
+            print(f"    weights {method.sha256}; `card {method.name}` tells what it is valid for")
+    return 0
+
+
+def _apply(arguments: argparse.Namespace) -> int:
     from denoise_engine.denoiser import denoise
-    from denoise_engine.files import read_volume, write_volume
+    from denoise_engine.files import check_target, read_image, write_image
     from denoise_engine.strength import Blend, Full, Strength, TargetSnrGain
 
     strength: Strength = Full()
@@ -85,52 +131,93 @@ def _denoise(arguments: argparse.Namespace) -> int:
         strength = Blend(arguments.blend)
     elif arguments.target_snr_gain is not None:
         strength = TargetSnrGain(arguments.target_snr_gain)
-    volume, template = read_volume(arguments.input)
-    result = denoise(
-        volume,
-        noise=arguments.noise,
-        strength=strength,
-        model=arguments.model,
-        device=arguments.device,
-        precision=arguments.precision,
-        progress=_progress("denoised"),
-    )
-    write_volume(arguments.output, result.volume, template)
+    if arguments.evidence is not None:
+        _check_new_folder(arguments.evidence)
+    image = read_image(arguments.input)
+    check_target(arguments.output, image)
+    with _progress("denoising") as progress:
+        result = denoise(
+            image.volume,
+            noise=arguments.noise,
+            strength=strength,
+            model=arguments.method,
+            device=arguments.device,
+            precision=arguments.precision,
+            native_grid=arguments.native_grid,
+            acquired=image.acquired,
+            bias_coils=arguments.bias_coils,
+            memory_limit=None if arguments.memory is None else arguments.memory * 2**20,
+            caveats=image.caveats,
+            progress=progress,
+        )
+    if arguments.evidence is None:
+        write_image(arguments.output, result.volume, image, result.record())
+    else:
+        from denoise_engine.evidence import gather_evidence
+
+        with _progress("gathering evidence") as progress:
+            evidence = gather_evidence(image.volume, result, progress=progress)
+        with _new_folder(arguments.evidence) as folder:
+            evidence.save(folder)
+            write_image(arguments.output, result.volume, image, result.record())
+    for warning in result.warnings:
+        print(f"Warning: {warning}", file=sys.stderr)
     print(json.dumps(result.record() | {"seconds": round(result.seconds, 2)}, indent=2))
     return 0
 
 
-def _simulate(arguments: argparse.Namespace) -> int:
-    from denoise_engine.files import read_volume, write_volume
-    from denoise_engine.simulation import simulate_acquisition
+def _check_new_folder(folder: Path) -> None:
+    if folder.exists():
+        raise UnusableVolumeError(f"“{folder}” exists already; name a new folder.")
+    if not folder.absolute().parent.is_dir():
+        raise UnusableVolumeError(f"“{folder.absolute().parent}” is no folder to write into.")
 
-    volume, template = read_volume(arguments.input)
-    result = simulate_acquisition(
-        volume,
-        protocol=arguments.protocol,
-        snr=arguments.snr,
-        seed=arguments.seed,
-        progress=_progress("simulated"),
-    )
-    write_volume(arguments.output, result.volume, template)
-    print(json.dumps(result.provenance, indent=2))
-    return 0
+
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """A hidden folder that gets its name when the block has ended well, and goes if it has not."""
+    partial = folder.absolute().with_name(f".partial-{os.getpid()}-{folder.name}")
+    try:
+        partial.mkdir()
+        yield partial
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from denoise_engine.evaluation import evaluate_folder, verdict
+    from denoise_engine.evaluation import evaluate_folder, evaluate_with_added_noise, verdict
+    from denoise_engine.files import read_image
+    from denoise_engine.methods.filters import describe_methods
 
-    if arguments.target_snr_gain < 1:
-        raise StrengthError("A target gain must be 1 or more.")
-    figures = evaluate_folder(
-        arguments.folder,
-        gain=arguments.target_snr_gain,
+    def report(line: str) -> None:
+        print(line, flush=True)
+
+    source: Path = arguments.source
+    if source.is_dir() and (source == DEMO or any(source.glob("*.npz"))):
+        if arguments.target_snr_gain < 1:
+            raise StrengthError("A target gain must be 1 or more.")
+        figures = evaluate_folder(
+            source,
+            gain=arguments.target_snr_gain,
+            precision=arguments.precision,
+            report=report,
+            model=arguments.method,
+        )
+        passed, sentence = verdict(figures)
+        print(sentence)
+        return 0 if passed else 1
+    if min(arguments.snr) <= 0 or arguments.slices < 1:
+        raise StrengthError("SNR and the number of slices must be above 0.")
+    evaluate_with_added_noise(
+        read_image(source).volume,
+        methods=tuple(describe_methods()),
+        snrs=arguments.snr,
+        slices=arguments.slices,
         precision=arguments.precision,
-        report=lambda line: print(line, flush=True),
+        report=report,
     )
-    passed, sentence = verdict(figures)
-    print(sentence)
-    return 0 if passed else 1
+    return 0
 
 
 def _train(arguments: argparse.Namespace) -> int:
@@ -147,15 +234,45 @@ def _card(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(card | {"sha256": file.sha256}, indent=2))
     else:
-        from denoise_engine.training.export import card_as_text
+        from denoise_engine.training.card import card_as_text
 
         print(card_as_text(card, file.sha256))
     return 0
 
 
-def _progress(word: str) -> Callable[[int, int], None]:
-    def show(done: int, total: int) -> None:
-        end = "\n" if done == total else "\r"
-        print(f"{word} {done} of {total} slices", end=end, file=sys.stderr, flush=True)
+def _simulate(arguments: argparse.Namespace) -> int:
+    from denoise_engine.files import read_image, write_volume
+    from denoise_engine.simulation import simulate_acquisition
 
-    return show
+    image = read_image(arguments.input)
+    with _progress("simulating") as progress:
+        result = simulate_acquisition(
+            image.volume,
+            protocol=arguments.protocol,
+            snr=arguments.snr,
+            seed=arguments.seed,
+            progress=progress,
+        )
+    write_volume(arguments.output, result.volume, image.nifti)
+    print(json.dumps(result.provenance, indent=2))
+    return 0
+
+
+@contextmanager
+def _progress(word: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on the error stream: done, in all, time left. It ends with the block, well or not."""
+    from tqdm import tqdm
+
+    bar: tqdm[None] | None = None
+
+    def show(done: int, total: int) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = tqdm(total=total, desc=word, unit="slice", file=sys.stderr, leave=True)
+        bar.update(done - bar.n)
+
+    try:
+        yield show
+    finally:
+        if bar is not None:
+            bar.close()

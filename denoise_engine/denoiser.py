@@ -1,106 +1,48 @@
-"""Denoise a volume: check, find the noise level, run the network, set the strength, record."""
+"""Denoise a volume: check, go to the native grid, find the noise, denoise, set the strength."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
-import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from denoise_engine.errors import NoiseOutOfRangeError, UntrustedNoiseError, UnusableVolumeError
-from denoise_engine.metrics import body_mask
-from denoise_engine.models import LoadedModel, find_model, load_model
-from denoise_engine.noise import Confidence, checked_volume, estimate_noise
+from denoise_engine.errors import EngineError, NoiseOutOfRangeError
+from denoise_engine.methods.filters import Filter, Progress, open_filter
+from denoise_engine.metrics import BoolArray, body_mask
+from denoise_engine.noise.bias import correct_bias
+from denoise_engine.noise.checks import checked_volume
+from denoise_engine.noise.native_grid import (
+    NativeGrid,
+    find_native_grid,
+    from_native,
+    to_native,
+)
+from denoise_engine.noise_in_use import NoiseChoice, NoiseInUse, settle_noise
 from denoise_engine.replicas import ReplicaMoments, measure_replicas
-from denoise_engine.runtime import Backend, Device, Precision, choose_backend
-from denoise_engine.strength import Blend, Full, Strength, TargetSnrGain
+from denoise_engine.result import BiasCorrection, DenoiseResult, Floats
+from denoise_engine.runtime import Device, Precision
+from denoise_engine.strength import Blend, Full, NoiseMoments, Strength, TargetSnrGain
 
-Floats = NDArray[np.float32]
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class DenoiseResult:
-    """A denoised volume and all that is needed to say how it came about.
-
-    Attributes
-    ----------
-    volume : ndarray of float32
-        (slices, rows, columns), unit of the input.
-    sigma : float
-        Noise SD that was acted on, unit of the input; the median of a map.
-    sigma_method, sigma_confidence, sigma_reasons
-        How it was found, how far it can be trusted, and why no further.
-    blend : float
-        Share of the network's output in the result.
-    target_gain : float or None
-        The gain asked for, if one was.
-    achieved_gain : float
-        SD of the noise before over after, inside the body, from replicas that the blend was not
-        chosen on.
-    air_gain : float or None
-        The same in the air; None without air.
-    model, model_version, weights_sha256 : str
-    backend : Backend
-    seconds : float
-        Wall time.
-    """
-
-    volume: Floats
-    sigma: float
-    sigma_method: str
-    sigma_confidence: Confidence
-    sigma_reasons: tuple[str, ...]
-    blend: float
-    target_gain: float | None
-    achieved_gain: float
-    air_gain: float | None
-    model: str
-    model_version: str
-    weights_sha256: str
-    backend: Backend
-    seconds: float
-
-    def record(self) -> dict[str, Any]:
-        """Return everything but the pixels and the time, as plain JSON values."""
-        return {
-            "model": self.model,
-            "model_version": self.model_version,
-            "weights_sha256": self.weights_sha256,
-            "sigma": self.sigma,
-            "sigma_method": self.sigma_method,
-            "sigma_confidence": self.sigma_confidence,
-            "sigma_reasons": list(self.sigma_reasons),
-            "blend": self.blend,
-            "target_gain": self.target_gain,
-            "achieved_gain": self.achieved_gain,
-            "air_gain": self.air_gain,
-            "backend": str(self.backend),
-        }
-
-
-@dataclass(frozen=True)
-class _Noise:
-    """The noise map to act on and where it comes from."""
-
-    map: Floats
-    level: float
-    method: str
-    confidence: Confidence
-    reasons: tuple[str, ...]
+# How far outside the range of its training a network is still run, with a warning.
+_TOLERANCE = 1.5
 
 
 def denoise(
     volume: ArrayLike,
     *,
-    noise: float | ArrayLike | None = None,
+    noise: NoiseChoice = None,
     strength: Strength = Full(),  # noqa: B008 - frozen and without state
     model: str = "ddlr",
     progress: Progress | None = None,
     device: Device = "auto",
-    precision: Precision = "float32",
+    precision: Precision = "auto",
+    native_grid: Literal["auto", "off"] = "auto",
+    acquired: tuple[int, int] | None = None,
+    bias_coils: int | None = None,
+    memory_limit: int | None = None,
+    caveats: Sequence[str] = (),
 ) -> DenoiseResult:
     """Denoise a magnitude volume slice by slice.
 
@@ -108,20 +50,33 @@ def denoise(
     ----------
     volume : array_like
         (slices, rows, columns), magnitude, any unit, any real type.
-    noise : float or array_like, optional
+    noise : float, array_like or "map", optional
         Noise SD in the unit of the volume: one number or a map of the volume's shape. Estimated
-        from the image if left out. 0 returns the input.
+        from the image if left out, as a map that varies smoothly if "map". 0 returns the input.
     strength : Full, Blend or TargetSnrGain
-        How much of the network's output goes into the result.
+        How much of the method's output goes into the result.
     model : str
-        Name of a shipped model.
+        Name of a shipped network or of a comparator (:func:`denoise_engine.available_methods`).
     progress : callable, optional
         Called with (slices done, slices in all).
     device : {"auto", "cpu", "cuda"}
         Where to compute.
-    precision : {"float32", "bfloat16"}
-        float32 is the reference. bfloat16 is faster on processors that have it; input and output
-        stay float32.
+    precision : {"auto", "float32", "bfloat16"}
+        float32 on a CPU is the reference. bfloat16 is faster where there are instructions for it,
+        which is when "auto" takes it; input and output stay float32.
+    native_grid : {"auto", "off"}
+        Whether a volume that the scanner interpolated is taken back to the grid it was acquired on,
+        denoised there and interpolated again.
+    acquired : tuple of int, optional
+        Acquired (rows, columns), where the header tells; else read from empty k-space borders.
+    bias_coils : int, optional
+        Take the bias of magnitude noise out as a last step: 1 for Rician, the number of channels
+        for non-central chi. Left out, the local mean stays as it is.
+    memory_limit : int, optional
+        Bytes that a network may hold beside the volumes; 512 MiB if left out.
+    caveats : sequence of str
+        What the caller knows and the result must warn of: that the scanner has denoised the series
+        already, say.
 
     Returns
     -------
@@ -134,11 +89,12 @@ def denoise(
     UntrustedNoiseError
         The noise level had to be estimated and the estimate cannot be trusted.
     NoiseOutOfRangeError
-        The noise level lies outside the range in the model's card.
+        The noise level lies far outside the range in the model's card, by a factor above 1.5; by
+        less there is a warning.
     StrengthError
         The target gain is beyond the model.
     ModelError, BackendError
-        No such model, wrong hash, no such device.
+        No such model, wrong hash, no such device, too low a memory ceiling.
     """
     return denoise_at_strengths(
         volume,
@@ -148,6 +104,11 @@ def denoise(
         progress=progress,
         device=device,
         precision=precision,
+        native_grid=native_grid,
+        acquired=acquired,
+        bias_coils=bias_coils,
+        memory_limit=memory_limit,
+        caveats=caveats,
     )[0]
 
 
@@ -155,11 +116,16 @@ def denoise_at_strengths(
     volume: ArrayLike,
     strengths: Sequence[Strength],
     *,
-    noise: float | ArrayLike | None = None,
+    noise: NoiseChoice = None,
     model: str = "ddlr",
     progress: Progress | None = None,
     device: Device = "auto",
-    precision: Precision = "float32",
+    precision: Precision = "auto",
+    native_grid: Literal["auto", "off"] = "auto",
+    acquired: tuple[int, int] | None = None,
+    bias_coils: int | None = None,
+    memory_limit: int | None = None,
+    caveats: Sequence[str] = (),
 ) -> list[DenoiseResult]:
     """Denoise once and return the result at several strengths, in their order.
 
@@ -168,120 +134,146 @@ def denoise_at_strengths(
     """
     start = time.perf_counter()
     image = checked_volume(volume)
-    backend = choose_backend(device, precision)
-    loaded = load_model(find_model(model))
-    found = _settle_noise(image, noise)
-    made: list[tuple[Floats, float, float, float | None]]
-    if found.level == 0 or all(isinstance(s, Blend) and s.amount == 0 for s in strengths):
+    bias = None if bias_coils is None else BiasCorrection(bias_coils)
+    method = open_filter(model, device, precision, memory_limit)
+    grid = _grid_of(image, native_grid, acquired)
+    working = image if grid.is_native else to_native(image, grid)
+    body = body_mask(working)
+    unchanged = all(isinstance(s, Blend) and s.amount == 0 for s in strengths)
+    found = settle_noise(working, body, noise, image.shape, refuse_untrusted=not unchanged)
+    warnings = [*caveats, *found.warnings]
+    moments: ReplicaMoments | None = None
+    if unchanged or found.level == 0:
         # The sliding DCT is not the identity to the last bit; no noise means no change.
+        full = working
         if progress is not None:
             progress(len(image), len(image))
-        made = [(image.copy(), 0.0, 1.0, 1.0) for _ in strengths]
     else:
-        body = body_mask(image)
-        _check_range(image, body, found.level, loaded.card)
-        runner = _Runner(loaded, backend)
-        full = np.empty_like(image)
-        for k in range(len(image)):
-            full[k] = runner.tiles(image[k : k + 1], found.map[k : k + 1])[0]
-            if progress is not None:
-                progress(k + 1, len(image))
-        moments = measure_replicas(full, found.map, body, runner.tiles)
-        made = [_at_strength(image, full, moments, s) for s in strengths]
+        warnings += _range_warnings(working, body, found.level, method)
+        full = method(working, found.map, progress)
+        moments = measure_replicas(
+            working, full, found.map, body, method, whole_slices=method.needs_whole_slices
+        )
+    made = _Made(image, working, full, found, grid, bias, moments)
+    outcomes = [made.at(strength) for strength in strengths]
     return [
         DenoiseResult(
-            volume=output,
+            volume=outcome.volume,
             sigma=found.level,
             sigma_method=found.method,
             sigma_confidence=found.confidence,
             sigma_reasons=found.reasons,
-            blend=blend,
+            sigma_trusted=found.trusted,
+            blend=outcome.blend,
             target_gain=strength.gain if isinstance(strength, TargetSnrGain) else None,
-            achieved_gain=achieved,
-            air_gain=air,
-            model=loaded.file.name,
-            model_version=loaded.file.version,
-            weights_sha256=loaded.file.sha256,
-            backend=backend,
+            achieved_gain=outcome.gain,
+            air_gain=outcome.air_gain,
+            method=model,
+            model=method.name,
+            model_version=method.version,
+            weights_sha256=method.sha256,
+            backend=method.backend,
+            native_grid=grid,
+            bias=bias,
+            warnings=tuple(warnings),
+            working_input=working,
+            working_output=full,
+            noise_map=found.map,
             seconds=time.perf_counter() - start,
         )
-        for (output, blend, achieved, air), strength in zip(made, strengths, strict=True)
+        for outcome, strength in zip(outcomes, strengths, strict=True)
     ]
 
 
-def _at_strength(
-    image: Floats, full: Floats, moments: ReplicaMoments, strength: Strength
-) -> tuple[Floats, float, float, float | None]:
-    """Return the image at a strength, its blend, and its gain in the body and in the air."""
-    blend = _blend_for(strength, moments)
-    achieved = moments.check.gain(blend)
-    air = None if moments.air is None else moments.air.gain(blend)
+@dataclass(frozen=True)
+class _Outcome:
+    """A volume at a strength, its blend, and its gain in the body and in the air."""
+
+    volume: Floats
+    blend: float
+    gain: float
+    air_gain: float | None
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What every strength is mixed from."""
+
+    image: Floats
+    working: Floats
+    full: Floats
+    noise: NoiseInUse
+    grid: NativeGrid
+    bias: BiasCorrection | None
+    moments: ReplicaMoments | None
+
+    def at(self, strength: Strength) -> _Outcome:
+        """Mix input and output, and correct the bias of the mixture if that was asked for."""
+        if self.moments is None:
+            volume = self.image.copy()
+            air_gain: float | None = 1.0
+            blend, gain = 0.0, 1.0
+        else:
+            blend = _blend_for(strength, self.moments.choose)
+            gain = self.moments.check.gain(blend)
+            air_gain = None if self.moments.air is None else self.moments.air.gain(blend)
+            full = self.full if self.grid.is_native else from_native(self.full, self.grid)
+            volume = _mixed(self.image, full, blend)
+        if self.bias is not None:
+            volume = self._without_bias(volume, blend, self.bias.coils)
+        return _Outcome(volume, blend, gain, air_gain)
+
+    def _without_bias(self, volume: Floats, blend: float, coils: int) -> Floats:
+        if self.grid.is_native:
+            return correct_bias(volume, self.noise.map, coils)
+        # On the grid of the image neighbours are interpolated; the mean is known where it was
+        # measured.
+        mixed = _mixed(self.working, self.full, blend)
+        corrected = correct_bias(mixed, self.noise.map, coils)
+        change = from_native(corrected, self.grid) - from_native(mixed, self.grid)
+        return np.maximum(volume + change, np.float32(0))
+
+
+def _mixed(image: Floats, full: Floats, blend: float) -> Floats:
     if blend in (0.0, 1.0):
-        return (full if blend else image).copy(), blend, achieved, air
-    return image + np.float32(blend) * (full - image), blend, achieved, air
+        return (full if blend else image).copy()
+    return image + np.float32(blend) * (full - image)
 
 
-class _Runner:
-    """The network on its backend, fed with numpy stacks."""
-
-    def __init__(self, loaded: LoadedModel, backend: Backend) -> None:
-        self._backend = backend
-        self._network = loaded.network.to(backend.device)
-        if backend.dtype == "bfloat16":
-            self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def tiles(self, images: Floats, sigma: Floats) -> Floats:
-        """(n, rows, columns) images and noise maps → denoised images."""
-        device = self._backend.device
-        image = torch.from_numpy(np.ascontiguousarray(images))[:, None].to(device)
-        level = torch.from_numpy(np.ascontiguousarray(sigma))[:, None].to(device)
-        if float(level.min()) == float(level.max()):
-            level = level[:1, :, :1, :1]
-        dtype = torch.bfloat16 if self._backend.dtype == "bfloat16" else torch.float32
-        with torch.inference_mode():
-            out = self._network(image, level, dtype=dtype)
-        return np.asarray(out[:, 0].cpu().numpy(), dtype=np.float32)
-
-
-def _settle_noise(image: Floats, noise: float | ArrayLike | None) -> _Noise:
-    if noise is None:
-        estimate = estimate_noise(image)
-        if estimate.confidence == "low":
-            raise UntrustedNoiseError(
-                "The noise level read from this image cannot be trusted. "
-                + " ".join(estimate.reasons)
-                + " Give the noise level yourself, or process the image as it left the scanner."
-            )
-        level = np.full(image.shape, estimate.sigma, dtype=np.float32)
-        return _Noise(level, estimate.sigma, estimate.method, estimate.confidence, estimate.reasons)
-    given = np.asarray(noise, dtype=np.float32)
-    if not np.isfinite(given).all() or (given < 0).any():
-        raise UnusableVolumeError("The noise level must be finite and not below 0.")
-    if given.ndim not in (0, 3) or (given.ndim == 3 and given.shape != image.shape):
-        raise UnusableVolumeError(
-            f"The noise level must be one number or a map of the volume's shape {image.shape}; "
-            f"this one is {given.shape}."
-        )
-    method = "given" if given.ndim == 0 else "given as a map"
-    level = np.ascontiguousarray(np.broadcast_to(given, image.shape))
-    return _Noise(level, float(np.median(given)), method, "high", ())
-
-
-def _check_range(
-    image: Floats, body: NDArray[np.bool_], level: float, card: dict[str, Any]
-) -> None:
-    lowest, highest = card["snr_range"]
-    snr = float(image[body].mean()) / level
-    if not lowest <= snr <= highest:
-        raise NoiseOutOfRangeError(
-            f"The mean body signal is {snr:.1f} times the noise; this model was trained for "
-            f"{lowest:g} to {highest:g} times and is not valid outside."
-        )
-
-
-def _blend_for(strength: Strength, moments: ReplicaMoments) -> float:
+def _blend_for(strength: Strength, moments: NoiseMoments) -> float:
     if isinstance(strength, Blend):
         return strength.amount
     if isinstance(strength, TargetSnrGain):
-        return moments.choose.blend_for(strength.gain)
+        return moments.blend_for(strength.gain)
     return 1.0
+
+
+def _grid_of(image: Floats, wanted: str, acquired: tuple[int, int] | None) -> NativeGrid:
+    if wanted == "auto":
+        return find_native_grid(image, acquired)
+    if wanted != "off":
+        raise EngineError(f"The native grid is looked for (auto) or not (off), not “{wanted}”.")
+    _, rows, columns = image.shape
+    return NativeGrid(rows, columns, rows, columns, "native")
+
+
+def _range_warnings(image: Floats, body: BoolArray, level: float, method: Filter) -> list[str]:
+    """Warn near the edge of what a network was trained for; refuse well beyond it.
+
+    Raises
+    ------
+    NoiseOutOfRangeError
+    """
+    if method.snr_range is None:
+        return []
+    lowest, highest = method.snr_range
+    snr = float(image[body].mean()) / level
+    if lowest <= snr <= highest:
+        return []
+    said = (
+        f"The mean body signal is {snr:.1f} times the noise; this model was trained for "
+        f"{lowest:g} to {highest:g} times"
+    )
+    if lowest / _TOLERANCE <= snr <= highest * _TOLERANCE:
+        return [f"{said}. Judge the result with more care."]
+    raise NoiseOutOfRangeError(f"{said} and is not valid so far outside.")

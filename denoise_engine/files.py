@@ -1,58 +1,194 @@
-"""Volumes in files: NIfTI and npy, as slices × rows × columns."""
+"""Volumes in files: DICOM series, NIfTI and npy, as slices × rows × columns."""
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from denoise_engine.errors import UnusableVolumeError
 
+if TYPE_CHECKING:
+    from denoise_engine.dicom import DicomSeries
 
-def read_volume(path: Path) -> tuple[NDArray[Any], Any]:
-    """Read a volume and, for NIfTI, what is needed to write one like it.
+_KINDS = (".npy", ".nii.gz", ".nii")
+
+
+@dataclass(frozen=True)
+class Image:
+    """A volume and what is needed to write one like it.
+
+    Attributes
+    ----------
+    volume : ndarray
+        (slices, rows, columns).
+    acquired : tuple of int or None
+        Acquired rows and columns, if a DICOM header tells.
+    caveats : tuple of str
+        What the header tells that a user of the result must know.
+    nifti, series
+        Where the volume came from, if from NIfTI or DICOM.
+    """
+
+    volume: NDArray[Any]
+    acquired: tuple[int, int] | None = None
+    caveats: tuple[str, ...] = ()
+    nifti: Any = None
+    series: "DicomSeries | None" = None
+
+
+def read_image(path: Path) -> Image:
+    """Read a DICOM folder or file, a NIfTI file or an npy file.
 
     The last axis of a NIfTI file is taken as the slice axis.
 
-    Returns
-    -------
-    volume : ndarray
-        (slices, rows, columns).
-    template : nibabel image or None
+    Raises
+    ------
+    UnusableVolumeError
+        The file is missing, damaged, or not one of these.
+    DicomError
+        The DICOM files are no series that can be processed.
     """
+    if not path.exists():
+        raise UnusableVolumeError(f"“{path}” does not exist.")
+    if path.is_dir() or not path.name.endswith(_KINDS):
+        return _read_dicom(path)
     try:
         if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False), None
-        if path.name.endswith((".nii", ".nii.gz")):
-            import nibabel
-
-            image: Any = nibabel.load(path)
-            return np.moveaxis(np.asarray(image.dataobj), -1, 0), image
-    except Exception as error:
-        raise UnusableVolumeError(f"“{path.name}” cannot be read: {error}.") from error
-    raise UnusableVolumeError(f"“{path.name}” is neither .npy, .nii nor .nii.gz.")
+            return Image(_without_colour(np.load(path, allow_pickle=False), path))
+        return _read_nifti(path)
+    except UnusableVolumeError:
+        raise
+    except Exception as error:  # whatever a damaged file makes its reader raise
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "it is damaged"
+        raise UnusableVolumeError(f"“{path.name}” cannot be read: {reason}.") from error
 
 
-def write_volume(path: Path, volume: NDArray[np.float32], template: Any) -> None:
-    """Write a float32 volume, wholly or not at all."""
-    kinds = (".npy", ".nii.gz", ".nii")
-    suffix = next((kind for kind in kinds if path.name.endswith(kind)), None)
+def _read_dicom(path: Path) -> Image:
+    from denoise_engine.dicom import read_series
+
+    series = read_series(path)
+    caveats = () if series.vendor_denoised is None else (series.vendor_denoised,)
+    return Image(series.volume, series.acquired, caveats, series=series)
+
+
+def _read_nifti(path: Path) -> Image:
+    import nibabel
+
+    stored: Any = nibabel.load(path)
+    if stored.get_data_dtype().names is not None or len(stored.shape) > 4:
+        raise UnusableVolumeError(f"“{path.name}” is a colour image; these are not accepted.")
+    if len(stored.shape) == 4 and stored.shape[3] > 1:
+        raise UnusableVolumeError(
+            f"“{path.name}” holds {stored.shape[3]} volumes; give one volume at a time."
+        )
+    return Image(
+        np.moveaxis(np.asarray(stored.dataobj).reshape(stored.shape[:3]), -1, 0), nifti=stored
+    )
+
+
+def _without_colour(volume: NDArray[Any], path: Path) -> NDArray[Any]:
+    if volume.ndim >= 3 and volume.shape[-1] in (3, 4):
+        raise UnusableVolumeError(f"“{path.name}” is a colour image; these are not accepted.")
+    return volume
+
+
+def check_target(path: Path, image: Image) -> None:
+    """Refuse a place that the result could not be written to, before anything is computed.
+
+    Raises
+    ------
+    UnusableVolumeError
+    """
+    if image.series is not None and path.suffix != ".npy":
+        if path.name.endswith(_KINDS):
+            raise UnusableVolumeError(
+                f"“{path.name}”: a DICOM series is written as a DICOM series; name a new folder."
+            )
+        if path.exists():
+            raise UnusableVolumeError(
+                f"“{path}” exists already; name a new folder for the derived series."
+            )
+    elif not path.name.endswith(_KINDS):
+        raise UnusableVolumeError(f"“{path.name}” must end in {', '.join(_KINDS)}.")
+    if not path.absolute().parent.is_dir():
+        raise UnusableVolumeError(f"“{path.absolute().parent}” is no folder to write into.")
+
+
+def write_image(
+    path: Path, volume: NDArray[np.float32], like: Image, record: Mapping[str, Any]
+) -> None:
+    """Write a volume as what it was made from: a derived DICOM series, or a file.
+
+    Whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        A new folder for a DICOM series; else a file.
+    volume : ndarray of float32
+        (slices, rows, columns).
+    like : Image
+        What it was made from.
+    record : mapping
+        How it was made; goes into the DICOM headers.
+
+    Raises
+    ------
+    UnusableVolumeError, DicomError
+        It cannot be written: the disk is full, the place is wrong.
+    """
+    check_target(path, like)
+    if like.series is not None and not path.name.endswith(_KINDS):
+        from denoise_engine.dicom import write_derived
+
+        write_derived(like.series, volume, record, path)
+        return
+    write_volume(path, volume, like.nifti)
+
+
+def write_volume(path: Path, volume: NDArray[np.float32], template: Any = None) -> None:
+    """Write a float32 volume as npy or NIfTI, wholly or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in .npy, .nii or .nii.gz.
+    volume : ndarray of float32
+        (slices, rows, columns).
+    template : nibabel image, optional
+        Whose geometry a NIfTI file takes over.
+
+    Raises
+    ------
+    UnusableVolumeError
+    """
+    suffix = next((kind for kind in _KINDS if path.name.endswith(kind)), None)
     if suffix is None:
-        raise UnusableVolumeError(f"“{path.name}” must end in {', '.join(kinds)}.")
+        raise UnusableVolumeError(f"“{path.name}” must end in {', '.join(_KINDS)}.")
     partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
     try:
         if suffix == ".npy":
             np.save(partial, volume)
         else:
-            import nibabel
-
-            affine = np.eye(4) if template is None else template.affine
-            image = nibabel.Nifti1Image(np.moveaxis(volume, 0, -1), affine)
-            image.set_data_dtype(np.float32)
-            nibabel.save(image, partial)
+            _save_nifti(partial, volume, template)
         os.replace(partial, path)
     except OSError as error:
-        raise UnusableVolumeError(f"“{path}” cannot be written: {error.strerror}.") from error
+        # numpy tells of a full disk without an error number.
+        reason = error.strerror or "the disk is full"
+        raise UnusableVolumeError(f"“{path}” cannot be written: {reason}.") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _save_nifti(path: Path, volume: NDArray[np.float32], template: Any) -> None:
+    import nibabel
+
+    affine = np.eye(4) if template is None else template.affine
+    header = None if template is None else template.header.copy()
+    image = nibabel.Nifti1Image(np.moveaxis(volume, 0, -1), affine, header)
+    image.set_data_dtype(np.float32)
+    nibabel.save(image, path)

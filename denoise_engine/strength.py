@@ -86,22 +86,24 @@ class NoiseMoments:
 
 
 def moments_of_replicas(
-    noisy: NDArray[np.float32], denoised: NDArray[np.float32], where: NDArray[np.bool_]
+    noisy: NDArray[np.float32], denoised: NDArray[np.float32], weights: NDArray[np.generic]
 ) -> NoiseMoments:
-    """Pool the noise variances over the chosen pixels of several replicas.
+    """Average the noise variances over the pixels of several replicas.
 
     Parameters
     ----------
     noisy, denoised : ndarray of float32
         (replicas, tiles, rows, columns).
-    where : ndarray of bool
-        (tiles, rows, columns).
+    weights : ndarray
+        (tiles, rows, columns): how much each pixel counts, ≥ 0; a mask of bool will do.
     """
+    where = weights > 0
+    weight = weights[where].astype(np.float64)
     a = (noisy - noisy.mean(axis=0))[:, where].astype(np.float64)
     b = (denoised - denoised.mean(axis=0))[:, where].astype(np.float64)
-    scale = len(noisy) / (len(noisy) - 1)
+    scale = 1 / (weight.sum() * (len(noisy) - 1))
     return NoiseMoments(
-        of_input=float(np.mean(a * a) * scale),
-        of_output=float(np.mean(b * b) * scale),
-        covariance=float(np.mean(a * b) * scale),
+        of_input=float((a * a).sum(axis=0) @ weight * scale),
+        of_output=float((b * b).sum(axis=0) @ weight * scale),
+        covariance=float((a * b).sum(axis=0) @ weight * scale),
     )

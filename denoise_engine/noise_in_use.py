@@ -1,0 +1,125 @@
+"""The noise level that a volume is denoised with: given, or estimated and judged."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
+from denoise_engine.errors import UntrustedNoiseError, UnusableVolumeError
+from denoise_engine.metrics import BoolArray
+from denoise_engine.noise import Confidence, estimate_noise
+
+Floats = NDArray[np.float32]
+NoiseChoice = float | ArrayLike | Literal["map"] | None
+
+# Highest over middle frequencies of the noise; below this it was filtered or reconstructed
+# iteratively.
+_COLOURED = 0.8
+
+
+@dataclass(frozen=True)
+class NoiseInUse:
+    """A noise map (slices, rows, columns), its median in the body, and where it comes from."""
+
+    map: Floats
+    level: float
+    method: str
+    confidence: Confidence
+    reasons: tuple[str, ...]
+    trusted: bool
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        if not self.trusted:
+            return (
+                "The noise level is not to be trusted: the noise is not white, as after compressed "
+                "sensing or a filter. Streaks and aliasing are not noise; they stay, and stand out "
+                "more once the noise is gone.",
+            )
+        if self.confidence != "high":
+            return (" ".join(("The noise level is uncertain.", *self.reasons)),)
+        return ()
+
+
+def settle_noise(
+    image: Floats,
+    body: BoolArray,
+    noise: NoiseChoice,
+    shape: tuple[int, ...],
+    *,
+    refuse_untrusted: bool = True,
+) -> NoiseInUse:
+    """Settle on the noise of a volume.
+
+    Parameters
+    ----------
+    image, body : ndarray
+        (slices, rows, columns), on the native grid, and where the body is.
+    noise : float, array_like, "map" or None
+        A level, a map on the grid of the volume as it was given, a map to be estimated, or a level
+        to be estimated.
+    shape : tuple of int
+        Shape of the volume as it was given.
+    refuse_untrusted : bool
+        Whether an estimate of low confidence is an error.
+
+    Raises
+    ------
+    UntrustedNoiseError
+        The estimate cannot be acted on.
+    UnusableVolumeError
+        The given level is impossible, or no level can be read from the image.
+    """
+    if noise is None or isinstance(noise, str):
+        return _estimated(image, noise, refuse_untrusted)
+    given = np.asarray(noise, dtype=np.float32)
+    if not np.isfinite(given).all() or (given < 0).any():
+        raise UnusableVolumeError("The noise level must be finite and not below 0.")
+    if given.ndim == 0:
+        level = np.broadcast_to(given, image.shape)
+        return NoiseInUse(level, float(given), "given", "high", (), True)
+    if given.shape != shape:
+        raise UnusableVolumeError(
+            f"The noise level must be one number or a map of the volume's shape {shape}; "
+            f"this one is {given.shape}."
+        )
+    resampled = _on_grid(given, image.shape)
+    return NoiseInUse(
+        resampled, float(np.median(resampled[body])), "given as a map", "high", (), True
+    )
+
+
+def _estimated(image: Floats, noise: str | None, refuse_untrusted: bool) -> NoiseInUse:
+    if noise not in (None, "map"):
+        raise UnusableVolumeError(
+            f"The noise level must be a number, a map, or the word “map”; not “{noise}”."
+        )
+    estimate = estimate_noise(image)
+    confidence, reasons = estimate.confidence, estimate.reasons
+    level, sigma, method = np.float32(estimate.sigma), estimate.sigma, estimate.method
+    values: Floats = np.broadcast_to(level, image.shape)
+    if noise == "map":
+        from denoise_engine.noise import estimate_noise_map
+
+        varying = estimate_noise_map(image)
+        values, sigma, method = varying.map, varying.level, "map estimated from the image"
+        confidence, reasons = varying.confidence, varying.reasons
+    if confidence == "low" and refuse_untrusted:
+        raise UntrustedNoiseError(
+            "The noise level read from this image cannot be trusted. "
+            + " ".join(reasons)
+            + " Give the noise level yourself, or process the image as it left the scanner."
+        )
+    trusted = confidence != "low" and estimate.whiteness >= _COLOURED
+    return NoiseInUse(values, sigma, method, confidence, reasons, trusted)
+
+
+def _on_grid(noise: Floats, shape: tuple[int, ...]) -> Floats:
+    """Bring a smooth map to another grid over the same field of view."""
+    if noise.shape == shape:
+        return noise
+    factors = [new / old for new, old in zip(shape, noise.shape, strict=True)]
+    out = ndimage.zoom(noise, factors, order=1, mode="nearest", grid_mode=True)
+    return np.asarray(out, dtype=np.float32)
