@@ -37,13 +37,14 @@ def own_storage(tmp_path: Path, settings: Any) -> Iterator[Path]:
 def emptying_may_delete_events() -> Iterator[None]:
     """A transactional test empties all tables at its end; the audit triggers would refuse.
 
-    They are dropped by the emptying itself and put back by the post_migrate that follows it.
+    They are dropped by the emptying itself and put back by the post_migrate that follows it. Set
+    on the class: where a browser is driven, a test may find itself with another connection.
     """
-    operations = connections[DEFAULT_DB_ALIAS].ops
+    operations = type(connections[DEFAULT_DB_ALIAS].ops)
     plain = operations.sql_flush
 
-    def sql_flush(*args: Any, **options: Any) -> list[str]:
-        return [*triggers.drop_statements(), *plain(*args, **options)]
+    def sql_flush(self: Any, *args: Any, **options: Any) -> list[str]:
+        return [*triggers.drop_statements(), *plain(self, *args, **options)]
 
     operations.sql_flush = sql_flush  # type: ignore[method-assign]
     yield

@@ -72,9 +72,10 @@ def read_recipe(stored: Any, arm_name: str) -> Recipe:
         raise RecipeError(
             f"{arm_name}: the recipe says {', '.join(unknown)}, which nothing is known about."
         )
+    method = _read_method(stored, arm_name)
     kind, value = _read_strength(stored.get("strength"), arm_name)
     return Recipe(
-        method=_read_method(stored, arm_name),
+        method=method,
         strength=kind,
         value=value,
         bias_coils=_read_coils(stored.get("bias_coils"), arm_name),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,11 +14,12 @@ from readerstudy.studies.models import Arm, Study
 from tests.imaging.datasets import series
 
 
-@lru_cache(maxsize=1)
-def lumbar() -> np.ndarray:
-    """A noisy double-fast lumbar spine of two slices, cropped: uint16 [2, 96, 96]."""
+def lumbar(
+    rows: slice = slice(224, 320), columns: slice = slice(112, 208), slices: int = 2
+) -> np.ndarray:
+    """A noisy double-fast lumbar spine, cropped: uint16 [2, 96, 96] unless told otherwise."""
     source = load_sources()[0]
-    crop = source.volume[2:4, 224:320, 112:208].astype(np.float32)
+    crop = source.volume[2 : 2 + slices, rows, columns].astype(np.float32)
     noisy = simulate_acquisition(crop, protocol="double-fast", snr=12.0, seed=1).volume
     return np.rint(np.clip(noisy * 4, 0, 65535)).astype(np.uint16)
 

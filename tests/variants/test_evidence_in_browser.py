@@ -4,30 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 from django.test import Client
 from playwright.sync_api import expect
 
-from denoise_engine.simulation import simulate_acquisition
-from readerstudy.demo.sources import load_sources
 from readerstudy.imaging.models import Series, Volunteer
 from readerstudy.jobs.models import Job
 from readerstudy.jobs.worker import run_pending
 from tests.factories import make_coordinator, make_study
 from tests.frontend.conftest import Window, window  # noqa: F401 - a fixture
 
-from .scans import store
+from .scans import lumbar, store
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-
-def scan() -> np.ndarray:
-    """Three noisy slices of 192 × 160 pixels."""
-    source = load_sources()[0]
-    crop = source.volume[2:5, 140:332, 80:240].astype(np.float32)
-    noisy = simulate_acquisition(crop, protocol="double-fast", snr=10.0, seed=2).volume
-    return np.rint(np.clip(noisy * 4, 0, 65535)).astype(np.uint16)
 
 
 @pytest.fixture
@@ -35,7 +24,7 @@ def opened(front_end: None, window: Window, live_server: Any) -> Window:  # noqa
     """The evidence of a derived series, open in the browser of a coordinator."""
     study = make_study()
     volunteer = Volunteer.objects.create(study=study, code="V01")
-    store(volunteer, "DF", scan(), spacing=(0.78, 0.78))
+    store(volunteer, "DF", lumbar(slices=3), spacing=(0.78, 0.78))
     run_pending("gpu")
     job = Job.objects.get()
     assert job.state == Job.State.SUCCEEDED, job.error
@@ -45,6 +34,7 @@ def opened(front_end: None, window: Window, live_server: Any) -> Window:  # noqa
         [{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}]
     )
     series = Series.objects.get(arm__code="DLR_DF")
+    window.page.set_default_navigation_timeout(90_000)  # on a machine with other work to do
     window.page.goto(f"{live_server.url}/studies/{study.slug}/variants/{series.pk}/")
     return window
 
@@ -84,21 +74,18 @@ def test_slices_are_chosen_by_keyboard_alone(opened: Window) -> None:
     assert opened.troubles == []
 
 
-@pytest.mark.parametrize(("width", "height"), [(1280, 720), (2560, 1440)])
-def test_the_pictures_fit_the_screen_and_the_page_is_accessible(
-    opened: Window, width: int, height: int
-) -> None:
+def test_the_pictures_fit_the_screen_and_the_page_is_accessible(opened: Window) -> None:
     page = opened.page
-    page.set_viewport_size({"width": width, "height": height})
-    assert all(size > 0 for size in shown(opened))
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.locator("#slice").scroll_into_view_if_needed()
-    pictures = [picture.bounding_box() for picture in page.locator(".evidence-picture img").all()]
-    assert all(box is not None for box in pictures)
-    assert len({round(box["y"]) for box in pictures if box}) == 1  # beside each other
-    assert all(box["width"] >= width * 0.17 for box in pictures if box)
-    slice_box = page.locator("#slice").bounding_box()
-    assert slice_box is not None
-    assert slice_box["height"] <= height
-    assert opened.violations() == []
+    for width, height in ((1280, 720), (2560, 1440)):
+        page.set_viewport_size({"width": width, "height": height})
+        assert all(size > 0 for size in shown(opened))
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.locator("#slice").scroll_into_view_if_needed()
+        pictures = [picture.bounding_box() for picture in page.locator("#slice img").all()]
+        assert len({round(box["y"]) for box in pictures if box}) == 1  # beside each other
+        assert [box["width"] >= width * 0.17 for box in pictures if box] == [True] * 5
+        section = page.locator("#slice").bounding_box()
+        assert section is not None
+        assert section["height"] <= height
+        assert opened.violations() == []
     assert opened.troubles == []
