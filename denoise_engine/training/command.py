@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # Share of the patches that come from simulated compressed sensing.
 UNDERSAMPLED_SHARE = {"ddlr": 0.0, "ddlr-cs": 0.6}
-PAIRS = 240
+PAIRS = 160
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
