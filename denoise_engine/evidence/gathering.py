@@ -100,7 +100,10 @@ def gather_evidence(
         noise_map=_on_image_grid(sigma, image.shape),
         structure=structure,
         warnings=_warnings(result, structure),
-        figures=_figures(result, method.snr_range, body, uncertainty, flagged),
+        figures={
+            **_figures(result, method.snr_range, body, uncertainty, flagged),
+            "noise_trusted": result.sigma_trusted and not structure.coloured,
+        },
     )
 
 
@@ -126,7 +129,6 @@ def _figures(
         "noise_level": round(result.sigma, 6),
         "noise_method": result.sigma_method,
         "noise_confidence": result.sigma_confidence,
-        "noise_trusted": result.sigma_trusted,
         "noise_lowest": round(float(sigma.min()), 6),
         "noise_highest": round(float(sigma.max()), 6),
         "snr": None if snr is None else round(snr, 2),
@@ -150,9 +152,10 @@ def _warnings(result: "DenoiseResult", structure: StructureTest) -> tuple[str, .
         found.append(structure.sentence)
     if structure.coloured and result.sigma_trusted:
         found.append(
-            "The noise that was removed holds less fine than middle detail, as after compressed "
-            "sensing or a filter: take the noise level as untrusted. Streaks and aliasing are not "
-            "noise; they stay, and stand out more once the noise is gone."
+            "Take the noise level as untrusted: what was removed holds less fine than middle "
+            "detail. The noise of these images is not white, as after compressed sensing or a "
+            "filter, or the level is too high. Streaks and aliasing are not noise; they stay, and "
+            "stand out more once the noise is gone."
         )
     return tuple(dict.fromkeys(found))
 

@@ -38,8 +38,8 @@ QC_KEYS: dict[str, str] = {
     "whiteness": "Flatness of the spectrum of what was removed; 1 for white noise.",
     "band_excess": "Largest power removed in a band of detail, over that of the noise.",
     "local_mean": "How far local brightness changed, over what chance would do.",
-    "fine_over_middle": "Removed power, finest over middle detail; below 0.8 the input's noise is "
-    "not white.",
+    "fine_over_middle": "Removed power, finest over middle detail, the lesser of rows and "
+    "columns; below 0.85 the noise is not white or its level too high.",
     "spectrum": "Power removed from coarse to fine detail, 1 for noise of the level used.",
     "places": "Places where small structure may have been removed.",
     "structure_passed": "Whether what was removed looks like noise alone.",
