@@ -5,6 +5,12 @@ from django.urls import URLPattern, path
 from . import views
 
 urlpatterns: list[URLPattern] = [
+    path("studies/<slug:slug>/variants/", views.arms, name="variants"),
+    path(
+        "studies/<slug:slug>/variants/arms/<str:arm_code>/remove/",
+        views.arm_remove,
+        name="variant_arm_remove",
+    ),
     path(
         "studies/<slug:slug>/variants/<uuid:series_id>/",
         views.evidence,

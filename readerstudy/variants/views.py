@@ -1,19 +1,79 @@
-"""How a derived series came about, slice by slice: for coordinators, never for readers."""
+"""Derived arms, and how each of their series came about: for coordinators, never for readers."""
 
 from __future__ import annotations
 
 import uuid
+from typing import cast
 
+from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from readerstudy.accounts.models import User
 from readerstudy.imaging.models import Series
-from readerstudy.studies.models import Study
+from readerstudy.studies.access import get_study
+from readerstudy.studies.errors import StudyError
+from readerstudy.studies.models import Arm, Role, Study
 
-from .access import get_evidence_study
+from .access import get_evidence_study, may_see_evidence
+from .arms import do_add_derived_arm, do_remove_derived_arm
+from .forms import DerivedArmForm
+from .overview import arm_rows, series_rows
 from .pictures import picture as draw
 from .selectors import evidence_page, find_derived
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def arms(request: HttpRequest, slug: str) -> HttpResponse:
+    """The derived arms of a study, one more of them in a draft, and the record of every series."""
+    study = get_study(request.user, slug, Role.COORDINATOR)
+    form = DerivedArmForm(study, request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        said = form.cleaned_data
+        try:
+            arm = do_add_derived_arm(
+                study,
+                cast(User, request.user),
+                code=said["code"],
+                name=said["name"],
+                source=said["source"],
+                recipe=form.recipe(),
+                compared_with=list(said["compared_with"]),
+            )
+        except StudyError as error:
+            if not study.is_draft:  # the form is not shown any more
+                messages.error(request, str(error))
+                return redirect("variants", study.slug)
+            form.add_error(None, list(error.messages))
+        else:
+            messages.success(request, f"{arm.name} was added: the worker will make it.")
+            return redirect("variants", study.slug)
+    shows_evidence = may_see_evidence(request.user, study)
+    return render(
+        request,
+        "variants/arms.html",
+        {
+            "study": study,
+            "form": form,
+            "arms": arm_rows(study),
+            "series": series_rows(study) if shows_evidence else [],
+            "shows_evidence": shows_evidence,
+        },
+    )
+
+
+@require_POST
+def arm_remove(request: HttpRequest, slug: str, arm_code: str) -> HttpResponse:
+    study = get_study(request.user, slug, Role.COORDINATOR)
+    arm = get_object_or_404(Arm.objects.select_related("study"), study=study, code=arm_code)
+    try:
+        do_remove_derived_arm(arm, cast(User, request.user))
+    except StudyError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"{arm.name} was removed.")
+    return redirect("variants", study.slug)
 
 
 @require_safe

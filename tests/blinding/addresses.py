@@ -60,6 +60,8 @@ CLOSED = {
     "readiness",
     "readiness_panel",
     "readiness_derive",
+    "variants",
+    "variant_arm_remove",
     "variant_evidence",
     "variant_image",
     "launch",

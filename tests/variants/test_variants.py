@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+from typing import Any
+
 import numpy as np
 import pytest
-from django.core.files.storage import default_storage
+from django.core.files.storage import FileSystemStorage, default_storage
 
 from denoise_engine.simulation import simulate_acquisition
 from readerstudy.audit.models import Event
@@ -176,3 +179,28 @@ def test_deleting_a_source_takes_its_derived_series_and_waiting_jobs_along(
     assert Job.objects.filter(state="cancelled").count() == 1
     assert not any(default_storage.exists(prefix) for prefix in prefixes)
     assert Event.objects.filter(action="imaging.series.deleted").count() == 3
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(
+    volunteer: Volunteer, lumbar: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask_for_nothing(volunteer)
+    store(volunteer, "DF", lumbar)
+    plain = FileSystemStorage.save
+    written: list[str] = []
+
+    def until_full(storage: Any, name: str, content: Any, max_length: int | None = None) -> str:
+        if name.endswith("qc.json"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(name)
+        return plain(storage, name, content, max_length)
+
+    monkeypatch.setattr(FileSystemStorage, "save", until_full)
+    run_pending("gpu")
+    job = Variant.objects.select_related("job").get().job
+    assert job is not None
+    assert (job.state, job.attempts) == (Job.State.FAILED, 1)
+    assert job.error.startswith("The storage is full: nothing of this series was kept.")
+    assert any(name.endswith("volume.npy") for name in written)
+    assert not any(default_storage.exists(name) for name in written)
+    assert not Series.objects.filter(arm__code="DLR_DF").exists()

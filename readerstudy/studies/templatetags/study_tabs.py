@@ -22,12 +22,18 @@ class Tab:
 
 
 # URL name, label, who may open it, other pages that stand under the tab.
+_UNDER_READINESS = ("launch", "lock", "variants", "variant_evidence")
 _BOTH = (Role.COORDINATOR, Role.STATISTICIAN)
 TABS: tuple[tuple[str, str, tuple[Role, ...], tuple[str, ...]], ...] = (
     ("study", "Overview", _BOTH, ("study_settings",)),
     ("study_members", "Members", (Role.COORDINATOR,), ()),
     ("uploads", "Uploads", (Role.COORDINATOR,), ()),
-    ("readiness", "Readiness", (Role.COORDINATOR,), ("launch", "lock", "variant_evidence")),
+    (
+        "readiness",
+        "Readiness",
+        (Role.COORDINATOR,),
+        ("launch", "lock", "variants", "variant_evidence"),
+    ),
     ("regions", "Regions", (Role.COORDINATOR,), ()),
     ("results", "Results", _BOTH, ()),
 )

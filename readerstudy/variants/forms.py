@@ -1,0 +1,73 @@
+"""What a coordinator types in for one more derived arm."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django import forms
+
+from readerstudy.studies.models import Arm, Study
+from readerstudy.studies.wording import METHOD_NAMES
+
+from .recipe import MOST_COILS, known_methods
+
+STRENGTHS = [
+    ("target_snr_gain", "SNR gain: raise SNR in the body by the factor below"),
+    ("blend", "Blend: the share below of denoised image, the rest as acquired"),
+    ("full", "Full: the method's output alone"),
+]
+NOISES = [("level", "One level for the whole image"), ("map", "A map: it varies over the image")]
+GRIDS = [
+    ("auto", "Go back to the acquired grid where the scanner interpolated"),
+    ("off", "Take the images as they are"),
+]
+
+
+class DerivedArmForm(forms.Form):
+    name = forms.CharField(max_length=100, help_text="As tables name it, e.g. DLR-double-fast 2.0.")
+    code = forms.CharField(max_length=30, help_text="Letters, digits, hyphen and underscore.")
+    source = forms.ModelChoiceField(Arm.objects.none(), label="Made from", empty_label=None)
+    method = forms.ChoiceField()
+    strength = forms.ChoiceField(choices=STRENGTHS)
+    value = forms.FloatField(
+        required=False, initial=1.7, help_text="A gain of 1 or more, or a blend from 0 to 1."
+    )
+    noise = forms.ChoiceField(choices=NOISES)
+    native_grid = forms.ChoiceField(choices=GRIDS, label="Grid")
+    bias_coils = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=MOST_COILS,
+        label="Bias correction: number of coils",
+        help_text="Leave empty for none. 1 for Rician noise. It changes the local mean.",
+    )
+    compared_with = forms.ModelMultipleChoiceField(
+        Arm.objects.none(),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Each adds a comparison to the analysis plan.",
+    )
+
+    def __init__(self, study: Study, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        arms = Arm.objects.filter(study=study)
+        sources = cast(forms.ModelChoiceField, self.fields["source"])
+        sources.queryset = arms.filter(kind=Arm.Kind.ACQUIRED)
+        cast(forms.ModelChoiceField, self.fields["compared_with"]).queryset = arms
+        methods = cast(forms.ChoiceField, self.fields["method"])
+        methods.choices = [(name, METHOD_NAMES.get(name, name)) for name in known_methods()]
+
+    def recipe(self) -> dict[str, Any]:
+        """The recipe that was chosen; what stands at its default is left out."""
+        said = self.cleaned_data
+        strength: dict[str, Any] = {"kind": said["strength"]}
+        if said["strength"] != "full":
+            strength["value"] = said["value"]
+        recipe: dict[str, Any] = {"method": said["method"], "strength": strength}
+        if said["noise"] != "level":
+            recipe["noise"] = said["noise"]
+        if said["native_grid"] != "auto":
+            recipe["native_grid"] = said["native_grid"]
+        if said["bias_coils"]:
+            recipe["bias_coils"] = said["bias_coils"]
+        return recipe

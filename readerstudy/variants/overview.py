@@ -1,0 +1,82 @@
+"""All derived arms and series of a study in two tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db.models import Count
+
+from readerstudy.imaging.models import Series
+from readerstudy.studies.models import Arm, Comparison, Study
+from readerstudy.studies.wording import recipe_in_words
+
+from .selectors import CONFIDENCE_BADGES, percent
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    arm: Arm
+    recipe: str
+    n_series: int
+    compared_with: Sequence[str]  # names of the arms
+
+
+@dataclass(frozen=True)
+class SeriesRow:
+    """The figures of one series at a glance; empty where none was recorded."""
+
+    series: Series
+    blend: str
+    gain: str
+    air: str
+    confidence: str
+    badge: str
+    passed: bool | None  # the structure test
+    flagged: str
+    n_warnings: int
+
+
+def arm_rows(study: Study) -> list[ArmRow]:
+    compared: dict[int, list[str]] = {}
+    for pair in Comparison.objects.filter(study=study).select_related("first", "second"):
+        compared.setdefault(pair.first_id, []).append(pair.second.name)
+        compared.setdefault(pair.second_id, []).append(pair.first.name)
+    derived = (
+        Arm.objects.filter(study=study, kind=Arm.Kind.DERIVED)
+        .select_related("source")
+        .annotate(n_series=Count("series"))
+    )
+    return [
+        ArmRow(arm, recipe_in_words(arm), arm.n_series, compared.get(arm.pk, [])) for arm in derived
+    ]
+
+
+def series_rows(study: Study) -> list[SeriesRow]:
+    series = (
+        Series.objects.filter(volunteer__study=study, arm__kind=Arm.Kind.DERIVED)
+        .select_related("volunteer", "arm")
+        .order_by("volunteer__code", "arm__position", "arm__pk")
+    )
+    return [_row(item) for item in series]
+
+
+def _row(series: Series) -> SeriesRow:
+    made = series.provenance
+    qc = made.get("qc", {})
+    confidence = str(made.get("sigma_confidence", ""))
+    return SeriesRow(
+        series=series,
+        blend=_number(made.get("blend")),
+        gain=_number(made.get("achieved_gain")),
+        air=_number(made.get("air_gain")),
+        confidence=confidence,
+        badge=CONFIDENCE_BADGES.get(confidence, "mute"),
+        passed=qc.get("structure_passed"),
+        flagged=percent(float(qc["flagged_share"])) if qc else "",
+        n_warnings=len(made.get("warnings", [])),
+    )
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
