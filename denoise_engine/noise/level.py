@@ -4,22 +4,26 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from denoise_engine.ddlr.dct import BLOCK, SlidingDCT
+from denoise_engine.ddlr.dct import BLOCK
 from denoise_engine.errors import UnusableVolumeError
 from denoise_engine.metrics import BoolArray, body_mask
 from denoise_engine.noise.checks import checked_volume
+from denoise_engine.noise.windows import (
+    MEDIAN_OF_FOUR,
+    MEDIAN_OF_NINE,
+    components_of,
+    high_energy,
+    level_of,
+    windows_within,
+)
 
 Confidence = Literal["high", "fair", "low"]
 
-# Median of a chi-square with n degrees of freedom, over n: n components are averaged.
-_MEDIAN_OF_NINE = 0.92702
-_MEDIAN_OF_FOUR = 0.83917
 # Below this ratio of highest to middle frequencies the noise counts as coloured, and as unreadable.
-_COLOURED, _EMPTY = 0.8, 0.3
+COLOURED, _EMPTY = 0.8, 0.3
 # SD of Rayleigh-distributed air in units of the noise SD.
 _RAYLEIGH_SD = 0.65514
 _ENOUGH_WINDOWS = 400
@@ -45,6 +49,8 @@ class NoiseEstimate:
         Noise level read from the air, if there is air with noise in it.
     whiteness : float
         SD in the highest frequencies over that in the middle ones; 1 for white noise.
+    high_sigma, middle_sigma : float
+        Level read from the highest and from the middle frequencies; the one acted on is among them.
     """
 
     sigma: float
@@ -54,6 +60,8 @@ class NoiseEstimate:
     reasons: tuple[str, ...]
     air_sigma: float | None
     whiteness: float
+    high_sigma: float
+    middle_sigma: float
 
 
 def estimate_noise(volume: ArrayLike) -> NoiseEstimate:
@@ -91,29 +99,26 @@ def estimate_noise(volume: ArrayLike) -> NoiseEstimate:
     """
     image = checked_volume(volume)
     body = body_mask(image)
-    dct = SlidingDCT()
     high_levels = np.full(len(image), np.nan)
     middle_levels = np.full(len(image), np.nan)
     whiteness: list[float] = []
     air_levels: list[float] = []
     clipped = 0
     for k, plane in enumerate(image):
-        with torch.no_grad():
-            components = dct(torch.from_numpy(plane)[None, None])[0].numpy()
-        components = components.reshape(BLOCK, BLOCK, *components.shape[1:])
-        found = _level_of_slice(components, _windows_within(body[k]))
+        components = components_of(plane)
+        found = _level_of_slice(components, windows_within(body[k]))
         if found is not None:
             high_levels[k], middle_levels[k], white_of_slice = found
             whiteness.append(white_of_slice)
-        air = _windows_within(~ndimage.binary_dilation(body[k], iterations=6))
+        air = windows_within(~ndimage.binary_dilation(body[k], iterations=6))
         if air.sum() >= _ENOUGH_WINDOWS:
-            energy = _high_frequency_energy(components)[air]
+            energy = high_energy(components)[air]
             if np.mean(energy <= 1e-12 * np.square(plane.max())) > 0.1:
                 clipped += 1
             else:
-                air_levels.append(_level_of(energy, _MEDIAN_OF_NINE) / _RAYLEIGH_SD)
+                air_levels.append(level_of(energy, MEDIAN_OF_NINE) / _RAYLEIGH_SD)
     white = float(np.median(whiteness)) if whiteness else 0.0
-    coloured = white < _COLOURED
+    coloured = white < COLOURED
     levels = np.fmax(high_levels, middle_levels) if coloured else high_levels
     known = levels[np.isfinite(levels)]
     if known.size == 0 or float(np.median(known)) <= 0:
@@ -133,15 +138,9 @@ def estimate_noise(volume: ArrayLike) -> NoiseEstimate:
         reasons=reasons,
         air_sigma=air_sigma,
         whiteness=white,
+        high_sigma=float(np.nanmedian(high_levels)),
+        middle_sigma=float(np.nanmedian(middle_levels)),
     )
-
-
-def _high_frequency_energy(components: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(np.square(components[4:, 4:]).mean(axis=(0, 1)))
-
-
-def _level_of(energy: NDArray[np.float32], median: float) -> float:
-    return float(np.sqrt(np.median(energy) / median))
 
 
 def _level_of_slice(
@@ -152,12 +151,12 @@ def _level_of_slice(
         return None
     mean = components[0, 0][inside] / BLOCK
     low = sum(np.square(components[u, v][inside]) for u, v in ((0, 1), (1, 0), (1, 1)))
-    high = _high_frequency_energy(components)[inside]
+    high = high_energy(components)[inside]
     bright = np.ones_like(mean, dtype=bool)
     level = 0.0
     for _ in range(3):
         flat = bright & (low <= np.quantile(low[bright], 0.4))
-        level = _level_of(high[flat], _MEDIAN_OF_NINE)
+        level = level_of(high[flat], MEDIAN_OF_NINE)
         # Below a signal of three times the noise, magnitude noise is no longer Gaussian.
         brighter = mean > 3 * level
         if brighter.sum() < _ENOUGH_WINDOWS:
@@ -170,15 +169,8 @@ def _level_of_slice(
     middle = np.median(in_middle)
     if middle <= 0:
         return None
-    middle_level = _level_of(in_middle.mean(axis=(0, 1)), _MEDIAN_OF_FOUR)
+    middle_level = level_of(in_middle.mean(axis=(0, 1)), MEDIAN_OF_FOUR)
     return level, middle_level, float(np.sqrt(min(rows_high, columns_high) / middle))
-
-
-def _windows_within(region: BoolArray) -> BoolArray:
-    """Windows (rows − 6, columns − 6) that lie wholly inside a region."""
-    eroded = ndimage.binary_erosion(region, structure=np.ones((BLOCK, BLOCK)))
-    half = BLOCK // 2
-    return np.asarray(eroded[half:-half, half:-half])
 
 
 def _judge(
@@ -194,7 +186,7 @@ def _judge(
             "The highest spatial frequencies are empty: the image was interpolated or filtered, "
             "and its noise reads far too low."
         )
-    elif white < _COLOURED:
+    elif white < COLOURED:
         fair.append("The noise is not white: the image was filtered or reconstructed iteratively.")
     if known.size > 1 and known.max() > 2 * known.min():
         fair.append("Slices differ more than twofold in noise.")

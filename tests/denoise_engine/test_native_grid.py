@@ -182,7 +182,7 @@ def test_denoising_a_brain_on_its_native_grid_gains_six_decibels(snr: float) -> 
 
     path = SHARED / "anatomy" / "brain-pd-3t.nii.gz"
     stored = np.asarray(nibabel.load(path).dataobj, dtype=np.float32)  # type: ignore[attr-defined]
-    assert gain_of_the_native_grid(np.moveaxis(stored, 2, 0)[27:28, 24:168, 56:216], snr) >= 6
+    assert gain_of_the_native_grid(np.moveaxis(stored, 2, 0)[27:28, :190], snr) >= 6
 
 
 def test_unusable_settings_are_refused_in_words(anatomy: Volume) -> None:
