@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import json
+import resource
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 import denoise_engine
-import denoise_engine.dicom.writing as writing_module
 from denoise_engine.dicom import DicomSeries, derived_datasets, read_series, write_derived
 from denoise_engine.dicom.derived import scaling
 from denoise_engine.dicom.provenance import derivation_description
@@ -272,17 +271,13 @@ def test_an_existing_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
         write_derived(source, source.volume, RECORD, tmp_path / "none" / "derived")
 
 
-def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_takes_no_more_leaves_nothing_behind(tmp_path: Path) -> None:
     source = classic(tmp_path)
-    plain, written = writing_module.dcmwrite, []
-
-    def dcmwrite(path: Path, dataset: Dataset, **options: Any) -> None:
-        if len(written) == 2:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        written.append(path)
-        plain(path, dataset, **options)
-
-    monkeypatch.setattr(writing_module, "dcmwrite", dcmwrite)
-    with pytest.raises(DicomError, match="cannot be written: No space left on device"):
-        write_derived(source, source.volume, RECORD, tmp_path / "derived")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))  # less than one image needs
+    try:
+        with pytest.raises(DicomError, match=r"“.*derived” cannot be written: File too large"):
+            write_derived(source, source.volume, RECORD, tmp_path / "derived")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not [path.name for path in tmp_path.iterdir() if "derived" in path.name]
