@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -68,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--native-grid", choices=["auto", "off"], default="auto")
     p.add_argument("--evidence", type=Path, help="a new folder for what speaks for the result")
-    p.add_argument("--memory", type=int, help="MiB that a network may hold beside the volumes")
+    p.add_argument("--memory", type=int, help="MiB that a network may hold beside the volumes; 512")
     p.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     p.add_argument("--precision", choices=["auto", "float32", "bfloat16"], default="auto")
     p.set_defaults(command=_apply)
@@ -157,9 +156,13 @@ def _apply(arguments: argparse.Namespace) -> int:
 
         with _progress("gathering evidence") as progress:
             evidence = gather_evidence(image.volume, result, progress=progress)
-        with _new_folder(arguments.evidence) as folder:
-            evidence.save(folder)
+        evidence.save(arguments.evidence)
+        try:
             write_image(arguments.output, result.volume, image, result.record())
+        except BaseException:
+            # Evidence of images that are not there would be half an output.
+            shutil.rmtree(arguments.evidence, ignore_errors=True)
+            raise
     for warning in result.warnings:
         print(f"Warning: {warning}", file=sys.stderr)
     print(json.dumps(result.record() | {"seconds": round(result.seconds, 2)}, indent=2))
@@ -171,18 +174,6 @@ def _check_new_folder(folder: Path) -> None:
         raise UnusableVolumeError(f"“{folder}” exists already; name a new folder.")
     if not folder.absolute().parent.is_dir():
         raise UnusableVolumeError(f"“{folder.absolute().parent}” is no folder to write into.")
-
-
-@contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
-    """A hidden folder that gets its name when the block has ended well, and goes if it has not."""
-    partial = folder.absolute().with_name(f".partial-{os.getpid()}-{folder.name}")
-    try:
-        partial.mkdir()
-        yield partial
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:

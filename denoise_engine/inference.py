@@ -30,6 +30,9 @@ DEFAULT_MEMORY = 512 * 2**20
 # components of the DCT, and what the convolutions set aside. Measured: 1,000 in float32, 1,200 with
 # a noise map, 800 and 1,000 in bfloat16.
 BYTES_A_PIXEL = 1250
+# Set aside for what does not go with the size: compiled kernels, reordered weights, memory that is
+# free but in pieces.
+FIXED_MEMORY = 64 * 2**20
 _CORE = 32  # the smallest that is worth reading a halo for
 # A batch gains nothing on a processor once it is this large, and progress is shown a batch.
 _MOST_PIXELS_A_BATCH = {"cpu": 2**19, "cuda": 2**24}
@@ -52,6 +55,11 @@ class Tile:
         return rows, columns
 
 
+def pixels_within(memory_limit: int) -> int:
+    """How many pixels, padding included, a pass may read within a ceiling in bytes."""
+    return max(0, memory_limit - FIXED_MEMORY) // BYTES_A_PIXEL
+
+
 def plan_tiles(rows: int, columns: int, pixels: int) -> list[Tile]:
     """Cut a slice so that no pass reads more than ``pixels``, reading as little twice as possible.
 
@@ -65,23 +73,24 @@ def plan_tiles(rows: int, columns: int, pixels: int) -> list[Tile]:
         return [Tile(whole, whole)]
     best: tuple[int, int, int] | None = None
     for down in range(1, -(-rows // _CORE) + 1):
-        height = min(rows, -(-rows // down) + 2 * HALO)
+        height = _reach(rows, down)
         for across in range(1, -(-columns // _CORE) + 1):
-            width = min(columns, -(-columns // across) + 2 * HALO)
+            width = _reach(columns, across)
             read = down * height * across * width
             if _padded(height, width) <= pixels and (best is None or read < best[0]):
                 best = (read, down, across)
     if best is None:
         side = _CORE + 2 * HALO
-        least = _padded(side, side) * BYTES_A_PIXEL
+        least = FIXED_MEMORY + _padded(side, side) * BYTES_A_PIXEL
         raise BackendError(
             f"The memory ceiling is too low for this network; allow at least "
             f"{-(-least // 2**20)} MiB."
         )
+    _, down, across = best
     return [
-        Tile((_grown(r, rows), _grown(c, columns)), (r, c))
-        for r in _parts(rows, best[1])
-        for c in _parts(columns, best[2])
+        Tile((_around(r, rows, down), _around(c, columns, across)), (r, c))
+        for r in _parts(rows, down)
+        for c in _parts(columns, across)
     ]
 
 
@@ -94,8 +103,15 @@ def _parts(length: int, count: int) -> list[slice]:
     return [slice(a, b) for a, b in pairwise(edges)]
 
 
-def _grown(part: slice, length: int) -> slice:
-    return slice(max(0, part.start - HALO), min(length, part.stop + HALO))
+def _reach(length: int, count: int) -> int:
+    return min(length, -(-length // count) + 2 * HALO)
+
+
+def _around(part: slice, length: int, count: int) -> slice:
+    """A part with its halo. All are of one length, so that memory is used again as it is."""
+    reach = _reach(length, count)
+    start = min(max(0, part.start - HALO), length - reach)
+    return slice(start, start + reach)
 
 
 class NetworkRunner:
@@ -108,12 +124,12 @@ class NetworkRunner:
     backend : Backend
         Where it runs.
     memory_limit : int
-        Bytes that it may hold beside the volumes; at least 10 MiB.
+        Bytes that it may hold beside the volumes; at least 76 MiB.
     """
 
     def __init__(self, network: DDLR, backend: Backend, memory_limit: int = DEFAULT_MEMORY) -> None:
         self._backend = backend
-        self._pixels = memory_limit // BYTES_A_PIXEL
+        self._pixels = pixels_within(memory_limit)
         self._network = network.to(backend.device)
         self._folded = None
         if backend.dtype == "bfloat16":

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from denoise_engine.errors import UntrustedNoiseError, UnusableVolumeError
 from denoise_engine.metrics import BoolArray
-from denoise_engine.noise import Confidence, estimate_noise
+from denoise_engine.noise import Confidence, estimate_noise, estimate_noise_map
 
 Floats = NDArray[np.float32]
 NoiseChoice = float | ArrayLike | Literal["map"] | None
@@ -101,8 +101,6 @@ def _estimated(image: Floats, noise: str | None, refuse_untrusted: bool) -> Nois
     level, sigma, method = np.float32(estimate.sigma), estimate.sigma, estimate.method
     values: Floats = np.broadcast_to(level, image.shape)
     if noise == "map":
-        from denoise_engine.noise import estimate_noise_map
-
         varying = estimate_noise_map(image)
         values, sigma, method = varying.map, varying.level, "map estimated from the image"
         confidence, reasons = varying.confidence, varying.reasons

@@ -10,7 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 import denoise_engine as engine
-from denoise_engine.inference import BYTES_A_PIXEL, HALO, NetworkRunner, plan_tiles
+from denoise_engine.inference import (
+    BYTES_A_PIXEL,
+    FIXED_MEMORY,
+    HALO,
+    NetworkRunner,
+    pixels_within,
+    plan_tiles,
+)
 from denoise_engine.metrics import rmse
 from denoise_engine.models import find_model, load_model
 from denoise_engine.runtime import REFERENCE, choose_backend, has_bfloat16
@@ -30,18 +37,18 @@ def _level(volume: Volume, sigma: float) -> Volume:
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(2048, 2048), (640, 512), (129, 700), (90, 40)])
-@pytest.mark.parametrize("memory", [12 * MIB, 100 * MIB])
+@pytest.mark.parametrize("memory", [76 * MIB, 160 * MIB])
 def test_tiles_cover_a_slice_once_and_stay_below_the_ceiling(
     rows: int, columns: int, memory: int
 ) -> None:
     covered = np.zeros((rows, columns), dtype=int)
-    for tile in plan_tiles(rows, columns, memory // BYTES_A_PIXEL):
+    for tile in plan_tiles(rows, columns, pixels_within(memory)):
         covered[tile.core] += 1
         read = covered[tile.read]
-        assert (read.shape[0] + 12) * (read.shape[1] + 12) * BYTES_A_PIXEL <= memory
+        assert (read.shape[0] + 12) * (read.shape[1] + 12) <= pixels_within(memory)
         for core, part, length in zip(tile.core, tile.read, (rows, columns), strict=True):
-            assert core.start - part.start == min(HALO, core.start)
-            assert part.stop - core.stop == min(HALO, length - core.stop)
+            assert core.start - part.start >= min(HALO, core.start)
+            assert part.stop - core.stop >= min(HALO, length - core.stop)
     assert (covered == 1).all()
 
 
@@ -52,13 +59,13 @@ def test_tiles_equal_the_whole(noisy_lumbar: Noisy, as_map: bool) -> None:
     if as_map:
         level = level * np.linspace(0.7, 1.5, volume.shape[2], dtype=np.float32)
     whole = _runner()(volume[:1], level[:1])
-    tiled = _runner(memory=14 * MIB)(volume[:1], level[:1])
-    assert len(plan_tiles(128, 128, 14 * MIB // BYTES_A_PIXEL)) > 1
+    tiled = _runner(memory=78 * MIB)(volume[:1], level[:1])
+    assert len(plan_tiles(128, 128, pixels_within(78 * MIB))) > 1
     assert float(np.abs(tiled - whole).max()) <= 1e-5 * sigma
 
 
 def test_too_low_a_ceiling_is_refused_with_the_least_that_will_do(noisy_lumbar: Noisy) -> None:
-    with pytest.raises(engine.BackendError, match="allow at least 12 MiB"):
+    with pytest.raises(engine.BackendError, match="allow at least 76 MiB"):
         engine.denoise(noisy_lumbar[0], noise=7.0, memory_limit=1 * MIB)
 
 
@@ -66,7 +73,7 @@ def test_batches_do_not_change_a_slice_and_report_every_one(noisy_lumbar: Noisy)
     volume = np.concatenate([noisy_lumbar[0]] * 2)[:, :64, :64]
     seen: list[tuple[int, int]] = []
     alone = [_runner()(plane[None], _level(plane[None], 7.0)) for plane in volume]
-    some = 3 * 76**2 * BYTES_A_PIXEL
+    some = FIXED_MEMORY + 3 * 76**2 * BYTES_A_PIXEL
     batched = _runner(memory=some)(
         volume, _level(volume, 7.0), lambda done, total: seen.append((done, total))
     )
@@ -146,7 +153,7 @@ print(peak() - before)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_network_stays_below_its_memory_ceiling(precision: str) -> None:
-    ceiling = 40 * MIB
+    ceiling = 100 * MIB
     done = subprocess.run(
         [sys.executable, "-c", _PEAK, str(ceiling), precision],
         capture_output=True,

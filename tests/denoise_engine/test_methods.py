@@ -35,7 +35,7 @@ def test_the_networks_and_the_comparators_are_listed() -> None:
 
 
 def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(engine.ModelError, match="no method “bm3d”.*ddlr, .*nlm, wavelet"):
+    with pytest.raises(engine.ModelError, match=r"no method “bm3d”.*ddlr, .*nlm, wavelet"):
         engine.load_method("bm3d")
 
 
