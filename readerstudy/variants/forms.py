@@ -12,15 +12,12 @@ from readerstudy.studies.wording import METHOD_NAMES
 from .recipe import MOST_COILS, known_methods
 
 STRENGTHS = [
-    ("target_snr_gain", "SNR gain: raise SNR in the body by the factor below"),
-    ("blend", "Blend: the share below of denoised image, the rest as acquired"),
-    ("full", "Full: the method's output alone"),
+    ("target_snr_gain", "SNR gain (a factor)"),
+    ("blend", "Blend (a share)"),
+    ("full", "Full"),
 ]
-NOISES = [("level", "One level for the whole image"), ("map", "A map: it varies over the image")]
-GRIDS = [
-    ("auto", "Go back to the acquired grid where the scanner interpolated"),
-    ("off", "Take the images as they are"),
-]
+NOISES = [("level", "One level for all"), ("map", "A map over the image")]
+GRIDS = [("auto", "As acquired"), ("off", "As the images are")]
 
 
 class DerivedArmForm(forms.Form):
@@ -28,12 +25,21 @@ class DerivedArmForm(forms.Form):
     code = forms.CharField(max_length=30, help_text="Letters, digits, hyphen and underscore.")
     source = forms.ModelChoiceField(Arm.objects.none(), label="Made from", empty_label=None)
     method = forms.ChoiceField()
-    strength = forms.ChoiceField(choices=STRENGTHS)
+    strength = forms.ChoiceField(
+        choices=STRENGTHS,
+        help_text="By how much SNR in the body is raised, or the share of denoised image.",
+    )
     value = forms.FloatField(
         required=False, initial=1.7, help_text="A gain of 1 or more, or a blend from 0 to 1."
     )
-    noise = forms.ChoiceField(choices=NOISES)
-    native_grid = forms.ChoiceField(choices=GRIDS, label="Grid")
+    noise = forms.ChoiceField(
+        choices=NOISES, help_text="A map where noise varies: parallel imaging, surface coils."
+    )
+    native_grid = forms.ChoiceField(
+        choices=GRIDS,
+        label="Grid",
+        help_text="Images that the scanner interpolated are best taken back first.",
+    )
     bias_coils = forms.IntegerField(
         required=False,
         min_value=1,

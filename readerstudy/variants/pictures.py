@@ -26,6 +26,7 @@ REMOVED_LIMIT = 3.0  # SD of the noise: black and white
 UNCERTAINTY_LIMIT = 1.0  # SD of the noise: there the output is no surer than the input
 SHORTEST_SIDE = 320  # smaller images are enlarged by whole pixels, so that outlines stay thin
 OUTLINE = (64, 224, 255)
+WIDTHS_OF_A_LINE = 180
 # Dark to bright with evenly growing lightness, also for colour-blind eyes and in grey; the same
 # colours stand in the scale beside the picture (evidence.css).
 STOPS = ((0, 0, 8), (60, 18, 104), (148, 44, 110), (221, 81, 58), (252, 165, 40), (252, 252, 190))
@@ -120,10 +121,11 @@ def _steps(plane: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def _outlined(image: Image.Image, flagged: np.ndarray, series: Series) -> Image.Image:
-    """A thin line around what is flagged, drawn on the pixels of the picture."""
+    """A line around what is flagged, as thick as shows on a page that fits five pictures."""
     shape = _sized(flagged.astype(np.uint8) * 255, series, Image.Resampling.NEAREST)
     inside = np.asarray(shape) > 0
-    edge = inside & ~ndimage.binary_erosion(inside, border_value=0)
+    thickness = max(1, round(image.width / WIDTHS_OF_A_LINE))
+    edge = ndimage.binary_dilation(inside, iterations=thickness) & ~inside
     drawn = np.array(image)
     drawn[edge] = OUTLINE
     return Image.fromarray(drawn)

@@ -156,7 +156,9 @@ def _method_facts(arm: Arm, made: Mapping[str, Any]) -> Iterator[Fact]:
     yield Fact("Recipe", recipe_in_words(arm))
     blend = made.get("blend")
     if blend is not None:
-        yield Fact("Blend", f"{percent(blend)} of the output, the rest input")
+        shares = {0.0: "the input alone", 1.0: "the output alone"}
+        mixed = f"{percent(blend)} of the output, the rest input"
+        yield Fact("Blend", shares.get(float(blend), mixed))
     asked = made.get("target_gain")
     yield Fact("SNR gain asked", _factor(asked) if asked is not None else "none")
     air = made.get("air_gain")
@@ -182,13 +184,14 @@ def _noise_facts(made: Mapping[str, Any]) -> Iterator[Fact]:
     elif spread:
         yield Fact("Noise map", "one level for the whole image")
     yield Fact("How found", str(made.get("sigma_method") or UNKNOWN))
-    coloured = made.get("sigma_trusted") is False
+    reasons = [str(reason) for reason in made.get("sigma_reasons", [])]
+    if not reasons and made.get("sigma_trusted") is False:
+        reasons = ["The noise is not white: the level holds for some detail only."]
     confidence = str(made.get("sigma_confidence") or UNKNOWN)
     yield Fact(
         "Confidence",
         confidence,
-        [str(reason) for reason in made.get("sigma_reasons", [])]
-        + (["The noise is not white: the level holds for some detail only."] if coloured else []),
+        reasons,
         CONFIDENCE_BADGES.get(confidence, ""),
     )
     yield Fact("Bias of magnitude data", _bias_in_words(made.get("bias")))
