@@ -81,6 +81,7 @@ def test_pure_noise_removed_wholly_is_white_and_follows_no_edge(lumbar: Volume) 
     assert abs(found.edge_correlation or 1) < 0.05
     assert found.edge_excess == pytest.approx(1, abs=0.1)
     assert found.local_mean == pytest.approx(1, abs=0.15)
+    assert found.passed
 
 
 def test_standardised_noise_has_unit_sd_from_air_to_bright_tissue() -> None:
@@ -109,6 +110,16 @@ def test_white_noise_holds_no_lost_structure_in_a_hundred_slices() -> None:
     assert found <= 2
 
 
+def test_white_noise_removed_wholly_passes_in_a_large_slice() -> None:
+    """Somewhere in so many pixels chance alone makes a place."""
+    noise = np.random.default_rng(0).standard_normal((1, 640, 512), dtype=np.float32)
+    flat = np.full_like(noise, 100)
+    whole = np.ones(noise.shape, dtype=bool)
+    found = judge_removed_noise(flat + noise, flat, np.ones_like(noise), whole)
+    assert found.places > 0
+    assert "lost" not in found.sentence
+
+
 def test_too_small_a_body_is_not_judged(lumbar: Volume) -> None:
     body = np.zeros(lumbar.shape, dtype=bool)
     body[0, 60:70, 60:70] = True
@@ -116,6 +127,7 @@ def test_too_small_a_body_is_not_judged(lumbar: Volume) -> None:
     found = judge_removed_noise(noisy, lumbar, sigma, body)
     assert found.edge_correlation is None
     assert "Too little of the body" in found.sentence
+    assert not found.passed
 
 
 def test_uncertainty_of_a_method_that_does_nothing_is_one(lumbar: Volume) -> None:
