@@ -13,13 +13,22 @@ Floats = NDArray[np.float32]
 # Median of a chi-square with n degrees of freedom, over n: n components are averaged.
 MEDIAN_OF_NINE = 0.92702
 MEDIAN_OF_FOUR = 0.83917
+# 90th over 10th percentile of a chi-square with nine degrees of freedom.
+SPREAD_OF_NINE = 3.5228
+_STRIP = 256
 
 
 def components_of(plane: Floats) -> Floats:
     """(rows, columns) → (7, 7, rows − 6, columns − 6): vertical by horizontal frequency."""
+    rows, columns = plane.shape[0] - BLOCK + 1, plane.shape[1] - BLOCK + 1
+    dct = SlidingDCT()
+    components = np.empty((BLOCK * BLOCK, rows, columns), dtype=np.float32)
+    # Strip by strip: what the convolution sets aside would double the memory of a large slice.
     with torch.no_grad():
-        components = SlidingDCT()(torch.from_numpy(plane)[None, None])[0].numpy()
-    return np.asarray(components.reshape(BLOCK, BLOCK, *components.shape[1:]))
+        for top in range(0, rows, _STRIP):
+            strip = torch.from_numpy(plane[top : top + _STRIP + BLOCK - 1])
+            components[:, top : top + _STRIP] = dct(strip[None, None])[0].numpy()
+    return components.reshape(BLOCK, BLOCK, rows, columns)
 
 
 def high_energy(components: Floats) -> Floats:
