@@ -1,6 +1,12 @@
 """An estimate and its interval: the small frozen results that the other modules return."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import exp
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
 
 
 @dataclass(frozen=True)
@@ -52,3 +58,60 @@ class Estimate:
     name: str
     interval: Interval | None
     n: int
+
+
+@dataclass(frozen=True)
+class Coefficient(Estimate):
+    """One coefficient of a logistic model, on the log odds scale.
+
+    Attributes
+    ----------
+    standard_error : float
+    p : float
+        Two-sided, of Wald's z test.
+
+    Examples
+    --------
+    >>> Coefficient(0.7, "arm DLR v STD", None, 40, 0.3, 0.02).odds_ratio.value > 2
+    True
+    """
+
+    standard_error: float
+    p: float
+
+    @property
+    def odds_ratio(self) -> Estimate:
+        """exp of the coefficient: the odds against the reference."""
+        bounds = self.interval
+        interval = bounds and Interval(
+            exp(bounds.low), exp(bounds.high), bounds.level, f"{bounds.method}, exponentiated"
+        )
+        return Estimate(exp(self.value), f"odds ratio, {self.name}", interval, self.n)
+
+
+def wald_coefficients(
+    names: Sequence[str],
+    values: npt.NDArray[np.float64],
+    errors: npt.NDArray[np.float64],
+    n: int,
+    level: float,
+    method: str,
+) -> tuple[Coefficient, ...]:
+    """Coefficients with Wald's intervals and p values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> found = wald_coefficients(["arm"], np.array([1.0]), np.array([0.5]), 20, 0.95, "Wald")
+    >>> round(found[0].p, 4), round(found[0].interval.low, 2)
+    (0.0455, 0.02)
+    """
+    quantile = float(stats.norm.ppf((1 + level) / 2))
+    found = []
+    for name, value, error in zip(names, values, errors, strict=True):
+        interval = Interval(
+            float(value - quantile * error), float(value + quantile * error), level, method
+        )
+        p = float(2 * stats.norm.sf(abs(value / error)))
+        found.append(Coefficient(float(value), name, interval, n, float(error), p))
+    return tuple(found)

@@ -31,6 +31,16 @@ class NonInferiority:
     margin: float
     non_inferior: bool
 
+    @property
+    def value(self) -> float:
+        """The mean difference, b minus a."""
+        return self.difference.value
+
+    @property
+    def interval(self) -> Interval | None:
+        """The interval that the decision rests on."""
+        return self.difference.interval
+
 
 def vgc(
     reference: npt.ArrayLike,
@@ -158,6 +168,59 @@ def non_inferiority(
         float(differences.mean()), "mean difference (b minus a)", interval, int(differences.size)
     )
     return NonInferiority(estimate, margin, interval.low > -margin)
+
+
+def share_at_least(
+    scores: npt.ArrayLike,
+    threshold: float = 3.0,
+    *,
+    clusters: npt.ArrayLike | None = None,
+    level: float = 0.95,
+) -> Estimate:
+    """Share of scores at or above a threshold, by default 3: at least equivalent.
+
+    Parameters
+    ----------
+    scores : array_like, shape (n,)
+        NaN for missing.
+    threshold : float
+    clusters : array_like, shape (n,), optional
+        The case of each score; with it the interval is a bootstrap over whole cases, otherwise
+        Clopper and Pearson's.
+    level : float
+
+    Returns
+    -------
+    Estimate
+
+    Raises
+    ------
+    ValueError
+        If every score is missing.
+
+    Examples
+    --------
+    >>> share = share_at_least([2, 3, 3, 4])
+    >>> share.value, round(share.interval.low, 3), round(share.interval.high, 3)
+    (0.75, 0.194, 0.994)
+    """
+    given = np.asarray(scores, dtype=np.float64)
+    known = ~np.isnan(given)
+    reached = (given[known] >= threshold).astype(np.float64)
+    if reached.size == 0:
+        raise ValueError("Every score is missing: no share can be given.")
+    interval: Interval | None
+    if clusters is None:
+        exact = stats.binomtest(int(reached.sum()), reached.size).proportion_ci(level, "exact")
+        interval = Interval(float(exact.low), float(exact.high), level, "Clopper-Pearson, exact")
+    else:
+        interval = bootstrap_interval(
+            lambda weights: weights @ reached / weights.sum(axis=1),
+            np.asarray(clusters)[known],
+            level=level,
+        )
+    name = f"share of scores of {threshold:g} or more"
+    return Estimate(float(reached.mean()), name, interval, int(reached.size))
 
 
 def power_signed_rank(

@@ -300,6 +300,11 @@ def rank_biserial(
 def smallest_p(n_nonzero: int) -> float:
     """The smallest two-sided exact p with this many non-zero pairs, for the planning screen.
 
+    Parameters
+    ----------
+    n_nonzero : int
+        Cases whose two values differ.
+
     Examples
     --------
     >>> smallest_p(5), smallest_p(6)

@@ -40,6 +40,16 @@ class BlandAltman:
     upper_limit: Estimate
     sd: float
 
+    @property
+    def value(self) -> float:
+        """The bias, a minus b."""
+        return self.bias.value
+
+    @property
+    def interval(self) -> Interval | None:
+        """The interval of the bias."""
+        return self.bias.interval
+
 
 @dataclass(frozen=True)
 class Repeatability:
@@ -55,6 +65,16 @@ class Repeatability:
 
     within_sd: Estimate
     coefficient: Estimate
+
+    @property
+    def value(self) -> float:
+        """The repeatability coefficient."""
+        return self.coefficient.value
+
+    @property
+    def interval(self) -> Interval | None:
+        """The interval of the repeatability coefficient."""
+        return self.coefficient.interval
 
 
 def icc(ratings: npt.ArrayLike, form: IccForm = "ICC(2,1)", *, level: float = 0.95) -> Estimate:
