@@ -14,9 +14,11 @@ from denoise_engine.noise.checks import checked_volume
 from denoise_engine.noise.windows import (
     MEDIAN_OF_FOUR,
     MEDIAN_OF_NINE,
+    SPREAD_OF_NINE,
     components_of,
     high_energy,
     level_of,
+    low_energy,
     windows_within,
 )
 
@@ -27,6 +29,19 @@ COLOURED, _EMPTY = 0.8, 0.3
 # SD of Rayleigh-distributed air in units of the noise SD.
 _RAYLEIGH_SD = 0.65514
 _ENOUGH_WINDOWS = 400
+# Energy (of the brightest pixel's) below which a window does not vary at all.
+_NO_VARIATION = 1e-12
+# How far the spread of the energies and the slope of the spectrum may exceed those of white noise.
+# On brain, knee and spine with added noise every error above a tenth came with more than this.
+_STRUCTURE = 0.04
+_CONSTANT = 0.05
+# Air over body: 1.02 for one coil, 1.07 for many combined by root-sum-of-squares, 0.6 on the native
+# grid of an image whose magnitude was taken after interpolation.
+_AIR_AGREES = 0.55, 1.25
+# Median signal in units of the noise below which too much of the noise is compressed.
+_DROWNED = 2.5
+# Rounding to whole numbers swallows noise that reads smaller than this.
+_STEP = 0.5
 
 
 @dataclass(frozen=True)
@@ -94,30 +109,32 @@ def estimate_noise(volume: ArrayLike) -> NoiseEstimate:
     -----
     The confidence is lowered when the spectrum of the noise is not white (a scanner that
     interpolates leaves the highest frequencies empty, and every blind estimate then reads far too
-    low), when few windows are usable, or when slices disagree. The idea of reading noise from the
-    median of high-frequency coefficients is Donoho's (IEEE Trans Inf Theory 1995;41:613-627).
+    low); when the energies of the flat windows spread wider than a chi-square, or fall with
+    frequency, which is the mark of fine structure and comes before an error of a tenth; when slices
+    or the air disagree; when the signal drowns, is blanked, or is stored too coarsely. The idea of
+    reading noise from the median of high-frequency coefficients is Donoho's (IEEE Trans Inf Theory
+    1995;41:613-627). Reached on textured phantoms with Rician noise: 3 % at SNR 3 to 20, 7 % to 40.
     """
     image = checked_volume(volume)
     body = body_mask(image)
-    high_levels = np.full(len(image), np.nan)
-    middle_levels = np.full(len(image), np.nan)
-    whiteness: list[float] = []
+    readings: list[_SliceReading | None] = []
     air_levels: list[float] = []
     clipped = 0
-    for k, plane in enumerate(image):
+    for plane, tissue in zip(image, body, strict=True):
         components = components_of(plane)
-        found = _level_of_slice(components, windows_within(body[k]))
-        if found is not None:
-            high_levels[k], middle_levels[k], white_of_slice = found
-            whiteness.append(white_of_slice)
-        air = windows_within(~ndimage.binary_dilation(body[k], iterations=6))
+        nothing = _NO_VARIATION * float(np.square(plane).max())
+        readings.append(_read_slice(components, windows_within(tissue), nothing))
+        air = windows_within(~ndimage.binary_dilation(tissue, iterations=6))
         if air.sum() >= _ENOUGH_WINDOWS:
             energy = high_energy(components)[air]
-            if np.mean(energy <= 1e-12 * np.square(plane.max())) > 0.1:
+            if np.mean(energy <= nothing) > 0.1:
                 clipped += 1
             else:
                 air_levels.append(level_of(energy, MEDIAN_OF_NINE) / _RAYLEIGH_SD)
-    white = float(np.median(whiteness)) if whiteness else 0.0
+    read = [r for r in readings if r is not None]
+    high_levels = np.array([np.nan if r is None else r.high for r in readings])
+    middle_levels = np.array([np.nan if r is None else r.middle for r in readings])
+    white = float(np.median([r.whiteness for r in read])) if read else 0.0
     coloured = white < COLOURED
     levels = np.fmax(high_levels, middle_levels) if coloured else high_levels
     known = levels[np.isfinite(levels)]
@@ -128,7 +145,10 @@ def estimate_noise(volume: ArrayLike) -> NoiseEstimate:
         )
     sigma = float(np.median(known))
     air_sigma = float(np.median(air_levels)) if air_levels else None
-    confidence, reasons = _judge(sigma, known, white, air_sigma, clipped > len(image) / 2)
+    confidence, reasons = _judge(sigma, known, read, air_sigma, clipped > len(image) / 2)
+    if _stored_in_steps(image) and sigma < _STEP:
+        reasons = (*reasons, "The noise is smaller than the steps in which the values are stored.")
+        confidence = "low"
     return NoiseEstimate(
         sigma=sigma,
         sigma_of_slices=tuple(float(v) for v in levels),
@@ -143,22 +163,48 @@ def estimate_noise(volume: ArrayLike) -> NoiseEstimate:
     )
 
 
-def _level_of_slice(
-    components: NDArray[np.float32], inside: BoolArray
-) -> tuple[float, float, float] | None:
-    """Return high- and middle-frequency level and whiteness, or None where too little is usable."""
+@dataclass(frozen=True)
+class _SliceReading:
+    """What the flat windows of one slice say.
+
+    ``spread`` is how much wider their energies are spread than those of noise; ``bend`` the level
+    in the middle frequencies over that in the highest; ``signal`` the median mean of the windows;
+    ``constant`` the share of the body's windows without any variation.
+    """
+
+    high: float
+    middle: float
+    whiteness: float
+    spread: float
+    signal: float
+    windows: int
+    constant: float
+
+    @property
+    def bend(self) -> float:
+        return self.middle / self.high
+
+
+def _read_slice(
+    components: NDArray[np.float32], inside: BoolArray, nothing: float
+) -> _SliceReading | None:
+    """Read the flat windows of a slice; None where too little is usable."""
     if inside.sum() < _ENOUGH_WINDOWS:
         return None
     mean = components[0, 0][inside] / BLOCK
-    low = sum(np.square(components[u, v][inside]) for u, v in ((0, 1), (1, 0), (1, 1)))
+    low = low_energy(components)[inside]
     high = high_energy(components)[inside]
-    bright = np.ones_like(mean, dtype=bool)
-    level = 0.0
+    # Saturated, blanked and filled-in regions would pass for the flattest tissue of all.
+    varied = high > nothing
+    constant = 1 - float(varied.mean())
+    if varied.sum() < _ENOUGH_WINDOWS:
+        return None
+    bright = varied
     for _ in range(3):
         flat = bright & (low <= np.quantile(low[bright], 0.4))
         level = level_of(high[flat], MEDIAN_OF_NINE)
         # Below a signal of three times the noise, magnitude noise is no longer Gaussian.
-        brighter = mean > 3 * level
+        brighter = varied & (mean > 3 * level)
         if brighter.sum() < _ENOUGH_WINDOWS:
             break
         bright = brighter
@@ -167,32 +213,65 @@ def _level_of_slice(
     columns_high = np.median(np.square(components[2:5, 6][:, inside][:, flat]))
     in_middle = np.square(components[3:5, 3:5][:, :, inside][:, :, flat])
     middle = np.median(in_middle)
-    if middle <= 0:
+    if middle <= 0 or level <= 0:
         return None
-    middle_level = level_of(in_middle.mean(axis=(0, 1)), MEDIAN_OF_FOUR)
-    return level, middle_level, float(np.sqrt(min(rows_high, columns_high) / middle))
+    lower, upper = np.quantile(high[flat], (0.1, 0.9))
+    return _SliceReading(
+        high=level,
+        middle=level_of(in_middle.mean(axis=(0, 1)), MEDIAN_OF_FOUR),
+        whiteness=float(np.sqrt(min(rows_high, columns_high) / middle)),
+        spread=float(np.sqrt(upper / lower / SPREAD_OF_NINE)),
+        signal=float(np.median(mean)),
+        windows=int(np.count_nonzero(flat)),
+        constant=constant,
+    )
 
 
 def _judge(
     sigma: float,
     known: NDArray[np.float64],
-    white: float,
+    read: list[_SliceReading],
     air_sigma: float | None,
     clipped: bool,
 ) -> tuple[Confidence, tuple[str, ...]]:
     low, fair = [], []
+    white = float(np.median([r.whiteness for r in read]))
+    # Chance alone moves both signs of structure by about this much.
+    allowed = 1 + _STRUCTURE + 0.7 / np.sqrt(sum(r.windows for r in read))
+    spread = float(np.median([r.spread for r in read]))
+    bend = float(np.median([r.bend for r in read]))
     if white < _EMPTY:
         low.append(
             "The highest spatial frequencies are empty: the image was interpolated or filtered, "
             "and its noise reads far too low."
         )
     elif white < COLOURED:
-        fair.append("The noise is not white: the image was filtered or reconstructed iteratively.")
+        fair.append(
+            "The noise is not white: the image was filtered or reconstructed iteratively, or fine "
+            "structure is read as noise."
+        )
+    elif max(spread, bend) > allowed:
+        fair.append(
+            "Fine structure is read as noise, or the noise varies over the image: the level may "
+            "be too high."
+        )
+    if float(np.median([r.signal for r in read])) < _DROWNED * sigma:
+        fair.append("The signal hardly stands above the noise: the level may be too low.")
+    if float(np.median([r.constant for r in read])) > _CONSTANT:
+        fair.append("Part of the body has no variation at all: it was blanked or saturated.")
     if known.size > 1 and known.max() > 2 * known.min():
         fair.append("Slices differ more than twofold in noise.")
     if clipped:
         fair.append("The air around the body was set to zero, so it cannot confirm the level.")
-    elif air_sigma is not None and not 0.5 < air_sigma / sigma < 2:
-        fair.append("Air and body disagree about the noise level.")
+    elif air_sigma is not None and not _AIR_AGREES[0] < air_sigma / sigma < _AIR_AGREES[1]:
+        fair.append(
+            f"Air and body disagree about the noise level: the air reads {air_sigma / sigma:.2f} "
+            "times that of the body."
+        )
     confidence: Confidence = "low" if low else "fair" if fair else "high"
     return confidence, (*low, *fair)
+
+
+def _stored_in_steps(image: NDArray[np.float32]) -> bool:
+    """Whether the values are whole numbers."""
+    return bool(np.array_equal(image, np.rint(image)))

@@ -13,6 +13,7 @@ from denoise_engine.noise.level import COLOURED, Confidence, NoiseEstimate, esti
 from denoise_engine.noise.windows import (
     MEDIAN_OF_FOUR,
     MEDIAN_OF_NINE,
+    SPREAD_OF_NINE,
     components_of,
     high_energy,
     level_of,
@@ -30,10 +31,9 @@ _PATCH_SHARE, _SMALLEST_PATCH, _STEPS_IN_PATCH = 0.1, 20, 4
 # Windows that a patch must offer, and the share of them, the flattest, that is read.
 _ENOUGH, _FLATTEST = 40, 0.4
 _STRIDE = 2
-# 90th over 10th percentile of a chi-square of nine degrees of freedom. A patch whose energies
-# spread this much wider, or whose middle frequencies stand out this much (log of the SD), counts
-# as structure.
-_SPREAD_OF_NINE, _WIDER, _BEND = 3.523, 1.0, 0.25
+# A patch whose energies spread this much wider than those of noise, or whose middle frequencies
+# stand out this much (log of the SD), counts as structure.
+_WIDER, _BEND = 1.0, 0.25
 # Share of readable patches around one below which it is dropped.
 _SUPPORT = 0.5
 # A patch further than this many robust SDs from its surroundings holds structure, not noise.
@@ -177,7 +177,7 @@ class _Patches:
         # Noise has the same spectrum everywhere and spreads its energy over windows as chi-square
         # does; structure bends the one and widens the other.
         bend = abs(np.log(in_middle / found / self._slope)) / _BEND
-        spread = float(np.divide(*np.quantile(high[flat], (0.9, 0.1)))) / _SPREAD_OF_NINE
+        spread = float(np.divide(*np.quantile(high[flat], (0.9, 0.1)))) / SPREAD_OF_NINE
         doubt = max(bend, max(spread - 1, 0) / _WIDER)
         weight = float(np.count_nonzero(usable)) * max(0.0, 1 - doubt**2)
         return max(found, in_middle) if self._coloured else found, weight

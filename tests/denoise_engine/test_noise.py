@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from denoise_engine import UnusableVolumeError
 from denoise_engine.metrics import body_mask
-from denoise_engine.noise import estimate_noise
+from denoise_engine.noise import NativeGrid, estimate_noise, to_native
 from denoise_engine.rician import rician_mean
 
 Volume = NDArray[np.float32]
@@ -20,6 +20,31 @@ def phantom() -> Volume:
     for k, (cy, cx) in enumerate([(-0.5, 0.1), (-0.1, 0.2), (0.3, 0.1), (0.0, -0.4)]):
         image += (-40 + 35 * k) * (np.hypot((x - cx) / 0.2, (y - cy) / 0.12) < 1)
     return np.asarray(image * (1 + 0.15 * np.sin(5 * x) * y), dtype=np.float32)[None].repeat(2, 0)
+
+
+def textured_phantom(kind: str, air: bool) -> Volume:
+    """Tissue of mean 100 with texture at several scales, like trabecular bone, or fine objects."""
+    y, x = np.mgrid[-1:1:256j, -1:1:256j]
+    body = np.hypot(x / 0.8, y / 0.9) < 1 if air else np.ones_like(x)
+    rng = np.random.default_rng(7)
+    if kind == "several scales":
+        texture = np.zeros_like(x)
+        for scale, contrast in ((1.5, 0.04), (3, 0.06), (8, 0.1), (20, 0.15)):
+            field = ndimage.gaussian_filter(rng.standard_normal(x.shape), scale)
+            texture += contrast * field / field.std()
+    elif kind == "trabecular":
+        frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(256), np.fft.fftfreq(256)))
+        spectrum = np.fft.fft2(rng.standard_normal(x.shape))
+        texture = np.fft.ifft2(spectrum / np.maximum(frequency, 1 / 256) ** 1.5).real
+        texture *= 0.15 / texture.std()
+    else:
+        texture = (
+            0.35 * np.sign(np.sin(24 * np.arctan2(y + 0.45, x))) * (np.hypot(x, y + 0.45) < 0.3)
+        )
+        for _ in range(30):
+            cy, cx, size = rng.uniform(0.1, 0.7), rng.uniform(-0.5, 0.5), rng.uniform(0.02, 0.06)
+            texture += rng.uniform(-0.6, 0.6) * (np.hypot(y - cy, x - cx) < size)
+    return (100 * body * np.clip(1 + texture, 0.2, None))[None].repeat(2, 0).astype(np.float32)
 
 
 def with_rician_noise(clean: Volume, sigma: float, seed: int = 3) -> Volume:
@@ -35,6 +60,60 @@ def test_the_level_is_within_five_percent_on_a_phantom(snr: float) -> None:
     assert estimate.sigma == pytest.approx(sigma, rel=0.05)
     assert estimate.confidence == "high"
     assert estimate.air_sigma == pytest.approx(sigma, rel=0.05)
+
+
+@pytest.mark.parametrize("air", [True, False], ids=["air", "no air"])
+@pytest.mark.parametrize("kind", ["several scales", "trabecular", "fine objects"])
+@pytest.mark.parametrize(("snr", "allowed"), [(3, 0.05), (8, 0.05), (20, 0.05), (40, 0.1)])
+def test_the_level_holds_on_textured_phantoms(
+    kind: str, air: bool, snr: float, allowed: float
+) -> None:
+    clean = textured_phantom(kind, air)
+    sigma = float(clean[clean > 0].mean()) / snr
+    estimate = estimate_noise(with_rician_noise(clean, sigma))
+    assert estimate.sigma == pytest.approx(sigma, rel=allowed)
+    assert estimate.confidence != "low"
+
+
+@pytest.mark.parametrize("snr", [5.0, 10.0, 20.0, 40.0])
+def test_an_error_above_a_tenth_comes_with_a_warning(lumbar: Volume, snr: float) -> None:
+    # On a coarser grid the anatomy's own noise is low and its structure as fine as it gets.
+    grid = NativeGrid(*lumbar.shape[1:], 80, 80, "header")
+    clean = np.maximum(to_native(lumbar, grid), 0)
+    sigma = float(clean[body_mask(clean)].mean()) / snr
+    estimate = estimate_noise(with_rician_noise(clean, sigma))
+    if abs(estimate.sigma / sigma - 1) > 0.1:
+        assert estimate.confidence != "high"
+        assert estimate.reasons
+    else:
+        assert estimate.sigma == pytest.approx(sigma, rel=0.1)
+    # The structure of the spine lies far above the noise at the highest level.
+    assert (estimate.confidence == "high") <= (snr < 40)
+
+
+def test_zero_filled_borders_around_the_image_change_nothing() -> None:
+    noisy = with_rician_noise(phantom(), 8.0)
+    padded = np.pad(noisy[:, 20:-20, 40:-40], ((0, 0), (60, 60), (80, 80)))
+    estimate = estimate_noise(padded)
+    assert estimate.sigma == pytest.approx(8.0, rel=0.05)
+
+
+def test_constant_regions_do_not_pass_for_noise_free_tissue() -> None:
+    noisy = with_rician_noise(phantom(), 8.0)
+    noisy[:, 60:140, 70:160] = 130.0
+    estimate = estimate_noise(noisy)
+    assert estimate.sigma == pytest.approx(8.0, rel=0.05)
+    assert estimate.confidence == "fair"
+    assert any("blanked or saturated" in reason for reason in estimate.reasons)
+
+
+def test_values_stored_too_coarsely_are_not_trusted() -> None:
+    estimate = estimate_noise(np.round(with_rician_noise(phantom(), 0.3)))
+    assert estimate.confidence == "low"
+    assert any("steps" in reason for reason in estimate.reasons)
+    fine = estimate_noise(np.round(with_rician_noise(phantom(), 3.0)))
+    assert fine.sigma == pytest.approx(3.0, rel=0.05)
+    assert fine.confidence == "high"
 
 
 def test_the_level_is_within_ten_percent_on_the_lumbar_spine(
