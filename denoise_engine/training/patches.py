@@ -216,7 +216,7 @@ class PatchSampler:
 
     def _draw_pair(self, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
         size = self._size
-        pair = self._pairs[rng.integers(len(self._pairs))]
+        pair = self._pairs[int(rng.integers(len(self._pairs)))]
         for _ in range(4):
             row = rng.integers(0, pair.clean.shape[0] - size + 1)
             column = rng.integers(0, pair.clean.shape[1] - size + 1)
