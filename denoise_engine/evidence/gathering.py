@@ -93,16 +93,18 @@ def gather_evidence(
         if progress is not None:
             progress(k + 1, len(given))
     structure = gathered.outcome()
+    # Only of trained methods is it known what they leave of white noise.
+    coloured = structure.coloured and method.snr_range is not None
     return Evidence(
         removed=image - result.volume,
         uncertainty=_on_image_grid(uncertainty, image.shape),
         flagged=_on_image_grid(flagged.astype(np.float32), image.shape) >= 0.5,
         noise_map=_on_image_grid(sigma, image.shape),
         structure=structure,
-        warnings=_warnings(result, structure),
+        warnings=_warnings(result, structure, coloured),
         figures={
             **_figures(result, method.snr_range, body, uncertainty, flagged),
-            "noise_trusted": result.sigma_trusted and not structure.coloured,
+            "noise_trusted": result.sigma_trusted and not coloured,
         },
     )
 
@@ -145,12 +147,12 @@ def _figures(
     }
 
 
-def _warnings(result: "DenoiseResult", structure: StructureTest) -> tuple[str, ...]:
+def _warnings(result: "DenoiseResult", structure: StructureTest, coloured: bool) -> tuple[str, ...]:
     """The result's warnings, and what only the evidence shows."""
     found = list(result.warnings)
     if not structure.passed:
         found.append(structure.sentence)
-    if structure.coloured and result.sigma_trusted:
+    if coloured and result.sigma_trusted:
         found.append(
             "Take the noise level as untrusted: what was removed holds less fine than middle "
             "detail. The noise of these images is not white, as after compressed sensing or a "

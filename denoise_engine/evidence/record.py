@@ -39,7 +39,7 @@ QC_KEYS: dict[str, str] = {
     "band_excess": "Largest power removed in a band of detail, over that of the noise.",
     "local_mean": "How far local brightness changed, over what chance would do.",
     "fine_over_middle": "Removed power, finest over middle detail, the lesser of rows and "
-    "columns; below 0.85 the noise is not white or its level too high.",
+    "columns; a network leaves it below 0.8 where the noise is not white.",
     "spectrum": "Power removed from coarse to fine detail, 1 for noise of the level used.",
     "places": "Places where small structure may have been removed.",
     "structure_passed": "Whether what was removed looks like noise alone.",

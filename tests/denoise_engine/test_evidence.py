@@ -193,6 +193,7 @@ def test_comparators_have_evidence_too(noisy: Noisy) -> None:
     assert qc["method"] == "nlm"
     assert qc["snr_range"] is None
     assert qc["uncertainty_median"] > 0
+    assert qc["noise_trusted"] is True, "the spectrum is judged of networks alone"
 
 
 def test_compressed_sensing_marks_the_noise_level_as_untrusted(lumbar: Volume) -> None:
