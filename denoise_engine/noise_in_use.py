@@ -10,13 +10,10 @@ from scipy import ndimage
 from denoise_engine.errors import UntrustedNoiseError, UnusableVolumeError
 from denoise_engine.metrics import BoolArray
 from denoise_engine.noise import Confidence, estimate_noise, estimate_noise_map
+from denoise_engine.noise.level import COLOURED
 
 Floats = NDArray[np.float32]
 NoiseChoice = float | ArrayLike | Literal["map"] | None
-
-# Highest over middle frequencies of the noise; below this it was filtered or reconstructed
-# iteratively.
-_COLOURED = 0.8
 
 
 @dataclass(frozen=True)
@@ -32,6 +29,8 @@ class NoiseInUse:
 
     @property
     def warnings(self) -> tuple[str, ...]:
+        if self.confidence == "low":
+            return (" ".join(("The noise level is not to be trusted.", *self.reasons)),)
         if not self.trusted:
             return (
                 "The noise level is not to be trusted: the noise is not white, as after compressed "
@@ -110,7 +109,7 @@ def _estimated(image: Floats, noise: str | None, refuse_untrusted: bool) -> Nois
             + " ".join(reasons)
             + " Give the noise level yourself, or process the image as it left the scanner."
         )
-    trusted = confidence != "low" and estimate.whiteness >= _COLOURED
+    trusted = confidence != "low" and estimate.whiteness >= COLOURED
     return NoiseInUse(values, sigma, method, confidence, reasons, trusted)
 
 

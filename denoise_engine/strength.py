@@ -7,6 +7,7 @@ result = (1 − a)·input + a·denoised.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +87,7 @@ class NoiseMoments:
 
 
 def moments_of_replicas(
-    noisy: NDArray[np.float32], denoised: NDArray[np.float32], weights: NDArray[np.generic]
+    noisy: NDArray[np.float32], denoised: NDArray[np.float32], weights: NDArray[Any]
 ) -> NoiseMoments:
     """Average the noise variances over the pixels of several replicas.
 

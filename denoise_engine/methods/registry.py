@@ -125,7 +125,7 @@ def load_method(name: str) -> Method:
 
 def _as_strength(strength: float | Strength, target_snr_gain: float | None) -> Strength:
     if target_snr_gain is None:
-        return Blend(float(strength)) if isinstance(strength, int | float) else strength
+        return strength if isinstance(strength, Strength) else Blend(float(strength))
     if strength != 1.0:
         raise StrengthError("Give a strength or a target gain, not both.")
     return TargetSnrGain(target_snr_gain)

@@ -116,7 +116,7 @@ def test_the_record_says_how_the_result_came_about(
     assert record["native_grid"] == {"rows": 128, "columns": 128, "how": "native"}
     assert record["method"] == "ddlr"
     assert record["bias"] is None
-    assert record["warnings"] == []
+    assert record["warnings"] == list(results["target"].warnings)
 
 
 def test_broken_pixels_are_refused(noisy_lumbar: Noisy) -> None:
