@@ -27,6 +27,7 @@ from analysis.paired import (
     smallest_p,
 )
 from analysis.plan import AnalysisPlan, PlanError
+from analysis.plan_document import read_plan, write_plan
 from analysis.ranking import FollowUp, Ranking, rank_arms
 from analysis.ratios import PlanWarning
 from analysis.regions import EllipseRegion, RegionStatistics, ellipse_region, region_statistics
@@ -85,6 +86,7 @@ __all__ = [
     "power_signed_rank",
     "rank_arms",
     "rank_biserial",
+    "read_plan",
     "region_statistics",
     "repeatability",
     "run_plan",
@@ -93,4 +95,5 @@ __all__ = [
     "smallest_p",
     "snr",
     "vgc",
+    "write_plan",
 ]

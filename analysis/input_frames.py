@@ -7,6 +7,8 @@ from analysis.plan import AnalysisPlan
 
 SCORE_COLUMNS = ("volunteer", "arm", "reader", "criterion", "score")
 REGION_COLUMNS = ("volunteer", "arm", "tissue", "mean", "sd", "n_pixels", "area_mm2")
+# Optional column of scores: 1 for the first reading, more for hidden repeats.
+OCCASION = "occasion"
 # Optional columns of regions: what the warnings and the difference method need.
 OPTIONAL_REGION_COLUMNS = ("n_zero", "n_at_limits", "sd_difference")
 
@@ -21,7 +23,8 @@ def check_scores(scores: pd.DataFrame, plan: AnalysisPlan) -> pd.DataFrame:
     Parameters
     ----------
     scores : pandas.DataFrame
-        Columns volunteer, arm, reader, criterion, score; a missing score is NaN.
+        Columns volunteer, arm, reader, criterion, score; a missing score is NaN. Optionally
+        occasion, a whole number from 1.
     plan : AnalysisPlan
 
     Raises
@@ -54,7 +57,14 @@ def check_scores(scores: pd.DataFrame, plan: AnalysisPlan) -> pd.DataFrame:
                 f"scores, row {row + 1}, column score: {frame['score'].iloc[row]:g} lies outside "
                 f"the scale from {low:g} to {high:g}."
             )
-    _check_unique(frame, ("volunteer", "arm", "reader", "criterion"), "scores")
+    keys: tuple[str, ...] = ("volunteer", "arm", "reader", "criterion")
+    if OCCASION in frame.columns:
+        _check_present(frame, (OCCASION,), "scores")
+        frame[OCCASION] = _numbers(frame, OCCASION, "scores")
+        odd = (frame[OCCASION] < 1) | (frame[OCCASION] % 1 != 0)
+        _check_rows(odd, OCCASION, "an occasion is a whole number from 1.", "scores")
+        keys = (*keys, OCCASION)
+    _check_unique(frame, keys, "scores")
     return frame
 
 
@@ -142,10 +152,10 @@ def _numbers(frame: pd.DataFrame, column: str, table: str) -> pd.Series:
     return numbers
 
 
-def _check_rows(wrong: pd.Series, column: str, reason: str) -> None:
+def _check_rows(wrong: pd.Series, column: str, reason: str, table: str = "regions") -> None:
     flags = wrong.to_numpy(dtype=bool)
     if flags.any():
-        raise InputError(f"regions, row {int(np.argmax(flags)) + 1}, column {column}: {reason}")
+        raise InputError(f"{table}, row {int(np.argmax(flags)) + 1}, column {column}: {reason}")
 
 
 def _check_unique(frame: pd.DataFrame, columns: tuple[str, ...], table: str) -> None:

@@ -11,8 +11,15 @@ METHODS = ("exact", "asymptotic")
 ZERO_RULES = ("drop", "pratt")
 FAMILIES = ("row", "column", "stage", "all")
 MISSING_RULES = ("available", "complete")
-AGREEMENT_STATISTICS = ("percent_agreement", "krippendorff_alpha", "gwet_ac")
-_LISTS = ("arms", "criteria", "tissues", "dlr_arms", "agreement")
+DEFAULT_AGREEMENT = ("percent_agreement", "krippendorff_alpha", "gwet_ac")
+AGREEMENT_STATISTICS = (
+    *DEFAULT_AGREEMENT,
+    *("cohen_kappa", "fleiss_kappa", "kendall_w", "icc", "repeatability"),
+)
+SENSITIVITY_ANALYSES = ("vgc", "ordinal_regression", "ordinal_gee", "friedman")
+_LISTS = ("arms", "criteria", "tissues", "dlr_arms", "agreement", "sensitivity")
+# Written only where they are set: a plan registered before they existed keeps its hash.
+_LATER_ENTRIES = ("margin", "sensitivity")
 
 
 class PlanError(ValueError):
@@ -58,7 +65,13 @@ class AnalysisPlan:
     score_range : (float, float) or None
         Lowest and highest allowed score; None for no check.
     agreement : tuple of str
-        Agreement statistics between readers, a criterion each.
+        Agreement statistics between readers, a criterion each: percent_agreement,
+        krippendorff_alpha (ordinal), gwet_ac (AC2, quadratic), cohen_kappa (quadratic, each pair of
+        readers), fleiss_kappa, kendall_w, icc (2,1); repeatability (each reader's hidden repeats).
+    margin : float or None
+        Non-inferiority margin in score points, fixed before the study; None for no such test.
+    sensitivity : tuple of str
+        Analyses beside the planned test: vgc, ordinal_regression, ordinal_gee, friedman.
 
     Raises
     ------
@@ -90,7 +103,9 @@ class AnalysisPlan:
     dlr_arms: tuple[str, ...] = ()
     missing: str = "available"
     score_range: tuple[float, float] | None = None
-    agreement: tuple[str, ...] = AGREEMENT_STATISTICS
+    agreement: tuple[str, ...] = DEFAULT_AGREEMENT
+    margin: float | None = None
+    sensitivity: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in _LISTS:
@@ -137,11 +152,17 @@ class AnalysisPlan:
                 faults.append(
                     f'{name} is one of {", ".join(allowed)}, not "{getattr(self, name)}".'
                 )
-        for code in self.agreement:
-            if code not in AGREEMENT_STATISTICS:
-                faults.append(
-                    f'agreement names "{code}"; known are {_listed(AGREEMENT_STATISTICS)}.'
-                )
+        for name, known in (
+            ("agreement", AGREEMENT_STATISTICS),
+            ("sensitivity", SENSITIVITY_ANALYSES),
+        ):
+            for code in getattr(self, name):
+                if code not in known:
+                    faults.append(f'{name} names "{code}"; known are {_listed(known)}.')
+        if self.margin is not None and not (
+            isinstance(self.margin, float | int) and 0 < self.margin < float("inf")
+        ):
+            faults.append("margin must be a positive number of score points.")
         if not (isinstance(self.alpha, float | int) and 0 < self.alpha < 1):
             faults.append("alpha must lie between 0 and 1.")
         if not (isinstance(self.decimals, int) and 0 <= self.decimals <= 12):
@@ -183,6 +204,9 @@ class AnalysisPlan:
             plain[name] = list(plain[name])
         plain["comparisons"] = [list(pair) for pair in self.comparisons]
         plain["score_range"] = list(self.score_range) if self.score_range else None
+        for name in _LATER_ENTRIES:
+            if not plain[name]:
+                del plain[name]
         return plain
 
     @classmethod

@@ -1,14 +1,11 @@
 """Everything that an analysis plan asks for, from the scores and region measurements of a study."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from analysis.agreement import gwet_ac, krippendorff_alpha, percent_agreement
 from analysis.descriptives import describe
 from analysis.estimates import Estimate
 from analysis.input_frames import check_regions, check_scores
@@ -16,6 +13,9 @@ from analysis.multiplicity import benjamini_hochberg
 from analysis.paired import Method, Zeros, signed_rank_test
 from analysis.plan import AnalysisPlan
 from analysis.ratios import PlanWarning, derive_ratios
+from analysis.reader_agreement import reader_agreement
+from analysis.sensitivity import non_inferiority_frame, sensitivity_frame
+from analysis.table_rows import TableRow, first_occasion, ratio_rows, score_rows, summarise_readers
 
 METRICS = ("SNR", "CNR", "score")
 TEST_COLUMNS = [
@@ -29,10 +29,6 @@ DESCRIPTIVE_COLUMNS = [
     *("metric", "row", "reader", "arm", "n", "n_missing", "mean", "sd", "median", "q1", "q3"),
     *("min", "max", "share_at_least_3"),
 ]
-AGREEMENT_COLUMNS = [
-    *("statistic", "criterion", "value", "low", "high", "level", "method", "n", "readers"),
-]
-SUMMARY_COLUMNS = ["volunteer", "arm", "criterion", "reader", "score", "readers"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +49,10 @@ class Results:
         One comparison of one table row each; see `TEST_COLUMNS`. Effects are b minus a.
     agreement : pandas.DataFrame
         statistic, criterion, value, low, high, level, method, n, readers.
+    non_inferiority : pandas.DataFrame
+        One comparison of one criterion each; empty without a margin in the plan.
+    sensitivity : pandas.DataFrame
+        One estimate of one analysis each; see `analysis.sensitivity`.
     warnings : tuple of PlanWarning
     """
 
@@ -62,6 +62,8 @@ class Results:
     descriptives: pd.DataFrame
     tests: pd.DataFrame
     agreement: pd.DataFrame
+    non_inferiority: pd.DataFrame
+    sensitivity: pd.DataFrame
     warnings: tuple[PlanWarning, ...]
 
     def warning_frame(self) -> pd.DataFrame:
@@ -70,23 +72,15 @@ class Results:
         return pd.DataFrame([asdict(warning) for warning in self.warnings], columns=columns)
 
 
-@dataclass(frozen=True)
-class _Row:
-    """One table row: the values of every volunteer (index) in every arm (columns)."""
-
-    metric: str
-    row: str
-    reader: str
-    values: pd.DataFrame
-
-
 def run_plan(scores: pd.DataFrame, regions: pd.DataFrame, plan: AnalysisPlan) -> Results:
     """Compute everything that the plan asks for.
 
     Parameters
     ----------
     scores : pandas.DataFrame
-        Columns volunteer, arm, reader, criterion, score (NaN for missing). May be empty.
+        Columns volunteer, arm, reader, criterion, score (NaN for missing); optionally occasion, 1
+        for the first reading and more for hidden repeats, which count for repeatability alone. May
+        be empty.
     regions : pandas.DataFrame
         Columns volunteer, arm, tissue, mean, sd, n_pixels, area_mm2, image units and mm2; see
         `analysis.input_frames.check_regions` for optional ones. May be empty.
@@ -117,11 +111,14 @@ def run_plan(scores: pd.DataFrame, regions: pd.DataFrame, plan: AnalysisPlan) ->
     scores = check_scores(scores, plan)
     regions = check_regions(regions, plan)
     derived, warnings = derive_ratios(regions, plan)
-    summaries, score_warnings = summarise_readers(scores, plan)
+    once = first_occasion(scores)
+    summaries, score_warnings = summarise_readers(once, plan)
     warnings += score_warnings
-    rows = [*_ratio_rows(derived, plan), *_score_rows(summaries, plan)]
+    rows = [*ratio_rows(derived, plan), *score_rows(summaries, plan)]
     tests, test_warnings = _tests(rows, plan)
-    agreement, agreement_warnings = _agreement(scores, plan)
+    agreement, agreement_warnings = reader_agreement(scores, plan)
+    non_inferiority, margin_warnings = non_inferiority_frame(rows, plan)
+    sensitivity, sensitivity_warnings = sensitivity_frame(rows, once, plan)
     return Results(
         plan=plan,
         derived=derived,
@@ -129,110 +126,19 @@ def run_plan(scores: pd.DataFrame, regions: pd.DataFrame, plan: AnalysisPlan) ->
         descriptives=_descriptives(rows, plan),
         tests=tests,
         agreement=agreement,
-        warnings=(*warnings, *test_warnings, *agreement_warnings),
+        non_inferiority=non_inferiority,
+        sensitivity=sensitivity,
+        warnings=(
+            *warnings,
+            *test_warnings,
+            *agreement_warnings,
+            *margin_warnings,
+            *sensitivity_warnings,
+        ),
     )
 
 
-def summarise_readers(
-    scores: pd.DataFrame, plan: AnalysisPlan
-) -> tuple[pd.DataFrame, list[PlanWarning]]:
-    """One score a volunteer, arm and criterion over the readers, as the plan says.
-
-    Parameters
-    ----------
-    scores : pandas.DataFrame
-        Checked by `analysis.input_frames.check_scores`.
-    plan : AnalysisPlan
-
-    Returns
-    -------
-    pandas.DataFrame
-        volunteer, arm, criterion, reader (empty when pooled), score, readers (who scored).
-    list of PlanWarning
-        Where a reader's score is missing.
-
-    Examples
-    --------
-    >>> plan = AnalysisPlan(arms=("A", "B"), control="A", comparisons=(("A", "B"),),
-    ...                     criteria=("sharpness",))
-    >>> scores = pd.DataFrame({"volunteer": "V1", "arm": "A", "reader": ["R1", "R2", "R3"],
-    ...                        "criterion": "sharpness", "score": [3.0, 4.0, 5.0]})
-    >>> summarise_readers(scores, plan)[0]["score"].tolist()
-    [4.0]
-    """
-    if scores.empty:
-        return pd.DataFrame({name: [] for name in SUMMARY_COLUMNS}), []
-    keys = ["volunteer", "arm", "criterion"]
-    n_readers = int(scores["reader"].nunique())
-    cells = scores.groupby(keys, sort=False, observed=True)["score"]
-    summaries = cells.count().rename("readers").reset_index()
-    if plan.reader_summary == "each":
-        each = scores[[*keys, "reader", "score"]].reset_index(drop=True)
-        each["readers"] = each["score"].notna().astype(int)
-        each["reader"] = each["reader"].astype(str)
-        return each[SUMMARY_COLUMNS], _incomplete(summaries, n_readers, plan)
-    pooled = cells.median() if plan.reader_summary == "median" else cells.mean()
-    summaries["score"] = pooled.to_numpy(dtype=np.float64)
-    summaries["reader"] = ""
-    if plan.missing == "complete":
-        summaries.loc[summaries["readers"] < n_readers, "score"] = np.nan
-    return summaries[SUMMARY_COLUMNS], _incomplete(summaries, n_readers, plan)
-
-
-def _incomplete(summaries: pd.DataFrame, n_readers: int, plan: AnalysisPlan) -> list[PlanWarning]:
-    found = []
-    rule = (
-        "left out, as the plan says"
-        if plan.missing == "complete"
-        else "summarised over the readers who scored"
-    )
-    if plan.reader_summary == "each":
-        rule = "missing for that reader alone"
-    short = summaries[summaries["readers"] < n_readers]
-    for (criterion, arm), group in short.groupby(["criterion", "arm"], sort=False):
-        found.append(
-            PlanWarning(
-                "score",
-                str(criterion),
-                str(arm),
-                "",
-                f"{len(group)} volunteers lack the score of at least one of {n_readers} readers "
-                f"({rule}); {int((group['readers'] == 0).sum())} have no score at all.",
-            )
-        )
-    return found
-
-
-def _ratio_rows(derived: pd.DataFrame, plan: AnalysisPlan) -> Iterator[_Row]:
-    for metric in ("SNR", "CNR"):
-        for tissue in plan.tissues:
-            part = derived[(derived["metric"] == metric) & (derived["tissue"] == tissue)]
-            if not part.empty:
-                everyone = derived["volunteer"].unique()
-                yield _Row(metric, tissue, "", _wide(part, "value", everyone, plan))
-
-
-def _score_rows(summaries: pd.DataFrame, plan: AnalysisPlan) -> Iterator[_Row]:
-    everyone = summaries["volunteer"].unique()
-    readers = sorted(summaries["reader"].unique())
-    for criterion in plan.criteria:
-        for reader in readers:
-            chosen = (summaries["criterion"] == criterion) & (summaries["reader"] == reader)
-            yield _Row(
-                "score", criterion, reader, _wide(summaries[chosen], "score", everyone, plan)
-            )
-
-
-def _wide(
-    part: pd.DataFrame, column: str, everyone: npt.NDArray[Any], plan: AnalysisPlan
-) -> pd.DataFrame:
-    wide = part.pivot(index="volunteer", columns="arm", values=column)
-    # Volunteers in one fixed order: results must not depend on the order of the input rows.
-    order = sorted(everyone, key=str)
-    return wide.reindex(index=order, columns=list(plan.arms)).astype(np.float64)
-
-
-def _descriptives(rows: list[_Row], plan: AnalysisPlan) -> pd.DataFrame:
+def _descriptives(rows: list[TableRow], plan: AnalysisPlan) -> pd.DataFrame:
     records = []
     for row in rows:
         for arm in plan.arms:
@@ -247,7 +153,7 @@ def _descriptives(rows: list[_Row], plan: AnalysisPlan) -> pd.DataFrame:
     return pd.DataFrame(records, columns=DESCRIPTIVE_COLUMNS)
 
 
-def _tests(rows: list[_Row], plan: AnalysisPlan) -> tuple[pd.DataFrame, list[PlanWarning]]:
+def _tests(rows: list[TableRow], plan: AnalysisPlan) -> tuple[pd.DataFrame, list[PlanWarning]]:
     records: list[dict[str, Any]] = []
     warnings: list[PlanWarning] = []
     for row in rows:
@@ -271,7 +177,7 @@ def _tests(rows: list[_Row], plan: AnalysisPlan) -> tuple[pd.DataFrame, list[Pla
     return tests, warnings
 
 
-def _compare(row: _Row, a: str, b: str, plan: AnalysisPlan) -> tuple[dict[str, Any], str]:
+def _compare(row: TableRow, a: str, b: str, plan: AnalysisPlan) -> tuple[dict[str, Any], str]:
     first, second = row.values[a].to_numpy(), row.values[b].to_numpy()
     record: dict[str, Any] = {
         "metric": row.metric,
@@ -317,7 +223,7 @@ def _estimate_columns(name: str, estimate: Estimate) -> dict[str, float]:
     }
 
 
-def _family(row: _Row, a: str, b: str, plan: AnalysisPlan) -> str:
+def _family(row: TableRow, a: str, b: str, plan: AnalysisPlan) -> str:
     """The name of the family that BH is taken over; tests of one name belong together."""
     stage = "qualitative" if row.metric == "score" else "quantitative"
     name = {
@@ -327,49 +233,3 @@ def _family(row: _Row, a: str, b: str, plan: AnalysisPlan) -> str:
         "all": "all",
     }[plan.family]
     return f"{name}, {row.reader}" if row.reader and plan.family != "all" else name
-
-
-def _agreement(scores: pd.DataFrame, plan: AnalysisPlan) -> tuple[pd.DataFrame, list[PlanWarning]]:
-    records: list[tuple[Any, ...]] = []
-    warnings: list[PlanWarning] = []
-    for criterion in plan.criteria if not scores.empty else ():
-        part = scores[scores["criterion"] == criterion]
-        wide = part.pivot(index=["arm", "volunteer"], columns="reader", values="score")
-        # Protocol order, so that neither the order of the rows nor the arms' names matter.
-        wide = wide.sort_index().reindex(list(plan.arms), level="arm")
-        ratings = wide.to_numpy(dtype=np.float64)
-        volunteers = wide.index.get_level_values("volunteer").astype(str)
-        for statistic in plan.agreement:
-            try:
-                found = _agreement_estimate(statistic, ratings, volunteers.to_numpy(), plan)
-            except ValueError as error:
-                warnings.append(PlanWarning("score", criterion, "", "", f"{statistic}: {error}"))
-                continue
-            bounds = found.interval
-            records.append(
-                (found.name, criterion, found.value)
-                + (
-                    (bounds.low, bounds.high, bounds.level, bounds.method)
-                    if bounds
-                    else (float("nan"), float("nan"), float("nan"), "no interval at this level")
-                )
-                + (found.n, ratings.shape[1])
-            )
-    return pd.DataFrame(records, columns=AGREEMENT_COLUMNS), warnings
-
-
-def _agreement_estimate(
-    statistic: str,
-    ratings: npt.NDArray[np.float64],
-    volunteers: npt.NDArray[Any],
-    plan: AnalysisPlan,
-) -> Estimate:
-    if statistic == "percent_agreement":
-        return percent_agreement(ratings, clusters=volunteers)
-    if statistic == "krippendorff_alpha":
-        return krippendorff_alpha(ratings, "ordinal", clusters=volunteers)
-    scale = None
-    if plan.score_range is not None:
-        low, high = plan.score_range
-        scale = [float(score) for score in np.arange(low, high + 1)]
-    return gwet_ac(ratings, "quadratic", categories=scale, clusters=volunteers)

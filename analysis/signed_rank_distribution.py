@@ -47,6 +47,10 @@ def lower_tail(doubled_ranks: npt.NDArray[np.int64], doubled_statistic: int) -> 
     if 2 * doubled_statistic >= total:
         # The distribution is symmetric: use the shorter tail.
         return 1.0 - lower_tail(doubled_ranks, total - doubled_statistic - 1)
+    n = doubled_ranks.size
+    if np.array_equal(np.sort(doubled_ranks), np.arange(2, 2 * n + 1, 2)):
+        # Without ties the distribution depends on n alone: a table of many rows needs it once.
+        return float(_untied_tails(n)[doubled_statistic // 2])
     return float(_tail_probabilities(doubled_ranks, doubled_statistic).sum())
 
 
@@ -85,7 +89,11 @@ def lower_quantile(n: int, probability: float) -> int:
     >>> lower_quantile(9, 0.025)
     6
     """
+    return int(np.searchsorted(_untied_tails(n), probability))
+
+
+@lru_cache(maxsize=16)
+def _untied_tails(n: int) -> npt.NDArray[np.float64]:
+    """P(W <= w) for w = 0, 1, ... to the middle, for the ranks 1 to n."""
     ranks = np.arange(1, n + 1, dtype=np.int64)
-    half = n * (n + 1) // 4
-    cumulative = np.cumsum(_tail_probabilities(ranks, half))
-    return int(np.searchsorted(cumulative, probability))
+    return np.asarray(np.cumsum(_tail_probabilities(ranks, n * (n + 1) // 4)))

@@ -176,6 +176,8 @@ def result_tables(results: Results) -> dict[str, pd.DataFrame]:
         "descriptives.csv": results.descriptives,
         "tests.csv": results.tests,
         "agreement.csv": results.agreement,
+        "non_inferiority.csv": results.non_inferiority,
+        "sensitivity.csv": results.sensitivity,
         "warnings.csv": results.warning_frame(),
     }
 

@@ -1,0 +1,150 @@
+"""The rows of the tables: one value a volunteer and arm, as tests and summaries take them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analysis.plan import AnalysisPlan
+from analysis.ratios import PlanWarning
+
+SUMMARY_COLUMNS = ["volunteer", "arm", "criterion", "reader", "score", "readers"]
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One table row: the values of every volunteer (index) in every arm (columns).
+
+    Attributes
+    ----------
+    metric : str
+        "SNR", "CNR" or "score".
+    row : str
+        Tissue or criterion.
+    reader : str
+        Empty where readers are pooled.
+    values : pandas.DataFrame
+    """
+
+    metric: str
+    row: str
+    reader: str
+    values: pd.DataFrame
+
+
+def first_occasion(scores: pd.DataFrame) -> pd.DataFrame:
+    """The scores of the first reading; hidden repeats never enter a table.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"score": [3, 4], "occasion": [1, 2]})
+    >>> first_occasion(frame)["score"].tolist()
+    [3]
+    """
+    if "occasion" not in scores.columns:
+        return scores
+    return scores[scores["occasion"] == 1].drop(columns="occasion").reset_index(drop=True)
+
+
+def summarise_readers(
+    scores: pd.DataFrame, plan: AnalysisPlan
+) -> tuple[pd.DataFrame, list[PlanWarning]]:
+    """One score a volunteer, arm and criterion over the readers, as the plan says.
+
+    Parameters
+    ----------
+    scores : pandas.DataFrame
+        Checked by `analysis.input_frames.check_scores`.
+    plan : AnalysisPlan
+
+    Returns
+    -------
+    pandas.DataFrame
+        volunteer, arm, criterion, reader (empty when pooled), score, readers (who scored).
+    list of PlanWarning
+        Where a reader's score is missing.
+
+    Examples
+    --------
+    >>> plan = AnalysisPlan(arms=("A", "B"), control="A", comparisons=(("A", "B"),),
+    ...                     criteria=("sharpness",))
+    >>> scores = pd.DataFrame({"volunteer": "V1", "arm": "A", "reader": ["R1", "R2", "R3"],
+    ...                        "criterion": "sharpness", "score": [3.0, 4.0, 5.0]})
+    >>> summarise_readers(scores, plan)[0]["score"].tolist()
+    [4.0]
+    """
+    if scores.empty:
+        return pd.DataFrame({name: [] for name in SUMMARY_COLUMNS}), []
+    keys = ["volunteer", "arm", "criterion"]
+    n_readers = int(scores["reader"].nunique())
+    cells = scores.groupby(keys, sort=False, observed=True)["score"]
+    summaries = cells.count().rename("readers").reset_index()
+    if plan.reader_summary == "each":
+        each = scores[[*keys, "reader", "score"]].reset_index(drop=True)
+        each["readers"] = each["score"].notna().astype(int)
+        each["reader"] = each["reader"].astype(str)
+        return each[SUMMARY_COLUMNS], _incomplete(summaries, n_readers, plan)
+    pooled = cells.median() if plan.reader_summary == "median" else cells.mean()
+    summaries["score"] = pooled.to_numpy(dtype=np.float64)
+    summaries["reader"] = ""
+    if plan.missing == "complete":
+        summaries.loc[summaries["readers"] < n_readers, "score"] = np.nan
+    return summaries[SUMMARY_COLUMNS], _incomplete(summaries, n_readers, plan)
+
+
+def _incomplete(summaries: pd.DataFrame, n_readers: int, plan: AnalysisPlan) -> list[PlanWarning]:
+    found = []
+    rule = (
+        "left out, as the plan says"
+        if plan.missing == "complete"
+        else "summarised over the readers who scored"
+    )
+    if plan.reader_summary == "each":
+        rule = "missing for that reader alone"
+    short = summaries[summaries["readers"] < n_readers]
+    for (criterion, arm), group in short.groupby(["criterion", "arm"], sort=False):
+        found.append(
+            PlanWarning(
+                "score",
+                str(criterion),
+                str(arm),
+                "",
+                f"{len(group)} volunteers lack the score of at least one of {n_readers} readers "
+                f"({rule}); {int((group['readers'] == 0).sum())} have no score at all.",
+            )
+        )
+    return found
+
+
+def ratio_rows(derived: pd.DataFrame, plan: AnalysisPlan) -> Iterator[TableRow]:
+    """SNR of each tissue, then CNR, in the plan's order."""
+    for metric in ("SNR", "CNR"):
+        for tissue in plan.tissues:
+            part = derived[(derived["metric"] == metric) & (derived["tissue"] == tissue)]
+            if not part.empty:
+                everyone = derived["volunteer"].unique()
+                yield TableRow(metric, tissue, "", _wide(part, "value", everyone, plan))
+
+
+def score_rows(summaries: pd.DataFrame, plan: AnalysisPlan) -> Iterator[TableRow]:
+    """Each criterion in the plan's order, and under it each reader who is analysed alone."""
+    everyone = summaries["volunteer"].unique()
+    readers = sorted(summaries["reader"].unique())
+    for criterion in plan.criteria:
+        for reader in readers:
+            chosen = (summaries["criterion"] == criterion) & (summaries["reader"] == reader)
+            yield TableRow(
+                "score", criterion, reader, _wide(summaries[chosen], "score", everyone, plan)
+            )
+
+
+def _wide(
+    part: pd.DataFrame, column: str, everyone: npt.NDArray[Any], plan: AnalysisPlan
+) -> pd.DataFrame:
+    wide = part.pivot(index="volunteer", columns="arm", values=column)
+    # Volunteers in one fixed order: results must not depend on the order of the input rows.
+    order = sorted(everyone, key=str)
+    return wide.reindex(index=order, columns=list(plan.arms)).astype(np.float64)
