@@ -29,14 +29,14 @@ class NoiseInUse:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        if self.confidence == "low":
-            return (" ".join(("The noise level is not to be trusted.", *self.reasons)),)
-        if not self.trusted:
-            return (
-                "The noise level is not to be trusted: the noise is not white, as after compressed "
-                "sensing or a filter. Streaks and aliasing are not noise; they stay, and stand out "
-                "more once the noise is gone.",
-            )
+        if self.confidence == "low" or not self.trusted:
+            said = ["The noise level is not to be trusted.", *self.reasons]
+            if self.confidence != "low":
+                said.append(
+                    "After compressed sensing, streaks and aliasing are not noise: they stay, and "
+                    "stand out more once the noise is gone."
+                )
+            return (" ".join(said),)
         if self.confidence != "high":
             return (" ".join(("The noise level is uncertain.", *self.reasons)),)
         return ()
