@@ -24,6 +24,8 @@ How = Literal["native", "header", "empty k-space border"]
 # axis) on every series looked at; the edge of a zero-filled k-space by 7 to 20 dB.
 _WINDOW = 0.05
 _STEP_DB = 6.5
+# How far (share of the axis) the edge seen may lie beyond, or short of, the header's.
+_BEYOND, _SHORT_OF = 0.05, 0.08
 # Where the header already says so, a filtered edge is believed at a smaller step.
 _STEP_WITH_HEADER_DB = 4.0
 # Beyond the edge the spectrum must stay low: this much above its level there at most.
@@ -258,10 +260,12 @@ def _native_size(
     step, edge = _outermost_step(profile)
     share = 2 * (edge + 1) / size
     seen = step > 0 and _SMALLEST_SHARE <= share <= _LARGEST_SHARE
-    if from_header is not None and from_header <= _LARGEST_SHARE * size:
+    told = None if from_header is None else from_header / size
+    # A spectrum that clearly holds data beyond the header's matrix is believed over it.
+    if told is not None and told <= _LARGEST_SHARE and not (seen and share > told + _BEYOND):
         # Lines may have been left out or filtered inside the acquired matrix: near enough agrees.
-        agrees = seen and abs(share - from_header / size) <= 0.08
-        if agrees or _falls_at(profile, from_header // 2):
+        agrees = seen and told - share <= _SHORT_OF
+        if from_header is not None and (agrees or _falls_at(profile, from_header // 2)):
             return from_header, "header"
     if seen and size % 2 == 0 and -0.01 <= share - 0.5 <= _NEAR_HALF:
         return size // 2, "empty k-space border"

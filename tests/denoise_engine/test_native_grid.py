@@ -110,6 +110,13 @@ def test_a_header_that_the_spectrum_contradicts_is_not_followed(anatomy: Volume)
     assert find_native_grid(image, acquired=(ROWS // 2, COLUMNS // 2)).is_native
 
 
+def test_data_beyond_the_matrix_that_the_header_names_are_kept(anatomy: Volume) -> None:
+    image = zero_filled(scanned(anatomy, 10), (250, 188))
+    grid = find_native_grid(image, acquired=(150, 112))
+    assert grid.how == "empty k-space border"
+    assert (grid.native_rows, grid.native_columns) == pytest.approx((ROWS, COLUMNS), rel=0.06)
+
+
 @pytest.mark.parametrize("shape", [(188, 144), (143, 129), (97, 96), (60, 33)])
 def test_the_way_to_the_larger_matrix_and_back_changes_nothing(
     anatomy: Volume, shape: tuple[int, int]
