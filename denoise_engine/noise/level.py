@@ -29,6 +29,7 @@ COLOURED, _EMPTY = 0.8, 0.3
 # SD of Rayleigh-distributed air in units of the noise SD.
 _RAYLEIGH_SD = 0.65514
 _ENOUGH_WINDOWS = 400
+_EVERY_WINDOW = 1024 * 1024
 # Energy (of the brightest pixel's) below which a window does not vary at all.
 _NO_VARIATION = 1e-12
 # How far the spread of the energies and the slope of the spectrum may exceed those of white noise.
@@ -117,14 +118,16 @@ def estimate_noise(volume: ArrayLike) -> NoiseEstimate:
     """
     image = checked_volume(volume)
     body = body_mask(image)
+    # Large slices have windows to spare, and all of them at once would not fit in memory.
+    stride = 1 if image[0].size <= _EVERY_WINDOW else 2
     readings: list[_SliceReading | None] = []
     air_levels: list[float] = []
     clipped = 0
     for plane, tissue in zip(image, body, strict=True):
-        components = components_of(plane)
+        components = components_of(plane, stride)
         nothing = _NO_VARIATION * float(np.square(plane).max())
-        readings.append(_read_slice(components, windows_within(tissue), nothing))
-        air = windows_within(~ndimage.binary_dilation(tissue, iterations=6))
+        readings.append(_read_slice(components, windows_within(tissue, stride), nothing))
+        air = windows_within(~ndimage.binary_dilation(tissue, iterations=6), stride)
         if air.sum() >= _ENOUGH_WINDOWS:
             energy = high_energy(components)[air]
             if np.mean(energy <= nothing) > 0.1:

@@ -136,13 +136,13 @@ class _Patches:
     """The windows of one slice, ready to be read patch by patch."""
 
     def __init__(self, plane: Floats, body: BoolArray, whole: NoiseEstimate) -> None:
-        components = components_of(plane)
+        components = components_of(plane, _STRIDE)
         # Neighbouring windows share most of their pixels: every other one says nearly as much.
-        self._inside = windows_within(body)[::_STRIDE, ::_STRIDE]
-        self._mean = components[0, 0, ::_STRIDE, ::_STRIDE] / BLOCK
-        self._low = low_energy(components)[::_STRIDE, ::_STRIDE]
-        self._high = high_energy(components)[::_STRIDE, ::_STRIDE]
-        self._middle = middle_energy(components)[::_STRIDE, ::_STRIDE]
+        self._inside = windows_within(body, _STRIDE)
+        self._mean = components[0, 0] / BLOCK
+        self._low = low_energy(components)
+        self._high = high_energy(components)
+        self._middle = middle_energy(components)
         self._coloured = whole.whiteness < COLOURED
         self._slope = whole.middle_sigma / whole.high_sigma
         self._half = _patch_side(min(plane.shape)) // (2 * _STRIDE)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -18,17 +19,15 @@ SPREAD_OF_NINE = 3.5228
 _STRIP = 256
 
 
-def components_of(plane: Floats) -> Floats:
-    """(rows, columns) → (7, 7, rows − 6, columns − 6): vertical by horizontal frequency."""
-    rows, columns = plane.shape[0] - BLOCK + 1, plane.shape[1] - BLOCK + 1
-    dct = SlidingDCT()
-    components = np.empty((BLOCK * BLOCK, rows, columns), dtype=np.float32)
-    # Strip by strip: what the convolution sets aside would double the memory of a large slice.
+def components_of(plane: Floats, stride: int = 1) -> Floats:
+    """(rows, columns) → (7, 7, windows down, windows across): vertical by horizontal frequency.
+
+    Windows start at every ``stride``-th pixel; neighbours share most of theirs.
+    """
     with torch.no_grad():
-        for top in range(0, rows, _STRIP):
-            strip = torch.from_numpy(plane[top : top + _STRIP + BLOCK - 1])
-            components[:, top : top + _STRIP] = dct(strip[None, None])[0].numpy()
-    return components.reshape(BLOCK, BLOCK, rows, columns)
+        image = torch.from_numpy(plane)[None, None]
+        components = F.conv2d(image, SlidingDCT().kernels, stride=stride)[0].numpy()
+    return np.asarray(components.reshape(BLOCK, BLOCK, *components.shape[1:]))
 
 
 def high_energy(components: Floats) -> Floats:
@@ -52,8 +51,8 @@ def level_of(energy: Floats, median: float) -> float:
     return float(np.sqrt(np.median(energy) / median))
 
 
-def windows_within(region: BoolArray) -> BoolArray:
-    """Windows (rows − 6, columns − 6) that lie wholly inside a region."""
+def windows_within(region: BoolArray, stride: int = 1) -> BoolArray:
+    """Windows, as in :func:`components_of`, that lie wholly inside a region."""
     eroded = ndimage.binary_erosion(region, structure=np.ones((BLOCK, BLOCK)))
     half = BLOCK // 2
-    return np.asarray(eroded[half:-half, half:-half])
+    return np.asarray(eroded[half:-half:stride, half:-half:stride])
