@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from denoise_engine.metrics import body_mask  # noqa: E402
+from denoise_engine.noise.native_grid import resize_kspace  # noqa: E402
 from denoise_engine.training.patches import rescale  # noqa: E402
 from denoise_engine.training.sources import SOURCES, read_slices  # noqa: E402
 
@@ -55,7 +56,8 @@ def lumbar(data: Path | None, count: int) -> CleanSet:
         found = []
         for path in sorted(folder.glob("p*_image.nii.gz")):
             volume = np.asarray(nibabel.load(path).dataobj, dtype=np.float32)  # type: ignore[attr-defined]
-            found.append(_crop_kspace(volume[len(volume) // 2].T, (384, 320)))
+            middle = np.ascontiguousarray(volume[len(volume) // 2].T)
+            found.append(np.abs(resize_kspace(middle[None], (384, 320))[0]))
         return CleanSet(
             "lumbar", f"SPIDER, {len(found[:count])} patients, 384 × 320", found[:count]
         )
@@ -148,11 +150,3 @@ def _combine(
 ) -> NDArray[np.complex128]:
     weight = np.sum(np.abs(sensitivities) ** 2, axis=0)
     return np.asarray(np.sum(sensitivities.conj() * images, axis=0) / weight)
-
-
-def _crop_kspace(image: Slice, size: tuple[int, int]) -> Slice:
-    kspace = np.fft.fftshift(np.fft.fft2(image))
-    first = [(n - m) // 2 for n, m in zip(image.shape, size, strict=True)]
-    kept = kspace[first[0] : first[0] + size[0], first[1] : first[1] + size[1]]
-    share = size[0] * size[1] / image.size
-    return np.asarray(np.abs(np.fft.ifft2(np.fft.ifftshift(kept)) * share), dtype=np.float32)

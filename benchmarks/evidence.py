@@ -37,7 +37,7 @@ from denoise_engine.evidence.uncertainty import uncertainty_of_slice  # noqa: E4
 from denoise_engine.methods.filters import Filter, open_filter  # noqa: E402
 from denoise_engine.metrics import body_mask  # noqa: E402
 from denoise_engine.noise import NativeGrid, estimate_noise, to_native  # noqa: E402
-from denoise_engine.rician import rician_mean  # noqa: E402
+from denoise_engine.noise.bias import magnitude_mean  # noqa: E402
 from denoise_engine.simulation.acquisition import COILS, FISTA_STEPS, PROTOCOLS  # noqa: E402
 from denoise_engine.simulation.coils import smooth_coils, smooth_phase  # noqa: E402
 from denoise_engine.simulation.compressed_sensing import fista  # noqa: E402
@@ -196,7 +196,7 @@ def uncertainty(models: list[str], slices: list[tuple[Floats, Bools]], replicas:
                 sigma = float(truth[body].mean()) / snr
                 level = np.full(truth.shape, sigma, dtype=np.float32)
                 # The local mean goes through: noise-free means the mean of the magnitude.
-                target = rician_mean(truth, sigma).astype(np.float32)
+                target = magnitude_mean(truth, sigma).astype(np.float32)
                 run = on_slice(method, sigma)
                 noisy = with_noise(truth, sigma, k)
                 error = (run(noisy) - target) / sigma

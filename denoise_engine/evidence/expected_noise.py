@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise_engine.rician import rician_mean
+from denoise_engine.noise.bias import magnitude_mean
 
 Floats = NDArray[np.float32]
 
@@ -46,5 +46,5 @@ def standardised(removed: Floats, output: Floats, sigma: Floats) -> Floats:
 def _magnitude_table() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and SD of Rician magnitudes in units of the noise SD, over the true signal."""
     signal = np.linspace(0, _HIGHEST, _STEPS)
-    means = rician_mean(signal, 1.0)
+    means = magnitude_mean(signal, 1.0)
     return means, np.sqrt(2 + np.square(signal) - np.square(means))

@@ -149,7 +149,7 @@ def to_native(volume: ArrayLike, grid: NativeGrid) -> Floats:
         If the volume does not have the grid's matrix.
     """
     image = _fitting(volume, grid.rows, grid.columns)
-    return _resize(image, (grid.native_rows, grid.native_columns))
+    return resize_kspace(image, (grid.native_rows, grid.native_columns))
 
 
 def from_native(volume: ArrayLike, grid: NativeGrid) -> Floats:
@@ -172,7 +172,7 @@ def from_native(volume: ArrayLike, grid: NativeGrid) -> Floats:
         If the volume does not have the grid's native matrix.
     """
     image = _fitting(volume, grid.native_rows, grid.native_columns)
-    return _resize(image, (grid.rows, grid.columns))
+    return resize_kspace(image, (grid.rows, grid.columns))
 
 
 def _fitting(volume: ArrayLike, rows: int, columns: int) -> Floats:
@@ -185,7 +185,21 @@ def _fitting(volume: ArrayLike, rows: int, columns: int) -> Floats:
     return image
 
 
-def _resize(image: Floats, shape: tuple[int, int]) -> Floats:
+def resize_kspace(image: Floats, shape: tuple[int, int]) -> Floats:
+    """Crop or zero-fill k-space, slice by slice; intensities are kept.
+
+    Parameters
+    ----------
+    image : ndarray of float32
+        (slices, rows, columns).
+    shape : tuple of int
+        Rows and columns of the result.
+
+    Returns
+    -------
+    ndarray of float32
+        (slices, *shape). Ringing at edges may go below 0.
+    """
     if image.shape[1:] == shape:
         return image
     resized = np.empty((len(image), *shape), dtype=np.float32)

@@ -14,7 +14,8 @@ from scipy import ndimage
 from denoise_engine.errors import TrainingDataError, UnusableVolumeError
 from denoise_engine.metrics import body_mask
 from denoise_engine.noise import estimate_noise
-from denoise_engine.rician import rician_mean
+from denoise_engine.noise.bias import magnitude_mean
+from denoise_engine.noise.native_grid import resize_kspace
 from denoise_engine.training.sources import SOURCES, Source, read_slices
 
 Floats = NDArray[np.float32]
@@ -67,11 +68,7 @@ def rescale(image: Floats, factor: float) -> Floats:
         tensor = torch.from_numpy(image)[None, None]
         larger = F.interpolate(tensor, size=size, mode="bicubic", align_corners=False)
         return np.asarray(larger[0, 0].clamp_min(0).numpy(), dtype=np.float32)
-    kspace = np.fft.fftshift(np.fft.fft2(image))
-    first = [(n // 2 - m // 2) for n, m in zip(image.shape, size, strict=True)]
-    kept = kspace[first[0] : first[0] + size[0], first[1] : first[1] + size[1]]
-    share = size[0] * size[1] / image.size
-    return np.abs(np.fft.ifft2(np.fft.ifftshift(kept)) * share).astype(np.float32)
+    return np.abs(resize_kspace(image[None], (size[0], size[1]))[0])
 
 
 def own_noise(image: Floats) -> float:
@@ -291,7 +288,7 @@ def add_noise(
         return clean + sigma * colour(real, rng), clean, sigma
     imaginary = rng.standard_normal(clean.shape, dtype=np.float32)
     noisy = np.hypot(clean + sigma * real, sigma * imaginary)
-    return noisy, rician_mean(np.maximum(clean, 0), sigma).astype(np.float32), sigma
+    return noisy, magnitude_mean(np.maximum(clean, 0), sigma).astype(np.float32), sigma
 
 
 def colour(white: Floats, rng: np.random.Generator) -> Floats:

@@ -16,7 +16,7 @@ from denoise_engine.errors import UnusableVolumeError
 from denoise_engine.evidence import QC_KEYS, Evidence, gather_evidence
 from denoise_engine.metrics import body_mask
 from denoise_engine.noise import NativeGrid, from_native, to_native
-from denoise_engine.rician import rician_mean
+from denoise_engine.noise.bias import magnitude_mean
 from tests.denoise_engine.conftest import LUMBAR
 
 Volume = NDArray[np.float32]
@@ -102,7 +102,7 @@ def test_uncertainty_grows_with_the_true_error() -> None:
     result = engine.denoise(noisy, noise=sigma, native_grid="off", precision="float32")
     evidence = gather_evidence(noisy, result)
     # The local mean goes through: noise-free means the mean of the magnitude.
-    error = np.square((result.volume - rician_mean(clean, sigma)) / sigma)
+    error = np.square((result.volume - magnitude_mean(clean, sigma)) / sigma)
     order = np.argsort(evidence.uncertainty[body])
     fifth = len(order) // 5
     surest = np.sqrt(error[body][order[:fifth]].mean())
