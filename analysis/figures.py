@@ -5,41 +5,29 @@ bytes that are the same for the same results.
 """
 
 from collections.abc import Mapping
-from io import BytesIO
-from threading import Lock
-from typing import Any, Literal
+from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
+from analysis.figure_style import (
+    HATCHES,
+    PALETTE,
+    ImageFormat,
+    arm_handles,
+    drawing,
+    figure_bytes,
+    wrapped,
+)
 from analysis.plan import AnalysisPlan
 from analysis.run import Results
 from analysis.tables import format_q, label_of
 
-ImageFormat = Literal["svg", "png", "pdf"]
+__all__ = ["ImageFormat", "figure_3", "figure_4"]
 
-# Okabe and Ito's colour-blind-safe colours, ordered so that neighbours differ in lightness too.
-# They follow the arms' order and never tell what an arm is: masked arms look the same.
-PALETTE = ("#A6A6A6", "#E69F00", "#0072B2", "#F0E442", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
-HATCHES = ("", "", "///", "", "\\\\\\", "...", "xx", "--")
-DOTS_PER_INCH = 300
-_STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 8.0,
-    "axes.linewidth": 0.6,
-    "hatch.linewidth": 0.5,
-    "svg.hashsalt": "readerstudy",
-    "svg.fonttype": "path",
-    "pdf.fonttype": 42,
-}
-# rc_context changes settings of the whole process: one drawing at a time.
-_DRAWING = Lock()
 _BAR_SPAN = 0.84
 
 
@@ -88,14 +76,14 @@ def figure_3(
     metrics = [name for name in ("SNR", "CNR") if (results.tests["metric"] == name).any()]
     if not metrics:
         raise ValueError("There are no region measurements to draw.")
-    with _DRAWING, mpl.rc_context(_STYLE):
+    with drawing():
         figure = Figure(figsize=(7.2, 3.5 * len(metrics) + 0.7))
         panels = figure.subplots(len(metrics), 1, squeeze=False)[:, 0]
         for axes, metric in zip(panels, metrics, strict=True):
             _panel(axes, results, metric, labels)
             axes.set_ylabel(metric)
         _finish(figure, results, labels, note)
-        return _bytes(figure, image_format)
+        return figure_bytes(figure, image_format)
 
 
 def figure_4(
@@ -140,7 +128,7 @@ def figure_4(
         raise ValueError("There are no scores to draw.")
     if results.plan.reader_summary == "each":
         raise ValueError("Figure 4 shows scores over the readers; the plan keeps them apart.")
-    with _DRAWING, mpl.rc_context(_STYLE):
+    with drawing():
         figure = Figure(figsize=(7.2, 4.2))
         axes = figure.subplots()
         _panel(axes, results, "score", labels)
@@ -150,7 +138,7 @@ def figure_4(
             axes.set_yticks(np.arange(limits[0], limits[1] + 1))
             axes.set_ylim(bottom=min(0.0, limits[0]))
         _finish(figure, results, labels, note)
-        return _bytes(figure, image_format)
+        return figure_bytes(figure, image_format)
 
 
 def _panel(axes: Axes, results: Results, metric: str, labels: Mapping[str, str] | None) -> None:
@@ -188,7 +176,7 @@ def _panel(axes: Axes, results: Results, metric: str, labels: Mapping[str, str] 
         )
         for index, row in enumerate(rows)
     )
-    axes.set_xticks(np.arange(len(rows)), [_wrapped(label_of(row, labels)) for row in rows])
+    axes.set_xticks(np.arange(len(rows)), [wrapped(label_of(row, labels)) for row in rows])
     axes.tick_params(axis="x", length=0)
     axes.set_xlim(-0.55, len(rows) - 0.45)
     axes.set_ylim(top=highest + step * 0.6)
@@ -235,26 +223,9 @@ def _brackets(
     return max(heights)
 
 
-def _wrapped(text: str) -> str:
-    """A label on two lines where it is long."""
-    words = text.replace("_", " ").split(" ")
-    if len(text) < 14 or len(words) < 2:
-        return " ".join(words)
-    return " ".join(words[:-1]) + "\n" + words[-1]
-
-
 def _finish(figure: Figure, results: Results, labels: Mapping[str, str] | None, note: str) -> None:
     plan = results.plan
-    handles = [
-        Patch(
-            facecolor=PALETTE[number % len(PALETTE)],
-            hatch=HATCHES[number % len(HATCHES)],
-            edgecolor="black",
-            linewidth=0.5,
-            label=label_of(arm, labels),
-        )
-        for number, arm in enumerate(plan.arms)
-    ]
+    handles = arm_handles(plan, labels)
     height = figure.get_figheight()
     figure.legend(
         handles=handles,
@@ -277,18 +248,3 @@ def _finish(figure: Figure, results: Results, labels: Mapping[str, str] | None, 
 
 
 _FAMILY = {"row": "row", "column": "column", "stage": "stage", "all": "study"}
-
-
-def _bytes(figure: Figure, image_format: ImageFormat) -> bytes:
-    # The date would make two exports of the same results differ.
-    metadata: dict[str, dict[str, str | None]] = {
-        "svg": {"Date": None, "Creator": None},
-        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-        "png": {"Software": None},
-    }
-    if image_format not in metadata:
-        raise ValueError(f'image_format is one of svg, png, pdf, not "{image_format}".')
-    FigureCanvasAgg(figure)
-    buffer = BytesIO()
-    figure.savefig(buffer, format=image_format, dpi=DOTS_PER_INCH, metadata=metadata[image_format])
-    return buffer.getvalue()

@@ -44,9 +44,9 @@ def check_scores(scores: pd.DataFrame, plan: AnalysisPlan) -> pd.DataFrame:
     analysis.input_frames.InputError: scores, row 1, column arm: "C" is not in the plan (A, B).
     """
     frame = _with_columns(scores, SCORE_COLUMNS, "scores")
+    _check_present(frame, ("volunteer", "arm", "reader", "criterion"), "scores")
     _check_codes(frame, "arm", plan.arms, "scores")
     _check_codes(frame, "criterion", plan.criteria, "scores")
-    _check_present(frame, ("volunteer", "reader"), "scores")
     frame["score"] = _numbers(frame, "score", "scores")
     if plan.score_range is not None:
         low, high = plan.score_range
@@ -96,10 +96,10 @@ def check_regions(regions: pd.DataFrame, plan: AnalysisPlan) -> pd.DataFrame:
     analysis.input_frames.InputError: regions, row 1, column n_pixels: the region holds no pixels.
     """
     frame = _with_columns(regions, REGION_COLUMNS, "regions")
+    _check_present(frame, ("volunteer", "arm", "tissue"), "regions")
     _check_codes(frame, "arm", plan.arms, "regions")
     known = (*plan.tissues, plan.air) if plan.air else plan.tissues
     _check_codes(frame, "tissue", known, "regions")
-    _check_present(frame, ("volunteer",), "regions")
     optional = [name for name in OPTIONAL_REGION_COLUMNS if name in frame.columns]
     for name in ("mean", "sd", "n_pixels", "area_mm2", *optional):
         frame[name] = _numbers(frame, name, "regions")

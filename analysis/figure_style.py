@@ -1,0 +1,98 @@
+"""How every figure looks, and how it leaves: colours, lines, formats, the same bytes each time."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import BytesIO
+from threading import Lock
+from typing import Any, Literal
+
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from analysis.plan import AnalysisPlan
+from analysis.tables import label_of
+
+ImageFormat = Literal["svg", "png", "pdf"]
+
+# Okabe and Ito's colour-blind-safe colours, ordered so that neighbours differ in lightness too.
+# They follow the arms' order and never tell what an arm is: masked arms look the same.
+PALETTE = ("#A6A6A6", "#E69F00", "#0072B2", "#F0E442", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
+HATCHES = ("", "", "///", "", "\\\\\\", "...", "xx", "--")
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
+DOTS_PER_INCH = 300
+_STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8.0,
+    "axes.linewidth": 0.6,
+    "hatch.linewidth": 0.5,
+    "svg.hashsalt": "readerstudy",
+    "svg.fonttype": "path",
+    "pdf.fonttype": 42,
+}
+# rc_context changes settings of the whole process: one drawing at a time.
+_DRAWING = Lock()
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """The style of the figures, for one drawing at a time.
+
+    Examples
+    --------
+    >>> with drawing():
+    ...     mpl.rcParams["font.size"]
+    8.0
+    """
+    with _DRAWING, mpl.rc_context(_STYLE):
+        yield
+
+
+def arm_handles(plan: AnalysisPlan, labels: Mapping[str, str] | None) -> list[Patch]:
+    """The legend of the arms, in protocol order."""
+    return [
+        Patch(
+            facecolor=PALETTE[number % len(PALETTE)],
+            hatch=HATCHES[number % len(HATCHES)],
+            edgecolor="black",
+            linewidth=0.5,
+            label=label_of(arm, labels),
+        )
+        for number, arm in enumerate(plan.arms)
+    ]
+
+
+def wrapped(text: str) -> str:
+    """A label on two lines where it is long.
+
+    Examples
+    --------
+    >>> wrapped("structure_visibility")
+    'structure\\nvisibility'
+    """
+    words = text.replace("_", " ").split(" ")
+    if len(text) < 14 or len(words) < 2:
+        return " ".join(words)
+    return " ".join(words[:-1]) + "\n" + words[-1]
+
+
+def figure_bytes(figure: Figure, image_format: ImageFormat) -> bytes:
+    """The figure in a format, without dates: the same bytes for the same drawing.
+
+    Raises
+    ------
+    ValueError
+        If the format is none of svg, png and pdf.
+    """
+    metadata: dict[str, dict[str, str | None]] = {
+        "svg": {"Date": None, "Creator": None},
+        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+        "png": {"Software": None},
+    }
+    if image_format not in metadata:
+        raise ValueError(f'image_format is one of svg, png, pdf, not "{image_format}".')
+    FigureCanvasAgg(figure)
+    buffer = BytesIO()
+    figure.savefig(buffer, format=image_format, dpi=DOTS_PER_INCH, metadata=metadata[image_format])
+    return buffer.getvalue()

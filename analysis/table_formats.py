@@ -1,0 +1,201 @@
+"""Publication tables as HTML, LaTeX and DOCX: the same bytes for the same table."""
+
+import datetime
+import zipfile
+from html import escape
+from io import BytesIO
+
+from docx import Document
+from docx.enum.section import WD_ORIENT
+from docx.enum.text import WD_ALIGN_PARAGRAPH
+from docx.oxml import OxmlElement
+from docx.oxml.ns import qn
+from docx.shared import Cm, Pt
+from docx.table import Table, _Cell
+
+from analysis.publication import PublicationTable
+
+_STYLE = (
+    "body{font-family:Arial,sans-serif;margin:2em}table{border-collapse:collapse;"
+    "border-top:2px solid;border-bottom:2px solid}caption{text-align:left;font-weight:bold;"
+    "padding-bottom:.5em}th{border-bottom:1px solid}th,td{padding:.2em .7em;text-align:left}"
+    "p{max-width:70em;font-size:85%}"
+)
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    **{mark: f"\\{mark}" for mark in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "−": r"$-$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "<": r"$<$",
+    ">": r"$>$",
+    "√": r"$\surd$",
+    "–": "--",
+}
+# More columns than this need a page on its side.
+_MOST_UPRIGHT = 6
+# Dates inside the file would make two exports of the same table differ.
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def html_table(table: PublicationTable) -> str:
+    """The table as an HTML page of its own.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> cells = pd.DataFrame({"Tissue": ["fat & water"], "q": [".004"]})
+    >>> page = html_table(PublicationTable("table2", "Table 2", cells, frozenset({(0, 1)}), ()))
+    >>> "<td>fat &amp; water</td><td><strong>.004</strong></td>" in page
+    True
+    """
+    head = "".join(f'<th scope="col">{escape(str(name))}</th>' for name in table.cells.columns)
+    body = ""
+    for row, values in enumerate(table.cells.itertuples(index=False)):
+        cells = ""
+        for column, value in enumerate(values):
+            text = escape(str(value))
+            text = f"<strong>{text}</strong>" if (row, column) in table.bold else text
+            cells += f"<td>{text}</td>"
+        body += f"<tr>{cells}</tr>\n"
+    notes = "".join(f"<p>{escape(note)}</p>\n" for note in table.notes)
+    title = escape(table.title)
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title}</title>\n'
+        f"<style>{_STYLE}</style></head>\n<body>\n<table>\n<caption>{title}</caption>\n"
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>\n{notes}</body>\n"
+        "</html>\n"
+    )
+
+
+def latex_table(table: PublicationTable) -> str:
+    """The table as a LaTeX float; needs the package booktabs.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> cells = pd.DataFrame({"Tissue": ["fat_1"], "q": ["<.001"]})
+    >>> text = latex_table(PublicationTable("table2", "Table 2", cells, frozenset({(0, 1)}), ()))
+    >>> print(text.splitlines()[7])
+    fat\\_1 & \\textbf{$<$.001} \\\\
+    """
+    rows = []
+    for row, values in enumerate(table.cells.itertuples(index=False)):
+        cells = [latex_text(str(value)) for value in values]
+        for column in range(len(cells)):
+            if (row, column) in table.bold:
+                cells[column] = f"\\textbf{{{cells[column]}}}"
+        rows.append(" & ".join(cells) + r" \\")
+    head = " & ".join(latex_text(str(name)) for name in table.cells.columns)
+    notes = "\n\n".join(latex_text(note) for note in table.notes)
+    # The title carries its number, which LaTeX would give again.
+    lines = [
+        "% Needs \\usepackage{booktabs}.",
+        r"\begin{table}",
+        rf"\textbf{{{latex_text(table.title)}}}\par\smallskip",
+        rf"\footnotesize\begin{{tabular}}{{{'l' * table.cells.shape[1]}}}",
+        r"\toprule",
+        head + r" \\",
+        r"\midrule",
+        *rows,
+        r"\bottomrule",
+        r"\end{tabular}\par\smallskip",
+        notes,
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def latex_text(text: str) -> str:
+    """Text with LaTeX's own characters escaped.
+
+    Examples
+    --------
+    >>> latex_text("3.1 ± 0.3 & 5 %")
+    '3.1 $\\\\pm$ 0.3 \\\\& 5 \\\\%'
+    """
+    return "".join(_LATEX.get(mark, mark) for mark in text)
+
+
+def docx_table(table: PublicationTable) -> bytes:
+    """The table as a Word document: three lines, as journals set tables.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> cells = pd.DataFrame({"Tissue": ["fat"], "q": [".004"]})
+    >>> docx_table(PublicationTable("table2", "Table 2", cells, frozenset(), ()))[:2]
+    b'PK'
+    """
+    document = Document()
+    section = document.sections[0]
+    if table.cells.shape[1] > _MOST_UPRIGHT:
+        section.orientation = WD_ORIENT.LANDSCAPE
+        section.page_width, section.page_height = section.page_height, section.page_width
+    for side in ("left_margin", "right_margin", "top_margin", "bottom_margin"):
+        setattr(section, side, Cm(1.8))
+    title = document.add_paragraph()
+    title.add_run(table.title).bold = True
+    rows, columns = table.cells.shape
+    grid = document.add_table(rows + 1, columns)
+    # Cell by cell python-docx looks the whole grid up again: take the cells once.
+    cells = grid._cells
+    for column, name in enumerate(table.cells.columns):
+        _write(cells[column], str(name), bold=True)
+    for row, values in enumerate(table.cells.itertuples(index=False)):
+        for column, value in enumerate(values):
+            place = (row + 1) * columns + column
+            _write(cells[place], str(value), bold=(row, column) in table.bold)
+    _three_lines(grid)
+    for note in table.notes:
+        paragraph = document.add_paragraph()
+        paragraph.paragraph_format.space_before = Pt(3)
+        paragraph.paragraph_format.space_after = Pt(0)
+        paragraph.add_run(note).font.size = Pt(8)
+    return _undated(document, table.title)
+
+
+def _write(cell: _Cell, text: str, *, bold: bool) -> None:
+    paragraph = cell.paragraphs[0]
+    paragraph.alignment = WD_ALIGN_PARAGRAPH.LEFT
+    paragraph.paragraph_format.space_after = Pt(0)
+    # A value and its SD stay on one line.
+    run = paragraph.add_run(text.replace(" ± ", "\u00a0±\u00a0"))
+    run.bold = bold
+    run.font.size = Pt(8)
+
+
+def _three_lines(grid: Table) -> None:
+    """A line above, below the head and at the end; the head is repeated on every page."""
+    head = grid.rows[0]._tr
+    repeated = OxmlElement("w:tblHeader")
+    repeated.set(qn("w:val"), "true")
+    head.get_or_add_trPr().append(repeated)
+    for row, sides in ((grid.rows[0], ("top", "bottom")), (grid.rows[-1], ("bottom",))):
+        for cell in row._tr.tc_lst:
+            borders = OxmlElement("w:tcBorders")
+            for side in sides:
+                line = OxmlElement(f"w:{side}")
+                line.set(qn("w:val"), "single")
+                line.set(qn("w:sz"), "8")
+                borders.append(line)
+            cell.get_or_add_tcPr().append(borders)
+
+
+def _undated(document: object, title: str) -> bytes:
+    """The document's bytes without the time and the author that python-docx would write."""
+    properties = document.core_properties  # type: ignore[attr-defined]
+    properties.title, properties.author, properties.comments = title, "", ""
+    properties.created = properties.modified = datetime.datetime(*_EPOCH, tzinfo=datetime.UTC)
+    buffer = BytesIO()
+    document.save(buffer)  # type: ignore[attr-defined]
+    result = BytesIO()
+    with zipfile.ZipFile(buffer) as source, zipfile.ZipFile(result, "w") as target:
+        for name in sorted(source.namelist()):
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            target.writestr(entry, source.read(name))
+    return result.getvalue()
