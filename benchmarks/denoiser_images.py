@@ -19,6 +19,7 @@ from denoise_engine.training.patches import rescale  # noqa: E402
 from denoise_engine.training.sources import SOURCES, read_slices  # noqa: E402
 
 Slice = NDArray[np.float32]
+Complex = NDArray[np.complex128]
 DEMO = ROOT / "readerstudy" / "demo" / "data" / "lumbar"
 LEVELS = (5.0, 10.0, 20.0)
 KINDS = ("Gaussian", "Rician")
@@ -99,6 +100,31 @@ def coil_cases(data: Path, snr: float, repeats: int) -> Iterator[Case]:
     measured samples. Channels are whitened and combined with sensitivities from the smoothed
     images, so the noise SD of every pixel is known: a map.
     """
+    images, white_noise, sensitivities = _whitened(data)
+    norm = np.sqrt(np.sum(np.abs(sensitivities) ** 2, axis=0))
+    clean = np.abs(_combine(images, sensitivities)).astype(np.float32)
+    body = body_mask(clean[None])[0]
+    # Whitened noise has variance 1 over both parts, the combination divides by the norm.
+    unit_map = (np.sqrt(0.5) / norm).astype(np.float32)
+    scale = float(clean[body].mean() / snr / np.sqrt(np.mean(unit_map[body] ** 2)))
+    for k in range(repeats):
+        rng = np.random.default_rng((k, round(snr), 16))
+        drawn = white_noise[:, rng.integers(white_noise.shape[1], size=images.shape[1:])]
+        noisy = _combine(images + scale * _to_images(drawn), sensitivities)
+        yield Case(np.abs(noisy).astype(np.float32), clean, scale * unit_map, body)
+
+
+def coil_snr(data: Path) -> float:
+    """SNR that the measured slice has of its own: how far it can stand for the truth."""
+    images, _, sensitivities = _whitened(data)
+    norm = np.sqrt(np.sum(np.abs(sensitivities) ** 2, axis=0))
+    clean = np.abs(_combine(images, sensitivities)).astype(np.float32)
+    body = body_mask(clean[None])[0]
+    return float(clean[body].mean() / np.sqrt(np.mean(0.5 / norm[body] ** 2)))
+
+
+def _whitened(data: Path) -> tuple[Complex, Complex, Complex]:
+    """Channel images and noise vectors, both whitened, and the sensitivities."""
     with np.load(data / "kspace" / "brain-gre-3t-16ch.npz") as stored:
         samples = stored["kspace"].astype(np.complex128)
     noise = np.concatenate(
@@ -110,17 +136,7 @@ def coil_cases(data: Path, snr: float, repeats: int) -> Iterator[Case]:
     white_noise = whiten @ noise
     images = _to_images(white)
     sensitivities = _sensitivities(images)
-    norm = np.sqrt(np.sum(np.abs(sensitivities) ** 2, axis=0))
-    clean = np.abs(_combine(images, sensitivities)).astype(np.float32)
-    body = body_mask(clean[None])[0]
-    # Whitened noise has variance 1 over both parts, the combination divides by the norm.
-    unit_map = (np.sqrt(0.5) / norm).astype(np.float32)
-    scale = float(clean[body].mean() / snr / np.sqrt(np.mean(unit_map[body] ** 2)))
-    for k in range(repeats):
-        rng = np.random.default_rng((k, round(snr), 16))
-        drawn = white_noise[:, rng.integers(white_noise.shape[1], size=samples.shape[1:])]
-        noisy = _combine(images + scale * _to_images(drawn), sensitivities)
-        yield Case(np.abs(noisy).astype(np.float32), clean, scale * unit_map, body)
+    return images, white_noise, sensitivities
 
 
 _ENDS = (np.s_[:14], np.s_[-14:])

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import denoise_engine  # noqa: E402, F401 - sets the environment before torch is loaded
 
+MEMORY_LIMIT = 2048  # MiB
 LARGE = ((40, 640, 512), (1, 2048, 2048))
 
 _MEASURE = """
 import json, resource, sys, time
 import numpy as np
 from denoise_engine import denoise
+from denoise_engine.evidence import gather_evidence
 slices, rows, columns = map(int, sys.argv[1:4])
 rng = np.random.default_rng(1)
 y, x = np.mgrid[:rows, :columns].astype(np.float32)
@@ -29,7 +33,10 @@ for k in range(slices):
     noise = 8 * rng.standard_normal((2, rows, columns), dtype=np.float32)
     volume[k] = np.hypot(clean + noise[0], noise[1])
 start = time.perf_counter()
-result = denoise(volume, noise=8.0)
+full = sys.argv[4] == "everything"
+result = denoise(volume, noise="map" if full else None)
+if full:
+    gather_evidence(volume, result)
 seconds = time.perf_counter() - start
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps({"MiB": peak, "seconds": seconds, "backend": str(result.backend)}))
@@ -57,16 +64,19 @@ def operations(rows: int, columns: int) -> float:
     return 2.0 * (rows + 6) * (columns + 6) * (22 * 48 * 48 * 9 + 2 * 49 * 49)
 
 
-def large_series() -> list[dict[str, object]]:
-    """Peak memory of a fresh process that denoises a large series, everything included."""
-    found: list[dict[str, object]] = []
-    for shape in LARGE:
+def large_series() -> list[dict[str, Any]]:
+    """Peak memory of a fresh process that reads the noise of a large series and denoises it.
+
+    Once as by default, and once with everything: a noise map and the evidence.
+    """
+    found: list[dict[str, Any]] = []
+    for shape, how in itertools.product(LARGE, ("default", "everything")):
         done = subprocess.run(
-            [sys.executable, "-c", _MEASURE, *map(str, shape)],
+            [sys.executable, "-c", _MEASURE, *map(str, shape), how],
             cwd=ROOT,
             capture_output=True,
             text=True,
             check=True,
         )
-        found.append({"shape": shape, **json.loads(done.stdout.splitlines()[-1])})
+        found.append({"shape": shape, "how": how, **json.loads(done.stdout.splitlines()[-1])})
     return found

@@ -125,12 +125,17 @@ def _making(card: dict[str, Any], sha256: str) -> list[str]:
         f"- Network: {card['architecture']} ({card['parameters']:,} parameters, receptive field "
         f"{card['receptive_field']} pixels). {card['reference']}.",
         f"- Training: seed {recipe['seed']}, {card['steps']:,} steps of {recipe['patches']} "
-        f"patches of {recipe['size']}², {card['minutes']:g} minutes on {card['threads']} processor "
-        f"thread(s); torch {card['versions']['torch']}.{began}",
+        f"patches of {recipe['size']}², {card['minutes']:g} minutes on {card['machine']}; "
+        f"torch {card['versions']['torch']}.{began}",
         *([f"- {card['note']}"] if card.get("note") else []),
         f"- SHA-256 of the weights: `{sha256}`",
-        f"- Made by: `{card['command']}`. A training that is limited in minutes takes as many "
-        "steps as the machine allows.",
+        f"- Made by: `{card['command']}`"
+        + (
+            f". It was limited to {recipe['minutes']:g} minutes then; by the number of its steps "
+            "it can be repeated on any machine, along the same schedule but for its pace."
+            if recipe.get("minutes")
+            else "."
+        ),
         "",
         "| series | anatomy | contrast | licence | kept out | SHA-256 |",
         "| --- | --- | --- | --- | --- | --- |",

@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=100_000, help="stop after so many steps")
     parser.add_argument("--seed", type=int, default=20240611)
     parser.add_argument("--threads", type=int, default=0, help="0: as many as torch thinks best")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--start", help="name of a shipped model to begin with")
     parser.add_argument("--learning-rate", type=float, default=1.5e-3)
@@ -37,6 +38,7 @@ def train(arguments: argparse.Namespace) -> int:
     import torch
 
     from denoise_engine.models import find_model, load_model
+    from denoise_engine.runtime import choose_backend
     from denoise_engine.training.export import export_model
     from denoise_engine.training.held_out import curve_judge
     from denoise_engine.training.loop import Progress, Recipe, Trainer
@@ -75,6 +77,7 @@ def train(arguments: argparse.Namespace) -> int:
         recipe,
         arguments.out,
         compiled=not arguments.no_compile,
+        device=choose_backend(arguments.device, "float32").device,
         start=start,
         judge=curve_judge(arguments.data, SOURCES),
     )

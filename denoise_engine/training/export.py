@@ -93,12 +93,13 @@ def model_card(
         ],
         "figures": [asdict(f) for f in figures],
         "curve": trainer.progress.curve,
-        "threads": torch.get_num_threads(),
+        "machine": "a GPU"
+        if trainer.device.type == "cuda"
+        else f"{torch.get_num_threads()} processor thread(s)",
         "limits": list(LIMITS[name]),
         "use": list(USE),
         "command": f"python -m denoise_engine train {name} --data DATA --out OUT "
-        f"--seed {trainer.recipe.seed} --steps {trainer.recipe.steps}"
-        + (f" --minutes {trainer.recipe.minutes:g}" if trainer.recipe.minutes else "")
+        f"--seed {trainer.recipe.seed} --steps {trainer.progress.step}"
         + (f" --start {trainer.recipe.start}" if trainer.recipe.start else "")
         + f" --learning-rate {trainer.recipe.learning_rate:g}",
     }

@@ -87,6 +87,8 @@ class Trainer:
         Folder of the checkpoints.
     compiled : bool
         Compile the network (a C++ compiler is needed); several times as fast on a CPU.
+    device : str
+        Where to train: "cpu" or "cuda".
     start : mapping of str to Tensor, optional
         Weights to begin with, in place of sliding-DCT shrinkage.
     judge : callable, optional
@@ -102,6 +104,7 @@ class Trainer:
         out: Path,
         *,
         compiled: bool = True,
+        device: str = "cpu",
         start: Mapping[str, Tensor] | None = None,
         judge: Judge | None = None,
         judge_every: float = 5.0,
@@ -112,11 +115,12 @@ class Trainer:
         self._out = out
         self._judge = judge
         self._judge_every = judge_every
+        self.device = torch.device(device)
         torch.manual_seed(recipe.seed)
         self.network = DDLR()
         if start is not None:
             self.network.load_state_dict(start)
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if compiled:
             filter_detail: Any = torch.compile(self.network.filter_detail)
             self.network.filter_detail = filter_detail  # type: ignore[method-assign]
@@ -177,7 +181,7 @@ class Trainer:
     def averaged_network(self) -> DDLR:
         """Return a plain float32 network with the averaged weights."""
         network = DDLR()
-        network.load_state_dict(self.average)
+        network.load_state_dict(self.average)  # copies to the processor
         return network.eval()
 
     def save(self) -> None:
@@ -222,7 +226,7 @@ class Trainer:
         self.progress = Progress(**json.loads(metadata["progress"]))
         tensors = load_file(self._checkpoint)
         self.network.load_state_dict(_part(tensors, "weights."))
-        self.average = _part(tensors, "average.")
+        self.average = {k: v.to(self.device) for k, v in _part(tensors, "average.").items()}
         states: dict[int, dict[str, Tensor]] = {}
         for name, value in _part(tensors, "optimiser.").items():
             index, key = name.split(".")
@@ -246,10 +250,10 @@ class Trainer:
         self._optimiser.param_groups[1]["lr"] = rate * recipe.threshold_rate
 
         noisy, target, sigma = (
-            torch.from_numpy(x) for x in (batch.noisy, batch.target, batch.sigma)
+            torch.from_numpy(x).to(self.device) for x in (batch.noisy, batch.target, batch.sigma)
         )
         if recipe.low_precision:
-            rng = torch.Generator().manual_seed((recipe.seed << 24) + self.progress.step)
+            rng = torch.Generator(self.device).manual_seed((recipe.seed << 24) + self.progress.step)
             kernels = [_rounded_at_random(k, rng) for k in self.network.kernels()]
             denoised = self.network(noisy, sigma, dtype=torch.bfloat16, kernels=kernels)
         else:
@@ -299,7 +303,7 @@ def _rounded_at_random(kernel: Tensor, rng: torch.Generator) -> Tensor:
     The gradient passes as if nothing had been rounded.
     """
     bits = kernel.detach().contiguous().view(torch.int32)
-    up = torch.randint(0, 1 << 16, bits.shape, generator=rng, dtype=torch.int32)
+    up = torch.randint(0, 1 << 16, bits.shape, generator=rng, dtype=torch.int32, device=bits.device)
     rounded = ((bits + up) & -(1 << 16)).view(torch.float32)
     return kernel + (rounded - kernel.detach())
 
