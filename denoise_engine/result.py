@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise_engine.coils import MOST_COILS, is_possible
 from denoise_engine.errors import StrengthError
 from denoise_engine.noise import Confidence
 from denoise_engine.runtime import Backend
@@ -29,9 +30,10 @@ class BiasCorrection:
     coils: int
 
     def __post_init__(self) -> None:
-        if isinstance(self.coils, bool) or self.coils not in range(1, 65):
+        if not is_possible(self.coils):
             raise StrengthError(
-                f"The number of coils must be a whole number from 1 to 64, not {self.coils}."
+                "The number of coils must be a whole number from 1 to "
+                f"{MOST_COILS}, not {self.coils}."
             )
 
     def record(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from denoise_engine.coils import MOST_COILS, is_possible
 from denoise_engine.errors import UnusableVolumeError
 from denoise_engine.noise.checks import checked_volume
 
@@ -22,9 +23,6 @@ _EXPANSION_TERMS = 9
 # The table reaches to this signal-to-noise ratio; beyond, one term of the expansion is exact.
 _TABLE_END = 1000.0
 _TABLE_STEPS = 16384
-# SciPy's ₁F₁ loses a stretch of its range beyond this. Arrays of 64 elements have fewer effective
-# channels, as neighbours share their noise.
-_MOST_COILS = 48
 
 
 def magnitude_mean(signal: ArrayLike, sigma: ArrayLike, coils: int = 1) -> NDArray[np.float64]:
@@ -105,9 +103,9 @@ def correct_bias(volume: ArrayLike, sigma: ArrayLike, coils: int = 1) -> NDArray
     data. Magn Reson Med 1995;34:910-914.
     """
     image = checked_volume(volume)
-    if isinstance(coils, bool) or int(coils) != coils or not 1 <= coils <= _MOST_COILS:
+    if not is_possible(coils):
         raise UnusableVolumeError(
-            f"The number of coils must be a whole number from 1 to {_MOST_COILS}; this is {coils}."
+            f"The number of coils must be a whole number from 1 to {MOST_COILS}; this is {coils}."
         )
     sd = np.asarray(sigma, dtype=np.float64)
     if sd.ndim not in (0, 3) or (sd.ndim == 3 and sd.shape != image.shape):

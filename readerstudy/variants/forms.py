@@ -6,10 +6,11 @@ from typing import Any, cast
 
 from django import forms
 
+from denoise_engine.coils import MOST_COILS
 from readerstudy.studies.models import Arm, Study
 from readerstudy.studies.wording import METHOD_NAMES
 
-from .recipe import MOST_COILS, known_methods
+from .recipe import known_methods
 
 STRENGTHS = [
     ("target_snr_gain", "SNR gain (a factor)"),

@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from denoise_engine.coils import MOST_COILS, is_possible
 from denoise_engine.errors import EngineError
 from denoise_engine.methods.filters import describe_methods
 
@@ -29,7 +30,6 @@ KINDS = ("full", "blend", "target_snr_gain")
 NOISES = ("level", "map")
 GRIDS = ("auto", "off")
 KEYS = {"method", "model", "strength", "noise", "bias_coils", "native_grid"}
-MOST_COILS = 64
 
 
 class RecipeError(Exception):
@@ -115,7 +115,7 @@ def _read_strength(strength: Any, arm_name: str) -> tuple[str, float | None]:
 def _read_coils(coils: Any, arm_name: str) -> int | None:
     if coils is None:
         return None
-    if isinstance(coils, bool) or not isinstance(coils, int) or not 1 <= coils <= MOST_COILS:
+    if not isinstance(coils, int) or not is_possible(coils):
         raise RecipeError(
             f"{arm_name}: the bias correction needs a number of coils from 1 (Rician) to "
             f"{MOST_COILS}, not {coils!r}."

@@ -356,6 +356,7 @@ def test_places_that_cannot_be_written_to_are_refused_before_anything_is_compute
         (["--target-snr-gain", "0.5"], "1 or more"),
         (["--noise", "-1"], "noise level"),
         (["--bias-coils", "0"], "number of coils"),
+        (["--bias-coils", "49"], "from 1 to 48, not 49"),
         (["--memory", "10"], "memory ceiling"),
     ],
 )

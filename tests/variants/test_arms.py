@@ -96,7 +96,7 @@ def test_every_choice_of_the_form_stands_in_the_recipe(study: Study, client: Cli
         ({"name": "dlr-Double-fast"}, "of the name “dlr-Double-fast” already"),
         ({"code": "two words"}, "cannot be an arm’s code"),
         ({"method": "magic"}, "Select a valid choice"),
-        ({"bias_coils": "65"}, "less than or equal to 64"),
+        ({"bias_coils": "49"}, "less than or equal to 48"),
     ],
 )
 def test_what_cannot_be_an_arm_is_said_and_changes_nothing(
