@@ -71,7 +71,8 @@ def denoise(
         Acquired (rows, columns), where the header tells; else read from empty k-space borders.
     bias_coils : int, optional
         Take the bias of magnitude noise out as a last step: 1 for Rician, the number of channels
-        for non-central chi. Left out, the local mean stays as it is.
+        for non-central chi. Left out, the local mean stays as it is. The bias is read from the full
+        output, and the same is taken off at every strength, a blend of 0 included.
     memory_limit : int, optional
         Bytes that a network may hold beside the volumes; 512 MiB if left out.
     caveats : sequence of str
@@ -139,7 +140,8 @@ def denoise_at_strengths(
     grid = _grid_of(image, native_grid, acquired)
     working = image if grid.is_native else to_native(image, grid)
     body = body_mask(working)
-    unchanged = all(isinstance(s, Blend) and s.amount == 0 for s in strengths)
+    # The bias is read from the full output, so with that step even a blend of 0 needs it.
+    unchanged = bias is None and all(isinstance(s, Blend) and s.amount == 0 for s in strengths)
     found = settle_noise(working, body, noise, image.shape, refuse_untrusted=not unchanged)
     warnings = [*caveats, *found.warnings]
     moments: ReplicaMoments | None = None
@@ -154,7 +156,7 @@ def denoise_at_strengths(
         moments = measure_replicas(
             working, full, found.map, body, method, whole_slices=method.needs_whole_slices
         )
-    made = _Made(image, working, full, found, grid, bias, moments)
+    made = _made(image, full, found, grid, bias, moments)
     outcomes = [made.at(strength) for strength in strengths]
     return [
         DenoiseResult(
@@ -197,41 +199,49 @@ class _Outcome:
 
 @dataclass(frozen=True)
 class _Made:
-    """What every strength is mixed from."""
+    """What every strength is mixed from, on the grid of the image.
+
+    ``change`` is what the bias correction adds; without moments nothing was denoised.
+    """
 
     image: Floats
-    working: Floats
     full: Floats
-    noise: NoiseInUse
-    grid: NativeGrid
-    bias: BiasCorrection | None
+    change: Floats | None
     moments: ReplicaMoments | None
 
     def at(self, strength: Strength) -> _Outcome:
-        """Mix input and output, and correct the bias of the mixture if that was asked for."""
+        """Mix input and output, and take the bias out if that was asked for."""
         if self.moments is None:
-            volume = self.image.copy()
-            air_gain: float | None = 1.0
-            blend, gain = 0.0, 1.0
-        else:
-            blend = _blend_for(strength, self.moments.choose)
-            gain = self.moments.check.gain(blend)
-            air_gain = None if self.moments.air is None else self.moments.air.gain(blend)
-            full = self.full if self.grid.is_native else from_native(self.full, self.grid)
-            volume = _mixed(self.image, full, blend)
-        if self.bias is not None:
-            volume = self._without_bias(volume, blend, self.bias.coils)
-        return _Outcome(volume, blend, gain, air_gain)
+            return _Outcome(self.image.copy(), 0.0, 1.0, 1.0)
+        blend = _blend_for(strength, self.moments.choose)
+        volume = _mixed(self.image, self.full, blend)
+        if self.change is not None:
+            volume = np.maximum(volume + self.change, np.float32(0))
+        air = self.moments.air
+        gain = self.moments.check.gain(blend)
+        return _Outcome(volume, blend, gain, None if air is None else air.gain(blend))
 
-    def _without_bias(self, volume: Floats, blend: float, coils: int) -> Floats:
-        if self.grid.is_native:
-            return correct_bias(volume, self.noise.map, coils)
-        # On the grid of the image neighbours are interpolated; the mean is known where it was
-        # measured.
-        mixed = _mixed(self.working, self.full, blend)
-        corrected = correct_bias(mixed, self.noise.map, coils)
-        change = from_native(corrected, self.grid) - from_native(mixed, self.grid)
-        return np.maximum(volume + change, np.float32(0))
+
+def _made(
+    image: Floats,
+    full: Floats,
+    noise: NoiseInUse,
+    grid: NativeGrid,
+    bias: BiasCorrection | None,
+    moments: ReplicaMoments | None,
+) -> _Made:
+    if moments is None:
+        return _Made(image, image, None, None)
+    shown = full if grid.is_native else from_native(full, grid)
+    if bias is None:
+        return _Made(image, shown, None, moments)
+    # The formula holds for the local mean, which the full output is and a mixture that still holds
+    # noise is not: the same is taken off at every strength. And it is known where it was measured;
+    # on an interpolated grid neighbours are mixed.
+    corrected = correct_bias(full, noise.map, bias.coils)
+    if not grid.is_native:
+        corrected = from_native(corrected, grid)
+    return _Made(image, shown, corrected - shown, moments)
 
 
 def _mixed(image: Floats, full: Floats, blend: float) -> Floats:

@@ -217,8 +217,37 @@ def test_bias_correction_is_a_recorded_last_step_and_off_unless_asked_for(
     before = abs(float((plain.volume - lumbar)[dark].mean()))
     after = abs(float((corrected.volume - lumbar)[dark].mean()))
     assert after < 0.5 * before
-    with pytest.raises(engine.StrengthError, match="whole number from 1 to 64"):
+    with pytest.raises(engine.StrengthError, match="whole number from 1 to 48"):
         engine.denoise(scan, bias_coils=0)
+
+
+def test_the_bias_is_taken_out_to_the_same_mean_at_every_strength() -> None:
+    """The formula holds for the local mean; a mixture still holds noise, and its pixels do not."""
+    true = np.full((1, 128, 128), 14, dtype=np.float32)
+    true[:, 16:56, 16:56], true[:, 16:56, 72:112], true[:, 72:112, 16:56] = 1, 2, 0
+    rng = np.random.default_rng(1)
+    real, imaginary = rng.standard_normal((2, *true.shape))
+    scan = np.hypot(true + real, imaginary).astype(np.float32)
+    strengths = [engine.Blend(amount) for amount in (0.0, 0.3, 0.5, 1.0)]
+    made = engine.denoise_at_strengths(
+        scan, strengths, noise=1.0, bias_coils=1, native_grid="off", precision="float32"
+    )
+    for result, strength in zip(made, strengths, strict=True):
+        assert result.blend == strength.amount
+        dark, dim, none = (
+            float(result.volume[0, rows, columns].mean())
+            for rows, columns in (
+                (slice(24, 48), slice(24, 48)),
+                (slice(24, 48), slice(80, 104)),
+                (slice(80, 104), slice(24, 48)),
+            )
+        )
+        assert dark == pytest.approx(1, abs=0.05)
+        assert dim == pytest.approx(2, abs=0.05)
+        # Below zero there is no magnitude: what is clipped there leaves a rest of the noise.
+        assert none < 0.35
+        assert result.volume.min() >= 0
+        assert result.working_output.shape == scan.shape
 
 
 def test_bias_correction_of_an_interpolated_volume_is_done_on_its_native_grid(
@@ -256,6 +285,9 @@ def test_an_untrusted_noise_level_is_refused_but_a_given_one_accepted(lumbar: Vo
     unchanged = engine.denoise(interpolated, native_grid="off", strength=engine.Blend(0.0))
     np.testing.assert_array_equal(unchanged.volume, interpolated)
     assert not unchanged.sigma_trusted
+    # The bias correction does act on it.
+    with pytest.raises(engine.UntrustedNoiseError, match="interpolated"):
+        engine.denoise(interpolated, native_grid="off", strength=engine.Blend(0.0), bias_coils=1)
 
 
 @pytest.mark.parametrize("noise", [-1.0, float("nan"), np.ones((2, 5, 5))])
