@@ -3,10 +3,13 @@
     python benchmarks/noise_level.py [--data FOLDER]
 
 Noise of known SD is added to noise-free phantoms and to real images. A real image has noise of its
-own, so its true level lies between what was added and that together with its own; how much its own
-is, only a scan could tell. What is read from the image before noise is added stands beside it as an
-upper limit of its own noise: fine structure counts into it as well. The rule judged is that an
-error above a tenth comes with a warning.
+own, so its true level lies between what was added and that together with its own. Its own is read
+from the air alone, where no structure is taken for noise, and counts as nothing where there is no
+air or it was set to zero; a grid half as fine holds half of it. Whatever else the body reads as
+noise is an error.
+
+It ends with 1 if a phantom is read further off than the marks (5 % at SNR 3 to 20, 10 % to 40), or
+if a level more than a tenth off comes without a warning.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +41,8 @@ from denoise_engine.noise import (  # noqa: E402
 Volume = NDArray[np.float32]
 Plane = NDArray[np.float64]
 SIZE = 256
+MARKS = {20: 0.05, 40: 0.1}  # SNR up to which an error is allowed
+REPEATS = 3  # draws of the noise that are judged; the tables show the first
 SHARED = ROOT.parent / "shared" / "data"
 LUMBAR = ROOT / "readerstudy" / "demo" / "data" / "lumbar"
 # Path, slice, and acquired matrix where there is a header to tell it.
@@ -103,22 +108,30 @@ def said(estimate: NoiseEstimate) -> str:
     return {"high": " ", "fair": "?", "low": "!"}[estimate.confidence]
 
 
-def phantom_table() -> None:
+def phantom_table() -> bool:
+    """Print the errors on phantoms; whether they keep the marks."""
     levels = (3, 5, 10, 20, 30, 40)
     print("\nPhantoms with Rician noise: error of the level (? warned, ! not to be trusted)")
     print(f"{'':20s}{'air':>5s}" + "".join(f"{f'SNR {snr}':>10s}" for snr in levels))
-    worst = {20: 0.0, 40: 0.0}
+    worst = dict.fromkeys(MARKS, 0.0)
+    silent = 0
     for name, air, clean in phantoms():
         cells = []
         for snr in levels:
             sigma = float(clean[clean > 0].mean()) / snr
-            estimate = estimate_noise(with_rician_noise(clean, sigma))
-            error = estimate.sigma / sigma - 1
-            cells.append(f"{error:+.1%}{said(estimate)}")
-            band = 20 if snr <= 20 else 40
-            worst[band] = max(worst[band], abs(error))
+            band = min(highest for highest in MARKS if snr <= highest)
+            for seed in range(REPEATS):
+                estimate = estimate_noise(with_rician_noise(clean, sigma, seed))
+                error = estimate.sigma / sigma - 1
+                worst[band] = max(worst[band], abs(error))
+                silent += abs(error) > 0.1 and estimate.confidence == "high"
+                if seed == 0:
+                    cells.append(f"{error:+.1%}{said(estimate)}")
         print(f"{name:20s}{'yes' if air else 'no':>5s}" + "".join(f"{c:>10s}" for c in cells))
-    print(f"worst: {worst[20]:.1%} at SNR 3 to 20 (mark 5 %), {worst[40]:.1%} to 40 (mark 10 %)")
+    for band, mark in MARKS.items():
+        kept = "kept" if worst[band] <= mark else "MISSED"
+        print(f"worst up to SNR {band}: {worst[band]:.2%} (mark {mark:.0%}: {kept})")
+    return not silent and all(worst[band] <= mark for band, mark in MARKS.items())
 
 
 def hard_cases() -> None:
@@ -152,7 +165,7 @@ def hard_cases() -> None:
 
 
 def real_images(data: Path) -> Iterator[tuple[str, Volume]]:
-    """One slice each on its native grid, and the same on a grid half as fine (less own noise)."""
+    """One slice each, on its native grid."""
     for path, index, acquired in REAL:
         if not (data / path).exists():
             print(f"({path} is not there)")
@@ -160,14 +173,23 @@ def real_images(data: Path) -> Iterator[tuple[str, Volume]]:
         image = np.maximum(_slice_of(data / path, index), 0)
         native = np.maximum(to_native(image, find_native_grid(image, acquired)), 0)
         yield Path(path).name.removesuffix(".nii.gz"), native
-        if min(native.shape[1:]) >= 180:
-            yield "  half as fine", _coarser(native)
     for path in sorted(LUMBAR.glob("V0[14].npz")):
         with np.load(path) as stored:
             image = stored["volume"][3:4].astype(np.float32)
         native = np.maximum(to_native(image, find_native_grid(image)), 0)
         yield f"lumbar spine {path.stem}", native
-        yield "  half as fine", _coarser(native)
+
+
+def with_own_noise(
+    images: Iterable[tuple[str, Volume]],
+) -> Iterator[tuple[str, Volume, float]]:
+    """Each image and the same on a grid half as fine, with the SD of the noise they hold."""
+    for name, image in images:
+        estimate = estimate_noise(image)
+        own = min(estimate.air_sigma or 0.0, estimate.sigma)
+        yield name, image, own
+        if min(image.shape[1:]) >= 180:
+            yield "  half as fine", _coarser(image), own / 2
 
 
 def _coarser(image: Volume) -> Volume:
@@ -189,29 +211,31 @@ def _slice_of(path: Path, index: int) -> Volume:
     return np.ascontiguousarray(np.take(stored, index, axis=2))[None]
 
 
-def real_table(data: Path) -> int:
-    levels = (5, 10, 20, 40)
+def real_table(images: Iterable[tuple[str, Volume]]) -> int:
+    """Print the errors on real images; how many above a tenth came without a warning."""
+    levels = (3, 5, 10, 20, 40)
     print("\nReal images with added Rician noise: level read over level added, less 1")
     print(f"{'':34s}{'matrix':>9s}{'own SNR':>9s}" + "".join(f"{f'SNR {s}':>9s}" for s in levels))
-    silent = 0
-    for name, image in real_images(data):
+    silent = off = judged = 0
+    for name, image, own in with_own_noise(images):
         mean = float(image[body_mask(image)].mean())
-        own = estimate_noise(image).sigma
         cells = []
         for snr in levels:
             sigma = mean / snr
-            estimate = estimate_noise(with_rician_noise(image, sigma))
-            over_added = estimate.sigma / sigma - 1
-            over_both = estimate.sigma / float(np.hypot(sigma, own)) - 1
-            cells.append(f"{over_added:+.0%}{said(estimate)}")
-            wrong = over_added < -0.1 or over_both > 0.1
-            silent += wrong and estimate.confidence == "high"
+            for seed in range(REPEATS):
+                estimate = estimate_noise(with_rician_noise(image, sigma, seed))
+                over_added = estimate.sigma / sigma - 1
+                over_both = estimate.sigma / float(np.hypot(sigma, own)) - 1
+                wrong = over_added < -0.1 or over_both > 0.1
+                off += wrong
+                judged += 1
+                silent += wrong and estimate.confidence == "high"
+                if seed == 0:
+                    cells.append(f"{over_added:+.0%}{said(estimate)}")
         matrix = f"{image.shape[1]}x{image.shape[2]}"
-        print(
-            f"{name:34s}{matrix:>9s}{'> ' + format(mean / own, '.0f'):>9s}"
-            + "".join(f"{c:>9s}" for c in cells)
-        )
-    print(f"errors above a tenth without a warning: {silent}")
+        own_snr = f"{mean / own:.0f}" if own else "no air"
+        print(f"{name:34s}{matrix:>9s}{own_snr:>9s}" + "".join(f"{c:>9s}" for c in cells))
+    print(f"of {judged} levels {off} are more than a tenth off, {silent} of them without a warning")
     return silent
 
 
@@ -258,18 +282,20 @@ def grid_table(data: Path) -> None:
         )
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=SHARED, help="folder of the real images")
-    data = parser.parse_args().data
+    parser.add_argument("--judged-only", action="store_true", help="leave out the other tables")
+    chosen = parser.parse_args(arguments)
     start = time.perf_counter()
-    phantom_table()
-    hard_cases()
-    silent = real_table(data)
-    map_table()
-    grid_table(data)
+    kept = phantom_table()
+    silent = real_table(real_images(chosen.data))
+    if not chosen.judged_only:
+        hard_cases()
+        map_table()
+        grid_table(chosen.data)
     print(f"\n{time.perf_counter() - start:.0f} s")
-    return 1 if silent else 0
+    return 0 if kept and not silent else 1
 
 
 if __name__ == "__main__":

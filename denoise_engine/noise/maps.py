@@ -67,7 +67,7 @@ class NoiseMap:
     reasons: tuple[str, ...]
 
 
-def estimate_noise_map(volume: ArrayLike) -> NoiseMap:
+def estimate_noise_map(volume: ArrayLike, step: float | None = None) -> NoiseMap:
     """Estimate a smooth map of the noise SD of a magnitude volume.
 
     In overlapping patches of the body the level is read as :func:`estimate_noise` reads it: from
@@ -80,6 +80,8 @@ def estimate_noise_map(volume: ArrayLike) -> NoiseMap:
     ----------
     volume : array_like
         (slices, rows, columns), magnitude, finite.
+    step : float, optional
+        As :func:`estimate_noise` takes it.
 
     Returns
     -------
@@ -97,7 +99,7 @@ def estimate_noise_map(volume: ArrayLike) -> NoiseMap:
     neighbouring windows in the place of replicas.
     """
     image = checked_volume(volume)
-    whole = estimate_noise(image)
+    whole = estimate_noise(image, step)
     body = body_mask(image)
     rows = _centres(image.shape[1])
     columns = _centres(image.shape[2])

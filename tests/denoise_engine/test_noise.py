@@ -1,13 +1,17 @@
 """The noise estimate: near the truth, and silent about nothing."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from benchmarks import noise_level as benchmark
 from denoise_engine import UnusableVolumeError
 from denoise_engine.metrics import body_mask
-from denoise_engine.noise import NativeGrid, estimate_noise, to_native
+from denoise_engine.noise import NativeGrid, NoiseEstimate, estimate_noise, to_native
 from denoise_engine.noise.bias import magnitude_mean
 
 Volume = NDArray[np.float32]
@@ -89,6 +93,34 @@ def test_an_error_above_a_tenth_comes_with_a_warning(lumbar: Volume, snr: float)
         assert estimate.sigma == pytest.approx(sigma, rel=0.1)
     # The structure of the spine lies far above the noise at the highest level.
     assert (estimate.confidence == "high") <= (snr < 40)
+
+
+def test_no_error_above_a_tenth_is_silent_on_single_slices_of_the_spine(tmp_path: Path) -> None:
+    """Few flat windows, and structure that only the air tells from noise."""
+    assert benchmark.real_table(benchmark.real_images(tmp_path)) == 0
+
+
+def test_the_benchmark_fails_on_a_level_read_too_high_without_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sure(volume: Volume) -> NoiseEstimate:
+        return replace(estimate_noise(volume), confidence="high", reasons=())
+
+    # The level of the spine is read many times too high at SNR 40, from its structure.
+    monkeypatch.setattr(benchmark, "estimate_noise", sure)
+    assert benchmark.real_table(benchmark.real_images(tmp_path)) > 10
+
+
+@pytest.mark.parametrize(("factor", "ends_with"), [(1.0, 0), (1.06, 1)])
+def test_the_benchmark_ends_with_1_if_phantoms_miss_the_marks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, factor: float, ends_with: int
+) -> None:
+    def off(volume: Volume) -> NoiseEstimate:
+        found = estimate_noise(volume)
+        return replace(found, sigma=factor * found.sigma)
+
+    monkeypatch.setattr(benchmark, "estimate_noise", off)
+    assert benchmark.main(["--data", str(tmp_path), "--judged-only"]) == ends_with
 
 
 def test_zero_filled_borders_around_the_image_change_nothing() -> None:
