@@ -171,6 +171,8 @@ class Trainer:
         if self._judge is None or not (due or last):
             return
         patches = self.progress.step * self.recipe.patches
+        if curve and curve[-1]["patches"] == patches:
+            return
         seen = {
             "minutes": round(minutes, 1),
             "patches": patches,
