@@ -285,17 +285,17 @@ def figure_bland_altman(
                 markeredgecolor="black",
                 markeredgewidth=0.4,
             )
-            for estimate, style in (
-                (found.bias, "-"),
-                (found.lower_limit, "--"),
-                (found.upper_limit, "--"),
+            for place, estimate, style in (
+                (0.03, found.bias, "-"),
+                (0.015, found.lower_limit, "--"),
+                (0.045, found.upper_limit, "--"),
             ):
                 axes.axhline(estimate.value, color="black", lw=0.7, ls=style)
                 if estimate.interval is not None:
                     limits = (estimate.interval.low, estimate.interval.high)
                     # In fractions of the width: the intervals stand at the edge, off the points.
                     axes.plot(
-                        (0.015, 0.015),
+                        (place, place),
                         limits,
                         "_-",
                         transform=axes.get_yaxis_transform(),

@@ -10,7 +10,7 @@ from docx.enum.section import WD_ORIENT
 from docx.enum.text import WD_ALIGN_PARAGRAPH
 from docx.oxml import OxmlElement
 from docx.oxml.ns import qn
-from docx.shared import Cm, Pt
+from docx.shared import Cm, Emu, Pt
 from docx.table import Table, _Cell
 
 from analysis.publication import PublicationTable
@@ -37,6 +37,9 @@ _LATEX = {
 }
 # More columns than this need a page on its side.
 _MOST_UPRIGHT = 6
+# Characters of a body text that may take a line of its own.
+_WIDEST = 24
+_MARGIN = Cm(1.8)
 # Dates inside the file would make two exports of the same table differ.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -136,7 +139,8 @@ def docx_table(table: PublicationTable) -> bytes:
         section.orientation = WD_ORIENT.LANDSCAPE
         section.page_width, section.page_height = section.page_height, section.page_width
     for side in ("left_margin", "right_margin", "top_margin", "bottom_margin"):
-        setattr(section, side, Cm(1.8))
+        setattr(section, side, _MARGIN)
+    document.styles["Normal"].font.name = "Arial"
     title = document.add_paragraph()
     title.add_run(table.title).bold = True
     rows, columns = table.cells.shape
@@ -150,6 +154,7 @@ def docx_table(table: PublicationTable) -> bytes:
             place = (row + 1) * columns + column
             _write(cells[place], str(value), bold=(row, column) in table.bold)
     _three_lines(grid)
+    _column_widths(grid, table, int(section.page_width or 0) - 2 * int(_MARGIN))
     for note in table.notes:
         paragraph = document.add_paragraph()
         paragraph.paragraph_format.space_before = Pt(3)
@@ -183,6 +188,21 @@ def _three_lines(grid: Table) -> None:
                 line.set(qn("w:sz"), "8")
                 borders.append(line)
             cell.get_or_add_tcPr().append(borders)
+
+
+def _column_widths(grid: Table, table: PublicationTable, width: int) -> None:
+    """Widths by what must stay on one line: a value in the body, a word in the head."""
+    needed = []
+    for column, name in enumerate(table.cells.columns):
+        words = max((len(word) for word in str(name).split()), default=1)
+        values = max((len(str(value)) for value in table.cells.iloc[:, column]), default=1)
+        needed.append(min(max(words, values), _WIDEST) + 2)
+    grid.autofit = False
+    for column, share in enumerate(needed):
+        part = Emu(width * share // sum(needed))
+        grid.columns[column].width = part
+        for row in grid._tbl.tr_lst:
+            row.tc_lst[column].width = part
 
 
 def _undated(document: object, title: str) -> bytes:
