@@ -1,7 +1,9 @@
-"""Whether the scanner had denoised an image with a network before it was sent.
+"""Whether an image had been denoised with a network before it was sent, by the scanner or by us.
 
 Scanners label such images as original ones; values that de-identification drops tell. What is
-kept is a word of our own. Headers that say nothing prove nothing.
+kept is a word of our own. Headers that say nothing prove nothing. The rules are those of the
+engine's `denoise_engine.dicom.acquisition`, which reads folders; a test runs both on the same
+headers. They stand here again because the process that parses uploads must not load the engine.
 """
 
 from __future__ import annotations
@@ -13,11 +15,15 @@ from pydicom.dataset import Dataset
 
 # Siemens Deep Resolve Gain, Boost and Sharp, in the image type or its private copy.
 DEEP_RESOLVE = {"DRG", "DRB", "DRS"}
+# What the denoising engine calls itself in the codes of the series that it derives.
+OWN_SCHEME = "99READERSTUDY"
 SWITCHED_OFF = {"", "0", "NO", "NONE", "OFF"}
 
 
 def scanner_denoising(dataset: Dataset) -> str:
     """The maker's name for it, or nothing."""
+    if _is_ours(dataset):
+        return "ReaderStudy"
     values = set(_words(dataset.get("ImageType")))
     for place in _places(dataset):
         values.update(_words(place.get("FrameType")))
@@ -26,7 +32,18 @@ def scanner_denoising(dataset: Dataset) -> str:
         return "Deep Resolve"
     if set(_private(dataset, 0x0043, 0xCA, "GEMS")) - SWITCHED_OFF:
         return "AIR Recon DL"
+    if any(word.endswith("_AI") for word in _private(dataset, 0x2005, 0x10, "PHILIPS")):
+        return "SmartSpeed AI"
     return ""
+
+
+def _is_ours(dataset: Dataset) -> bool:
+    """Whether our own engine made the image: a step of its derivation bears our code."""
+    steps = list(dataset.get("DerivationCodeSequence") or [])
+    for place in _places(dataset):
+        for derivation in place.get("DerivationImageSequence") or []:
+            steps += derivation.get("DerivationCodeSequence") or []
+    return any(str(step.get("CodingSchemeDesignator") or "") == OWN_SCHEME for step in steps)
 
 
 def _places(dataset: Dataset) -> Iterator[Dataset]:
