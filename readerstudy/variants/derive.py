@@ -116,10 +116,15 @@ def _strength(recipe: Recipe) -> Strength:
 
 
 def acquired_matrix(source: Series) -> tuple[int, int] | None:
-    """Acquired rows and columns, where the headers that were kept tell."""
+    """Acquired rows and columns, where the headers that were kept tell.
+
+    Images that were reformatted tell nothing: those that they were made from lay on another grid.
+    """
     from denoise_engine.dicom.acquisition import matrix_of_header
 
     said = source.parameters
+    if said.get("ImageType") == "DERIVED":
+        return None
     matrix = said.get("AcquisitionMatrix")
     percent = said.get("PercentPhaseFieldOfView")
     return matrix_of_header(
@@ -155,8 +160,9 @@ def warnings_of(source: Series, result: DenoiseResult, evidence: Evidence) -> li
     said: list[str] = []
     scanner = source.parameters.get("VendorDenoising")
     if scanner:
+        who = "The scanner" if scanner != "ReaderStudy" else "This software"
         said.append(
-            f"The scanner had denoised these images already ({scanner}): what noise is left is not "
+            f"{who} had denoised these images already ({scanner}): what noise is left is not "
             "that of the measurement, and denoising it once more can take detail away."
         )
     return list(dict.fromkeys([*said, *result.warnings, *evidence.warnings]))

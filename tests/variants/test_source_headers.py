@@ -65,6 +65,20 @@ def test_the_acquired_matrix_is_read_from_what_ingest_keeps(
     assert acquired_matrix(stored) == expected
 
 
+@pytest.mark.parametrize(("kind", "expected"), [("ORIGINAL", (24, 20)), ("DERIVED", None)])
+def test_a_reformatted_source_tells_no_acquired_matrix(
+    volunteer: Volunteer, kind: str, expected: tuple[int, int] | None
+) -> None:
+    def change(dataset: Dataset, _index: int) -> None:
+        dataset.ImageType = [kind, "PRIMARY", "MPR"]
+        dataset.InPlanePhaseEncodingDirection = "ROW"
+        dataset.AcquisitionMatrix = [0, 24, 20, 0]
+
+    stored = store(volunteer, "STD", phantom(3, 40, 48), change=change)
+    assert stored.parameters["ImageType"] == kind
+    assert acquired_matrix(stored) == expected
+
+
 def test_an_interpolated_source_is_denoised_on_the_grid_it_was_acquired_on(
     volunteer: Volunteer,
 ) -> None:

@@ -353,6 +353,8 @@ def _slice(target: Dataset, pixels: np.ndarray, source: Dataset, key: bytes) -> 
     if denoising:
         parameters["VendorDenoising"] = denoising
     complete(target)
+    # Measured or computed from others: what the header says of the grid depends on it.
+    parameters["ImageType"] = str(target.ImageType[0])
     write_pixel_description(target, pixels, int(source.BitsStored))
     content, offset = encode(target, pixels)
     spacing = [float(v) for v in target.PixelSpacing]
