@@ -14,16 +14,15 @@ def may_see_evidence(user: User | AnonymousUser, study: Study) -> bool:
     """Coordinators and administrators of the study, as long as no second role keeps them blind.
 
     Who also reads may not see images beside their arm's name while scores can change. Who is also
-    the statistician, but does not coordinate, works with letters until unblinding: how strongly an
-    arm was denoised would tell which letter is which.
+    the statistician, coordinator or not, works with letters until unblinding: how strongly an arm
+    was denoised would tell which letter is which.
     """
     if not has_role(user, study, Role.COORDINATOR):
         return False
     roles = roles_in(user, study)
     if Role.READER in roles and not study.is_locked:
         return False
-    masked = Role.STATISTICIAN in roles and Role.COORDINATOR not in roles
-    return not masked or study.is_unblinded
+    return Role.STATISTICIAN not in roles or study.is_unblinded
 
 
 def get_evidence_study(user: User | AnonymousUser, slug: str) -> Study:

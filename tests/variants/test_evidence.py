@@ -186,11 +186,14 @@ def test_who_may_see_it(study: Study, bare: Series) -> None:
     do_add_member(study, None, reading_coordinator, Role.READER)
     counting_administrator = make_administrator("counts@example.org")
     do_add_member(study, None, counting_administrator, Role.STATISTICIAN)
+    counting_coordinator = make_coordinator(study)
+    do_add_member(study, None, counting_coordinator, Role.STATISTICIAN)
     opens_in: list[tuple[User, set[str]]] = [
         (make_coordinator(study), {"draft", "reading", "locked", "unblinded"}),
         (make_administrator(), {"draft", "reading", "locked", "unblinded"}),
         (reading_coordinator, {"locked", "unblinded"}),
         (counting_administrator, {"unblinded"}),
+        (counting_coordinator, {"unblinded"}),
         (make_reader(study), set()),
         (make_statistician(study), set()),
         (make_coordinator(other), set()),
