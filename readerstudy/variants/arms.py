@@ -27,7 +27,12 @@ from .services import do_request_variants
 
 
 def check_add_derived_arm(
-    study: Study, code: str, name: str, source: Arm, recipe: dict[str, Any]
+    study: Study,
+    code: str,
+    name: str,
+    source: Arm,
+    recipe: dict[str, Any],
+    compared_with: Sequence[Arm] = (),
 ) -> None:
     check_is_draft(study)
     try:
@@ -40,6 +45,9 @@ def check_add_derived_arm(
         raise StudyError(f"The study has an arm of the name “{name}” already.")
     if source.study_id != study.pk or source.is_derived:
         raise StudyError(f"{source.name} is not an acquired arm of this study.")
+    for other in compared_with:
+        if other.study_id != study.pk:
+            raise StudyError(f"{other.name} is not an arm of this study: compare with its own.")
     try:
         read_recipe(recipe, name)
     except RecipeError as error:
@@ -63,7 +71,7 @@ def do_add_derived_arm(
     """
     require_role(actor, study, Role.COORDINATOR)
     study = lock_study(study)
-    check_add_derived_arm(study, code, name, source, recipe)
+    check_add_derived_arm(study, code, name, source, recipe, compared_with)
     arm = Arm.objects.create(
         study=study,
         code=code,

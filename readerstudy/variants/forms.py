@@ -10,7 +10,7 @@ from denoise_engine.coils import MOST_COILS
 from readerstudy.studies.models import Arm, Study
 from readerstudy.studies.wording import METHOD_NAMES
 
-from .recipe import known_methods
+from .recipe import RecipeError, known_methods
 
 STRENGTHS = [
     ("target_snr_gain", "SNR gain (a factor)"),
@@ -22,6 +22,10 @@ GRIDS = [("auto", "As acquired"), ("off", "As the images are")]
 
 
 class DerivedArmForm(forms.Form):
+    """`unavailable` says why no arm can be added: the engine's list of methods is unreadable."""
+
+    unavailable = ""
+
     name = forms.CharField(max_length=100, help_text="As tables name it, e.g. DLR-double-fast 2.0.")
     code = forms.CharField(max_length=30, help_text="Letters, digits, hyphen and underscore.")
     source = forms.ModelChoiceField(Arm.objects.none(), label="Made from", empty_label=None)
@@ -62,7 +66,11 @@ class DerivedArmForm(forms.Form):
         sources.queryset = arms.filter(kind=Arm.Kind.ACQUIRED)
         cast(forms.ModelChoiceField, self.fields["compared_with"]).queryset = arms
         methods = cast(forms.ChoiceField, self.fields["method"])
-        methods.choices = [(name, METHOD_NAMES.get(name, name)) for name in known_methods()]
+        try:
+            known = known_methods()
+        except RecipeError as error:  # without a method no choice is valid
+            known, self.unavailable = (), str(error)
+        methods.choices = [(name, METHOD_NAMES.get(name, name)) for name in known]
 
     def recipe(self) -> dict[str, Any]:
         """The recipe that was chosen; what stands at its default is left out."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.files.storage import default_storage
 from django.test import Client
 
+from denoise_engine import models
 from readerstudy.audit.models import Event
 from readerstudy.imaging.models import Series, Volunteer
 from readerstudy.jobs.models import Job
 from readerstudy.jobs.worker import run_pending
+from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Arm, Study
+from readerstudy.variants.arms import do_add_derived_arm
 from tests.factories import make_coordinator, make_reader, make_statistician, make_study
 from tests.imaging.datasets import phantom
 
@@ -107,6 +111,40 @@ def test_what_cannot_be_an_arm_is_said_and_changes_nothing(
     assert said in answer.content.decode()
     assert study.arms.count() == 5
     assert not Event.objects.filter(action="studies.arm.added").exists()
+
+
+def test_an_arm_is_compared_with_arms_of_its_own_study_alone(study: Study) -> None:
+    other = make_study("other", "Another study").arms.get(code="STD")
+    recipe = {"method": "ddlr", "strength": {"kind": "full"}}
+    with pytest.raises(StudyError, match="not an arm of this study"):
+        do_add_derived_arm(
+            study,
+            None,
+            code="NEW",
+            name="New",
+            source=study.arms.get(code="DF"),
+            recipe=recipe,
+            compared_with=[other],
+        )
+    assert not study.arms.filter(code="NEW").exists()
+
+
+@pytest.mark.parametrize("state", ["draft", "reading"])
+def test_an_unreadable_list_of_methods_is_said_on_the_page(
+    study: Study, client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, state: str
+) -> None:
+    Study.objects.filter(pk=study.pk).update(state=state)
+    broken = tmp_path / "manifest.json"
+    broken.write_text("{", encoding="utf-8")
+    monkeypatch.setattr(models.available_models, "__defaults__", (broken,))
+    answers = [client.get(PAGE), client.post(PAGE, typed(study))]
+    for answer in answers:
+        page = answer.content.decode()
+        assert answer.status_code == 200
+        assert "DLR-double-fast" in page
+        assert ("“manifest.json” cannot be read" in page) == (state == "draft")
+        assert 'name="method"' not in page
+    assert study.arms.count() == 5
 
 
 def test_an_arm_goes_with_its_series_jobs_and_comparisons(
