@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from denoise_engine.metrics import BoolArray
+from denoise_engine.noise.bias import signal_of_mean
 from denoise_engine.strength import NoiseMoments, moments_of_replicas
 
 Floats = NDArray[np.float32]
@@ -72,6 +73,9 @@ def measure_replicas(
     on the image itself: by Stein's lemma it is the mean response to a small change, noise with
     noise. The variance afterwards is scaled by as much as the covariance differed.
 
+    All variances are in units of the local noise variance, so that with a map no part of the image
+    outweighs another. In the air there are none where the map is 0 there.
+
     The seed is fixed, so a repeated run gives the same answer.
 
     Parameters
@@ -98,30 +102,37 @@ def measure_replicas(
     if air_region.mean() <= 0.01:
         return ReplicaMoments(choose, check, None)
     in_air = _slices_with(air_region) if whole_slices else _tiles_in(air_region, _TILES_IN_AIR)
-    return ReplicaMoments(choose, check, _moments(scene, in_air))
+    air = _moments(scene, in_air)
+    return ReplicaMoments(choose, check, air if air.of_input > 0 else None)
 
 
 def _moments(scene: _Scene, pieces: list[_Piece]) -> NoiseMoments:
-    """Moments on replicas of the denoised image."""
+    """Moments on replicas of the denoised image, in units of the noise that is there.
+
+    A map makes every pixel count alike, as the network sees it.
+    """
     level = np.stack([scene.sigma[piece.where] for piece in pieces])
-    clean = np.stack([scene.denoised[piece.where] for piece in pieces])
-    # The mean square of Rician data exceeds the signal's; take it off before noise is added again.
-    clean = np.sqrt(np.maximum(np.square(clean) - np.pi / 2 * np.square(level), 0))
+    # The denoised image is a local mean; noise is added to the signal behind it.
+    denoised = np.stack([scene.denoised[piece.where] for piece in pieces])
+    clean = signal_of_mean(denoised, level).astype(np.float32)
     noisy = np.stack([_magnitude_with_noise(clean, level, scene.rng) for _ in range(_REPLICAS)])
     out = np.stack([scene.run(replica, level) for replica in noisy])
-    return moments_of_replicas(noisy, out, np.stack([piece.weight for piece in pieces]))
+    return moments_of_replicas(
+        _per_noise(noisy, level), _per_noise(out, level), _weights(pieces, level)
+    )
 
 
 def _corrected(moments: NoiseMoments, scene: _Scene, pieces: list[_Piece]) -> NoiseMoments:
     """Put the covariance in that is measured on the image itself."""
     image = np.stack([scene.image[piece.where] for piece in pieces])
     level = np.stack([scene.sigma[piece.where] for piece in pieces])
-    weight = np.stack([piece.weight for piece in pieces])
+    weight = _weights(pieces, level)
+    if not weight.any():
+        return moments
     change = scene.rng.standard_normal(image.shape, dtype=np.float32)
     step = np.float32(_PROBE) * level * change
     answer = scene.run(image + step, level) - scene.run(image - step, level)
-    # Per unit of noise, so that a map counts every pixel alike.
-    response = np.divide(answer, 2 * _PROBE * level, out=np.zeros_like(answer), where=level > 0)
+    response = _per_noise(answer, level) / (2 * _PROBE)
     covariance = float(np.average(change * response, weights=weight)) * moments.of_input
     if covariance <= 0 or moments.covariance <= 0:
         return moments
@@ -130,6 +141,17 @@ def _corrected(moments: NoiseMoments, scene: _Scene, pieces: list[_Piece]) -> No
         covariance=covariance,
         of_output=moments.of_output * covariance / moments.covariance,
     )
+
+
+def _weights(pieces: list[_Piece], level: Floats) -> Floats:
+    """How much each pixel counts: nothing where there is no noise."""
+    return np.stack([piece.weight for piece in pieces]) * (level > 0)
+
+
+def _per_noise(values: Floats, level: Floats) -> Floats:
+    """In units of the noise; 0 where there is none."""
+    where = np.broadcast_to(level > 0, values.shape)
+    return np.divide(values, level, out=np.zeros_like(values), where=where)
 
 
 def _magnitude_with_noise(clean: Floats, level: Floats, rng: np.random.Generator) -> Floats:

@@ -1,5 +1,6 @@
 """What a denoised volume is handed over with."""
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from denoise_engine.noise.native_grid import NativeGrid
 
 Floats = NDArray[np.float32]
+
+
+def finite_or_none(value: float | None) -> float | None:
+    """JSON has no infinity."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 @dataclass(frozen=True)
@@ -60,10 +66,11 @@ class DenoiseResult:
     target_gain : float or None
         The gain asked for, if one was.
     achieved_gain : float
-        SD of the noise before over after, inside the body, from replicas that the blend was not
-        chosen on.
+        SD of the noise before over after, inside the body and in units of the local noise, from
+        replicas that the blend was not chosen on. Infinite where none of it is left; None in the
+        record then.
     air_gain : float or None
-        The same in the air; None without air.
+        The same in the air; None without air, or without noise there.
     method : str
         Name of the method: a network, or a comparator.
     model, model_version, weights_sha256 : str
@@ -122,8 +129,8 @@ class DenoiseResult:
             "sigma_trusted": self.sigma_trusted,
             "blend": self.blend,
             "target_gain": self.target_gain,
-            "achieved_gain": self.achieved_gain,
-            "air_gain": self.air_gain,
+            "achieved_gain": finite_or_none(self.achieved_gain),
+            "air_gain": finite_or_none(self.air_gain),
             "native_grid": {
                 "rows": self.native_grid.native_rows,
                 "columns": self.native_grid.native_columns,

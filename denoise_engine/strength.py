@@ -47,14 +47,19 @@ Strength = Full | Blend | TargetSnrGain
 
 @dataclass(frozen=True)
 class NoiseMoments:
-    """Noise variances over replicas: of the input, of the output, and their covariance."""
+    """Noise variances over replicas: of the input, of the output, and their covariance.
+
+    In units of the local noise variance.
+    """
 
     of_input: float
     of_output: float
     covariance: float
 
     def gain(self, blend: float) -> float:
-        """SD of the noise before over after, at a blend."""
+        """SD of the noise before over after, at a blend; infinite where nothing is left of it."""
+        if self.of_input == 0:
+            return 1.0
         keep = 1 - blend
         after = (
             keep**2 * self.of_input + 2 * keep * blend * self.covariance + blend**2 * self.of_output
@@ -94,11 +99,13 @@ def moments_of_replicas(
     Parameters
     ----------
     noisy, denoised : ndarray of float32
-        (replicas, tiles, rows, columns).
+        (replicas, tiles, rows, columns), in units of the local noise SD.
     weights : ndarray
         (tiles, rows, columns): how much each pixel counts, ≥ 0; a mask of bool will do.
     """
     where = weights > 0
+    if not where.any():
+        return NoiseMoments(0.0, 0.0, 0.0)
     weight = weights[where].astype(np.float64)
     a = (noisy - noisy.mean(axis=0))[:, where].astype(np.float64)
     b = (denoised - denoised.mean(axis=0))[:, where].astype(np.float64)

@@ -1,5 +1,6 @@
 """Gather the evidence beside a denoised volume, slice by slice in constant memory."""
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -137,14 +138,18 @@ def _figures(
         "snr_range": None if snr_range is None else [float(edge) for edge in snr_range],
         "in_range": in_range,
         "blend": round(result.blend, 4),
-        "gain_body": round(result.achieved_gain, 4),
-        "gain_air": None if result.air_gain is None else round(result.air_gain, 4),
+        "gain_body": _rounded(result.achieved_gain),
+        "gain_air": _rounded(result.air_gain),
         "removed_sd": round(taken, 4),
         "uncertainty_median": round(float(median), 4),
         "uncertainty_p95": round(float(p95), 4),
         "uncertainty_limit": UNCERTAINTY_LIMIT,
         "flagged_share": round(float(flagged[body].mean()), 6),
     }
+
+
+def _rounded(gain: float | None) -> float | None:
+    return round(gain, 4) if gain is not None and math.isfinite(gain) else None
 
 
 def _warnings(result: "DenoiseResult", structure: StructureTest, coloured: bool) -> tuple[str, ...]:

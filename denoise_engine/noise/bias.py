@@ -115,28 +115,37 @@ def correct_bias(volume: ArrayLike, sigma: ArrayLike, coils: int = 1) -> NDArray
         )
     if not np.isfinite(sd).all() or (sd < 0).any():
         raise UnusableVolumeError("The noise level must be finite and not below 0.")
-    means, signals = _table(int(coils))
     corrected = np.empty_like(image)
     for k, plane in enumerate(image):
-        level = sd if sd.ndim == 0 else sd[k]
-        corrected[k] = _invert(plane.astype(np.float64), level, means, signals, int(coils))
+        corrected[k] = signal_of_mean(plane, sd if sd.ndim == 0 else sd[k], int(coils))
     return corrected
 
 
-def _invert(
-    plane: NDArray[np.float64],
-    level: NDArray[np.float64],
-    means: NDArray[np.float64],
-    signals: NDArray[np.float64],
-    coils: int,
-) -> NDArray[np.float64]:
-    level = np.broadcast_to(level, plane.shape)
+def signal_of_mean(mean: ArrayLike, sigma: ArrayLike, coils: int = 1) -> NDArray[np.float64]:
+    """Return the signals that have these mean magnitudes: :func:`magnitude_mean` turned round.
+
+    Parameters
+    ----------
+    mean, sigma : array_like
+        Any shape, broadcast against each other. 0 noise leaves the value as it is.
+    coils : int
+        As for :func:`magnitude_mean`.
+
+    Returns
+    -------
+    ndarray of float64
+        0 where the mean lies at or below the noise floor.
+    """
+    value, level = np.broadcast_arrays(
+        np.asarray(mean, dtype=np.float64), np.asarray(sigma, dtype=np.float64)
+    )
+    means, signals = _table(coils)
     noisy = level > 0
-    ratio = np.divide(plane, level, out=np.full_like(plane, np.inf), where=noisy)
+    ratio = np.divide(value, level, out=np.full(value.shape, np.inf), where=noisy)
     signal = np.interp(ratio, means, signals, left=0.0)
     far = noisy & (ratio > means[-1])
     signal[far] = ratio[far] - (coils - 0.5) / ratio[far]
-    return np.where(noisy, signal * level, plane)
+    return np.where(noisy, signal * level, value)
 
 
 @lru_cache(maxsize=8)

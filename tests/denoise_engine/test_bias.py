@@ -7,7 +7,7 @@ from scipy import special
 
 from denoise_engine import UnusableVolumeError
 from denoise_engine.noise import correct_bias, magnitude_mean
-from denoise_engine.noise.bias import noise_floor
+from denoise_engine.noise.bias import noise_floor, signal_of_mean
 
 Volume = NDArray[np.float32]
 
@@ -77,6 +77,13 @@ def test_a_noise_map_acts_pixel_by_pixel_and_zero_noise_leaves_the_value() -> No
     corrected = correct_bias(volume, sigma)
     np.testing.assert_array_equal(corrected[1], volume[1])
     np.testing.assert_allclose(magnitude_mean(corrected[0], 4.0), volume[0], rtol=1e-5)
+
+
+def test_the_signal_of_a_mean_is_the_inverse_at_any_shape() -> None:
+    signals = np.array([[0.5, 1.0], [3.0, 2000.0]])
+    np.testing.assert_allclose(
+        signal_of_mean(magnitude_mean(signals, 1.5), 1.5), signals, rtol=1e-3
+    )
 
 
 def test_bright_tissue_hardly_changes() -> None:

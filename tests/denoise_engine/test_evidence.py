@@ -1,6 +1,7 @@
 """What stands beside a denoised image: removed noise, uncertainty, flags, the QC record."""
 
 import json
+import math
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -148,6 +149,20 @@ def test_a_noise_map_and_its_range_are_kept(noisy: Noisy) -> None:
     np.testing.assert_allclose(made.noise_map, level)
     qc = made.qc()
     assert qc["noise_lowest"] < qc["noise_level"] < qc["noise_highest"]
+
+
+def test_a_map_without_noise_in_the_air_gives_a_record_without_infinity(noisy: Noisy) -> None:
+    scan = np.pad(noisy[0], ((0, 0), (0, 0), (0, 48)))
+    level = noisy[1] * body_mask(scan).astype(np.float32)
+    result = engine.denoise(scan, noise=level, model="nlm", native_grid="off")
+    assert result.air_gain is None
+    made = gather_evidence(scan, result)
+    assert made.qc()["gain_air"] is None
+    json.dumps([made.qc(), result.record()], allow_nan=False)
+    endless = replace(result, achieved_gain=math.inf, air_gain=math.inf)
+    assert endless.record()["achieved_gain"] is None
+    assert gather_evidence(scan, endless).qc()["gain_body"] is None
+    json.dumps(endless.record(), allow_nan=False)
 
 
 def test_no_noise_gives_evidence_of_nothing(noisy: Noisy) -> None:

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -69,34 +70,49 @@ def test_strength_runs_from_the_input_to_full(noisy_lumbar: Noisy, name: str) ->
     np.testing.assert_array_equal(outputs[-1], _filter(name)(volume[:1], _map(volume[:1], sigma)))
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    ("name", "noise"), [*((name, "level") for name in METHODS), ("ddlr", "map")]
+)
 def test_a_target_gain_is_met_on_noise_that_it_was_not_chosen_on(
-    lumbar: Volume, noisy_lumbar: Noisy, name: str
+    lumbar: Volume, noisy_lumbar: Noisy, name: str, noise: str
 ) -> None:
     volume, sigma = noisy_lumbar
-    result = engine.load_method(name).denoise(
-        volume, noise=sigma, strength=engine.TargetSnrGain(1.7)
+    given: float | Literal["map"] = sigma
+    if noise == "map":
+        given = "map"
+        volume = _with_noise(lumbar, _rising(lumbar, sigma), np.random.default_rng(5))
+    result, at_full = engine.denoise_at_strengths(
+        volume, [engine.TargetSnrGain(1.7), engine.Full()], noise=given, model=name
     )
     assert result.target_gain == 1.7
     assert result.achieved_gain == pytest.approx(1.7, rel=0.03)
     assert result.air_gain is not None
     assert result.air_gain > 1
-    # Fresh noise on the true image, the same blend, every pixel of the body.
+    # Fresh noise of that level on the true image, the same blend, every pixel of the body.
     run = _filter(name)
     rng = np.random.default_rng(77)
-    replicas = [
-        np.hypot(
-            lumbar + sigma * rng.standard_normal(lumbar.shape),
-            sigma * rng.standard_normal(lumbar.shape),
-        ).astype(np.float32)
-        for _ in range(4)
-    ]
-    full = [run(replica, _map(replica, sigma)) for replica in replicas]
+    level = np.ascontiguousarray(result.noise_map)
+    replicas = [_with_noise(lumbar, level, rng) for _ in range(4)]
+    full = [run(replica, level) for replica in replicas]
     out = [r + result.blend * (f - r) for r, f in zip(replicas, full, strict=True)]
     body = body_mask(lumbar)
-    before = np.sqrt(np.var(replicas, axis=0, ddof=1)[body].mean())
-    after = np.sqrt(np.var(out, axis=0, ddof=1)[body].mean())
+    before, after, after_full = (
+        np.sqrt((np.var(images, axis=0, ddof=1) / np.square(level))[body].mean())
+        for images in (replicas, out, full)
+    )
     assert before / after == pytest.approx(1.7, rel=0.03)
+    assert before / after_full == pytest.approx(at_full.achieved_gain, rel=0.1)
+
+
+def _rising(image: Volume, sigma: float) -> Volume:
+    """A noise level that rises threefold from left to right."""
+    across = np.linspace(0.5, 1.5, image.shape[-1], dtype=np.float32)
+    return np.broadcast_to(np.float32(sigma) * across, image.shape)
+
+
+def _with_noise(image: Volume, level: Volume, rng: np.random.Generator) -> Volume:
+    real, imaginary = level * rng.standard_normal((2, *image.shape))
+    return np.hypot(image + real, imaginary).astype(np.float32)
 
 
 @pytest.mark.parametrize("name", COMPARATORS)
