@@ -1,8 +1,9 @@
 """How fast the statistics are: python benchmarks/analysis.py
 
 Prints the time of one exact signed-rank p at several sizes and kinds of ties, and the time and peak
-memory of a plan over 1,000 cases, 20 readers, 6 criteria and 5 arms. Ends with an error when a
-figure lies beyond its limit; the limits leave room for a slow, busy machine.
+memory of a plan over 1,000 cases, 20 readers, 6 criteria and 5 arms. Times are those of the
+processor, so that other work on the machine does not change them. Ends with an error when a figure
+lies beyond its limit; the limits leave room for a slow machine.
 """
 
 import resource
@@ -40,9 +41,9 @@ def exact_test() -> float:
             for repeat in range(REPEATS):
                 # Another set of ranks each time, so that nothing is remembered from the last.
                 kept = differences[repeat:]
-                start = time.perf_counter()
+                start = time.process_time()
                 signed_rank_test(zeros[repeat:], kept)
-                spent += (time.perf_counter() - start) / REPEATS
+                spent += (time.process_time() - start) / REPEATS
             if n == 200:
                 slowest = max(slowest, spent * 1e3)
             print(f"exact test with effect sizes, n = {n:4d}, {name:17s}: {spent * 1e3:7.2f} ms")
@@ -75,9 +76,9 @@ def whole_plan(cases: int = 1000, readers: int = 20, criteria: int = 6) -> tuple
         tissues=TISSUES,
         score_range=(1, 5),
     )
-    start = time.perf_counter()
+    start = time.process_time()
     results = run_plan(scores, regions, plan)
-    spent = time.perf_counter() - start
+    spent = time.process_time() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         f"plan over {cases} cases, {readers} readers, {criteria} criteria, {len(ARMS)} arms "
