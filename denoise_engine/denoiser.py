@@ -142,7 +142,9 @@ def denoise_at_strengths(
     body = body_mask(working)
     # The bias is read from the full output, so with that step even a blend of 0 needs it.
     unchanged = bias is None and all(isinstance(s, Blend) and s.amount == 0 for s in strengths)
-    found = settle_noise(working, body, noise, image.shape, refuse_untrusted=not unchanged)
+    found = settle_noise(
+        working, body, noise, image.shape, refuse_untrusted=not unchanged, stored=image
+    )
     warnings = [*caveats, *found.warnings]
     moments: ReplicaMoments | None = None
     if unchanged or found.level == 0:

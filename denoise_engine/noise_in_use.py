@@ -5,12 +5,12 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 
 from denoise_engine.errors import UntrustedNoiseError, UnusableVolumeError
 from denoise_engine.metrics import BoolArray
 from denoise_engine.noise import Confidence, estimate_noise, estimate_noise_map
-from denoise_engine.noise.level import COLOURED
+from denoise_engine.noise.level import COLOURED, step_of
+from denoise_engine.resampling import map_on_grid
 
 Floats = NDArray[np.float32]
 NoiseChoice = float | ArrayLike | Literal["map"] | None
@@ -49,6 +49,7 @@ def settle_noise(
     shape: tuple[int, ...],
     *,
     refuse_untrusted: bool = True,
+    stored: Floats | None = None,
 ) -> NoiseInUse:
     """Settle on the noise of a volume.
 
@@ -63,6 +64,9 @@ def settle_noise(
         Shape of the volume as it was given.
     refuse_untrusted : bool
         Whether an estimate of low confidence is an error.
+    stored : ndarray, optional
+        The volume as it was given, whose values tell in what steps it was stored, if `image` was
+        resampled from it.
 
     Raises
     ------
@@ -72,7 +76,9 @@ def settle_noise(
         The given level is impossible, or no level can be read from the image.
     """
     if noise is None or isinstance(noise, str):
-        return _estimated(image, noise, refuse_untrusted)
+        return _estimated(
+            image, noise, refuse_untrusted, step_of(image if stored is None else stored)
+        )
     given = np.asarray(noise, dtype=np.float32)
     if not np.isfinite(given).all() or (given < 0).any():
         raise UnusableVolumeError("The noise level must be finite and not below 0.")
@@ -84,23 +90,23 @@ def settle_noise(
             f"The noise level must be one number or a map of the volume's shape {shape}; "
             f"this one is {given.shape}."
         )
-    resampled = _on_grid(given, image.shape)
+    resampled = map_on_grid(given, image.shape)
     return NoiseInUse(
         resampled, float(np.median(resampled[body])), "given as a map", "high", (), True
     )
 
 
-def _estimated(image: Floats, noise: str | None, refuse_untrusted: bool) -> NoiseInUse:
+def _estimated(image: Floats, noise: str | None, refuse_untrusted: bool, step: float) -> NoiseInUse:
     if noise not in (None, "map"):
         raise UnusableVolumeError(
             f"The noise level must be a number, a map, or the word “map”; not “{noise}”."
         )
-    estimate = estimate_noise(image)
+    estimate = estimate_noise(image, step)
     confidence, reasons = estimate.confidence, estimate.reasons
     level, sigma, method = np.float32(estimate.sigma), estimate.sigma, estimate.method
     values: Floats = np.broadcast_to(level, image.shape)
     if noise == "map":
-        varying = estimate_noise_map(image)
+        varying = estimate_noise_map(image, step)
         values, sigma, method = varying.map, varying.level, "map estimated from the image"
         confidence, reasons = varying.confidence, varying.reasons
     if confidence == "low" and refuse_untrusted:
@@ -111,12 +117,3 @@ def _estimated(image: Floats, noise: str | None, refuse_untrusted: bool) -> Nois
         )
     trusted = confidence != "low" and estimate.whiteness >= COLOURED
     return NoiseInUse(values, sigma, method, confidence, reasons, trusted)
-
-
-def _on_grid(noise: Floats, shape: tuple[int, ...]) -> Floats:
-    """Bring a smooth map to another grid over the same field of view."""
-    if noise.shape == shape:
-        return noise
-    factors = [new / old for new, old in zip(shape, noise.shape, strict=True)]
-    out = ndimage.zoom(noise, factors, order=1, mode="nearest", grid_mode=True)
-    return np.asarray(out, dtype=np.float32)

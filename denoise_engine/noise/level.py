@@ -34,12 +34,12 @@ _EVERY_WINDOW = 1024 * 1024
 _NO_VARIATION = 1e-12
 # How far the spread of the energies and the slope of the spectrum may exceed those of white noise.
 # On brain, knee and spine with added noise every error above a tenth came with more than this.
-_STRUCTURE = 0.04
+_STRUCTURE = 0.03
 _CONSTANT = 0.05
 # Air over body: 1.02 for one coil, 1.07 for many combined by root-sum-of-squares. Below that, fine
 # structure in the body is read as noise: on brain, knee and spine with added noise, errors above a
-# tenth that no other sign told of came with 0.91 and less, and 0.97 and more was read on phantoms.
-_AIR_AGREES = 0.92, 1.25
+# tenth that no other sign told of came with 0.95 and less, and 0.966 and more was read on phantoms.
+_AIR_AGREES = 0.955, 1.25
 # The same on the native grid of an image whose magnitude was taken after interpolation.
 _AIR_INTERPOLATED = 0.55, 0.7
 # Flat windows below which chance alone may put the level off by a tenth: neighbours overlap.

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from benchmarks import noise_level as benchmark
-from denoise_engine import UnusableVolumeError
+from denoise_engine import UntrustedNoiseError, UnusableVolumeError, denoise
 from denoise_engine.metrics import body_mask
-from denoise_engine.noise import NativeGrid, NoiseEstimate, estimate_noise, to_native
+from denoise_engine.noise import NativeGrid, NoiseEstimate, estimate_noise, from_native, to_native
 from denoise_engine.noise.bias import magnitude_mean
+from denoise_engine.noise.level import step_of
 
 Volume = NDArray[np.float32]
 
@@ -146,6 +147,25 @@ def test_values_stored_too_coarsely_are_not_trusted() -> None:
     fine = estimate_noise(np.round(with_rician_noise(phantom(), 3.0)))
     assert fine.sigma == pytest.approx(3.0, rel=0.05)
     assert fine.confidence == "high"
+
+
+@pytest.mark.parametrize("slope", [0.37, 1.0, 12.5])
+def test_steps_are_found_whatever_slope_the_values_are_stored_with(slope: float) -> None:
+    stored = np.round(with_rician_noise(phantom(), 0.3))
+    image = (np.float32(slope) * stored.astype(np.float32)).astype(np.float32)
+    assert step_of(image) == pytest.approx(slope, rel=1e-3)
+    estimate = estimate_noise(image)
+    assert estimate.confidence == "low"
+    assert any("steps" in reason for reason in estimate.reasons)
+    assert estimate_noise(slope * with_rician_noise(phantom(), 0.3)).confidence == "high"
+
+
+def test_steps_are_found_on_the_grid_on_which_the_values_were_stored() -> None:
+    """A zero-filled image that is brought back holds values between the steps."""
+    grid = NativeGrid(512, 512, 256, 256, "header")
+    stored = np.round(np.abs(from_native(with_rician_noise(phantom(), 0.3), grid))) * 0.37
+    with pytest.raises(UntrustedNoiseError, match="smaller than the steps"):
+        denoise(stored, model="nlm", acquired=(256, 256))
 
 
 def test_the_level_is_within_ten_percent_on_the_lumbar_spine(
