@@ -173,6 +173,7 @@ def test_figures_come_in_three_formats_at_300_dots_an_inch(out: Path, name: str)
     assert "<image" not in svg, "a vector figure must not be a picture"
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_bytes(out: Path, tmp_path: Path) -> None:
     assert main([*write_study(tmp_path), f"--out={tmp_path / 'again'}"]) == 0
     first = sorted(path.relative_to(out) for path in out.rglob("*.*"))
@@ -253,6 +254,7 @@ def test_a_folder_with_files_is_not_written_over(
     assert "Give --scores, --regions or both" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_thin_data_give_warnings_and_never_a_silent_gap(tmp_path: Path) -> None:
     options = write_study(tmp_path)
     # One reader, an arm that nobody scored, and one volunteer without noise in the air.
