@@ -16,7 +16,6 @@ MEDIAN_OF_NINE = 0.92702
 MEDIAN_OF_FOUR = 0.83917
 # 90th over 10th percentile of a chi-square with nine degrees of freedom.
 SPREAD_OF_NINE = 3.5228
-_STRIP = 256
 
 
 def components_of(plane: Floats, stride: int = 1) -> Floats:
