@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from denoise_engine.errors import EngineError, NoiseOutOfRangeError
-from denoise_engine.methods.filters import Filter, Progress, open_filter
-from denoise_engine.metrics import BoolArray, body_mask
+from denoise_engine.errors import EngineError
+from denoise_engine.methods.filters import Progress, open_filter
+from denoise_engine.metrics import body_mask
 from denoise_engine.noise.bias import correct_bias
 from denoise_engine.noise.checks import checked_volume
 from denoise_engine.noise.native_grid import (
@@ -23,10 +23,8 @@ from denoise_engine.noise_in_use import NoiseChoice, NoiseInUse, settle_noise
 from denoise_engine.replicas import ReplicaMoments, measure_replicas
 from denoise_engine.result import BiasCorrection, DenoiseResult, Floats
 from denoise_engine.runtime import Device, Precision
+from denoise_engine.snr import range_warnings
 from denoise_engine.strength import Blend, Full, NoiseMoments, Strength, TargetSnrGain
-
-# How far outside the range of its training a network is still run, with a warning.
-_TOLERANCE = 1.5
 
 
 def denoise(
@@ -153,7 +151,7 @@ def denoise_at_strengths(
         if progress is not None:
             progress(len(image), len(image))
     else:
-        warnings += _range_warnings(working, body, found.level, method)
+        warnings += range_warnings(working, found.map, body, method.snr_range)
         full = method(working, found.map, progress)
         moments = measure_replicas(
             working, full, found.map, body, method, whole_slices=method.needs_whole_slices
@@ -267,25 +265,3 @@ def _grid_of(image: Floats, wanted: str, acquired: tuple[int, int] | None) -> Na
         raise EngineError(f"The native grid is looked for (auto) or not (off), not “{wanted}”.")
     _, rows, columns = image.shape
     return NativeGrid(rows, columns, rows, columns, "native")
-
-
-def _range_warnings(image: Floats, body: BoolArray, level: float, method: Filter) -> list[str]:
-    """Warn near the edge of what a network was trained for; refuse well beyond it.
-
-    Raises
-    ------
-    NoiseOutOfRangeError
-    """
-    if method.snr_range is None:
-        return []
-    lowest, highest = method.snr_range
-    snr = float(image[body].mean()) / level
-    if lowest <= snr <= highest:
-        return []
-    said = (
-        f"The mean body signal is {snr:.1f} times the noise; this model was trained for "
-        f"{lowest:g} to {highest:g} times"
-    )
-    if lowest / _TOLERANCE <= snr <= highest * _TOLERANCE:
-        return [f"{said}. Judge the result with more care."]
-    raise NoiseOutOfRangeError(f"{said} and is not valid so far outside.")

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 
-from denoise_engine.errors import UnusableVolumeError
+from denoise_engine.errors import ModelError, UnusableVolumeError
 from denoise_engine.evidence.record import Evidence
 from denoise_engine.evidence.structure import RemovedNoise, StructureTest
 from denoise_engine.evidence.uncertainty import uncertainty_of_slice
 from denoise_engine.metrics import BoolArray, body_mask
 from denoise_engine.noise import checked_volume
+from denoise_engine.resampling import map_on_grid
+from denoise_engine.snr import snr_in_body
 
 if TYPE_CHECKING:
     from denoise_engine.result import DenoiseResult
@@ -30,12 +31,17 @@ class _Method(Protocol):
     """A method ready to run, with the SNR it was trained for."""
 
     snr_range: tuple[float, float] | None
+    sha256: str
 
     def __call__(self, images: Floats, sigma: Floats) -> Floats: ...
 
 
 def gather_evidence(
-    volume: ArrayLike, result: "DenoiseResult", *, progress: Progress | None = None
+    volume: ArrayLike,
+    result: "DenoiseResult",
+    *,
+    progress: Progress | None = None,
+    memory_limit: int | None = None,
 ) -> Evidence:
     """Gather what shows whether a denoised volume can be believed.
 
@@ -50,6 +56,8 @@ def gather_evidence(
         What :func:`denoise_engine.denoise` made of it.
     progress : callable, optional
         Called with (slices done, slices in all).
+    memory_limit : int, optional
+        Bytes that a network may hold beside the volumes, as for :func:`denoise_engine.denoise`.
 
     Returns
     -------
@@ -60,13 +68,14 @@ def gather_evidence(
     UnusableVolumeError
         If the result is not one of this volume.
     ModelError, BackendError
-        If the method of the result is not here any more.
+        If the method of the result is not here any more, has other weights by now, or the memory
+        ceiling is too low.
 
     Notes
     -----
     Uncertainty, structure test and flags are those of the method at full strength; a blend leaves
-    part of the input in place and only lessens them. With none of the method's output in the result
-    there is nothing to doubt, and the uncertainty is 0.
+    part of the input in place and only lessens them. With none of the method's output in the
+    result, not even by a bias correction, there is nothing to doubt, and the uncertainty is 0.
     """
     from denoise_engine.methods.filters import open_filter
 
@@ -82,13 +91,18 @@ def gather_evidence(
         cast("Device", result.backend.device),
         cast("Precision", result.backend.dtype),
     )
-    method: _Method = open_filter(result.method, device, precision)
+    method: _Method = open_filter(result.method, device, precision, memory_limit)
+    if method.sha256 != result.weights_sha256:
+        raise ModelError(
+            f"The weights of “{result.method}” are not those that this result was made with; "
+            "denoise again to gather its evidence."
+        )
     uncertainty = np.zeros(given.shape, dtype=np.float32)
     flagged = np.zeros(given.shape, dtype=np.bool_)
     gathered = RemovedNoise()
     for k in range(len(given)):
         lost = gathered.add(given[k], made[k], sigma[k], body[k])
-        if result.blend > 0:
+        if result.blend > 0 or result.bias is not None:
             uncertainty[k] = uncertainty_of_slice(given[k], sigma[k], method, number=k)
             flagged[k] = body[k] & (lost | (uncertainty[k] > UNCERTAINTY_LIMIT))
         if progress is not None:
@@ -98,9 +112,9 @@ def gather_evidence(
     coloured = structure.coloured and method.snr_range is not None
     return Evidence(
         removed=image - result.volume,
-        uncertainty=_on_image_grid(uncertainty, image.shape),
-        flagged=_on_image_grid(flagged.astype(np.float32), image.shape) >= 0.5,
-        noise_map=_on_image_grid(sigma, image.shape),
+        uncertainty=map_on_grid(uncertainty, image.shape),
+        flagged=map_on_grid(flagged.astype(np.float32), image.shape) >= 0.5,
+        noise_map=np.array(map_on_grid(sigma, image.shape)),
         structure=structure,
         warnings=_warnings(result, structure, coloured),
         figures={
@@ -119,10 +133,8 @@ def _figures(
 ) -> dict[str, Any]:
     """The part of the QC record that is neither structure test nor warning."""
     sigma = result.noise_map[body]
-    snr = float(result.working_input[body].mean()) / result.sigma if result.sigma > 0 else None
-    in_range = None
-    if snr is not None and snr_range is not None:
-        in_range = snr_range[0] <= snr <= snr_range[1]
+    snr = snr_in_body(result.working_input, result.noise_map, body)
+    in_range = None if snr is None or snr_range is None else snr.within(snr_range)
     noisy = sigma > 0
     removed = (result.working_input - result.working_output)[body][noisy] / sigma[noisy]
     taken = result.blend * float(np.sqrt(np.mean(np.square(removed)))) if removed.size else 0.0
@@ -134,7 +146,7 @@ def _figures(
         "noise_confidence": result.sigma_confidence,
         "noise_lowest": round(float(sigma.min()), 6),
         "noise_highest": round(float(sigma.max()), 6),
-        "snr": None if snr is None else round(snr, 2),
+        "snr": None if snr is None else round(snr.typical, 2),
         "snr_range": None if snr_range is None else [float(edge) for edge in snr_range],
         "in_range": in_range,
         "blend": round(result.blend, 4),
@@ -165,20 +177,3 @@ def _warnings(result: "DenoiseResult", structure: StructureTest, coloured: bool)
             "stand out more once the noise is gone."
         )
     return tuple(dict.fromkeys(found))
-
-
-def _on_image_grid(values: Floats, shape: tuple[int, ...]) -> Floats:
-    """Bring a smooth map from the grid that was denoised to that of the images.
-
-    Between neighbours it is interpolated linearly: zero filling would ring. As with zero filling,
-    the first pixels of both grids lie on each other.
-    """
-    if values.shape == shape:
-        return np.array(values, dtype=np.float32)
-    steps = np.array(values.shape[1:]) / np.array(shape[1:])
-    out = np.empty(shape, dtype=np.float32)
-    for k, plane in enumerate(values):
-        ndimage.affine_transform(
-            plane, steps, output=out[k], output_shape=shape[1:], order=1, mode="nearest"
-        )
-    return out

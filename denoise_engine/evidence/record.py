@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ QC_KEYS: dict[str, str] = {
     "noise_highest": "Highest noise SD in the body.",
     "snr": "Mean body signal over noise level.",
     "snr_range": "Lowest and highest SNR the method was trained for; null if it was not trained.",
-    "in_range": "Whether the SNR lies in that range; null if there is none.",
+    "in_range": "Whether the SNR lies in that range, at the noise of nine tenths of the body too; "
+    "null if there is none.",
     "blend": "Share of the method's output in the result, 0 to 1.",
     "gain_body": "Noise SD before over after, inside the body; null where none is left.",
     "gain_air": "The same in the air; null without air, or without noise there.",
@@ -85,6 +87,18 @@ class Evidence:
     structure: StructureTest
     warnings: tuple[str, ...]
     figures: dict[str, Any]
+
+    def judged(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a result's record with what the evidence has shown since.
+
+        The evidence may find a noise level untrusted that the estimate took for good, and warns of
+        more.
+        """
+        return {
+            **record,
+            "sigma_trusted": self.figures["noise_trusted"],
+            "warnings": list(self.warnings),
+        }
 
     def qc(self) -> dict[str, Any]:
         """Return the QC record: plain JSON values under the keys of ``QC_KEYS``, in their order."""

@@ -15,8 +15,11 @@ from skimage.restoration import estimate_sigma
 
 import denoise_engine as engine
 from denoise_engine.evaluation import REQUIRED_GAIN_DB, ArmFigures, verdict
+from denoise_engine.evidence import gather_evidence
 from denoise_engine.metrics import body_mask, psnr, rmse, ssim
 from denoise_engine.models import MANIFEST, available_models, find_model, load_model, read_card
+from denoise_engine.noise_in_use import settle_noise
+from denoise_engine.resampling import map_on_grid
 from denoise_engine.strength import NoiseMoments
 
 Volume = NDArray[np.float32]
@@ -140,6 +143,31 @@ def test_a_noise_level_just_outside_the_card_is_warned_of_and_far_outside_refuse
     for snr in (1.5, 70):
         with pytest.raises(engine.NoiseOutOfRangeError, match="trained for 3 to 40"):
             engine.denoise(volume, noise=signal / snr)
+
+
+def test_a_map_that_leaves_the_range_of_the_card_in_part_of_the_body_is_warned_of(
+    noisy_lumbar: Noisy,
+) -> None:
+    volume = noisy_lumbar[0][:1, :64, :64]
+    signal = float(volume[body_mask(volume)].mean())
+    across = signal / np.geomspace(4, 60, 64, dtype=np.float32)
+    result = engine.denoise(volume, noise=np.broadcast_to(across, volume.shape), native_grid="off")
+    assert len(result.warnings) == 1
+    assert "trained for 3 to 40" in result.warnings[0]
+    assert "% of the body lies outside" in result.warnings[0]
+    assert gather_evidence(volume, result).qc()["in_range"] is False
+
+
+def test_a_given_map_goes_to_the_native_grid_and_back_to_where_it_was() -> None:
+    rows = np.arange(100, 228, dtype=np.float32)
+    given = np.broadcast_to(rows[None, :, None], (1, 128, 128))
+    there = map_on_grid(given, (1, 64, 64))
+    np.testing.assert_allclose(there[0, :, 5], rows[::2], rtol=1e-6)
+    back = map_on_grid(there, given.shape)
+    np.testing.assert_allclose(back[:, :-2], given[:, :-2], rtol=1e-6)
+    image = np.zeros((1, 64, 64), dtype=np.float32)
+    used = settle_noise(image, np.ones(image.shape, dtype=np.bool_), given, given.shape)
+    np.testing.assert_array_equal(used.map, there)
 
 
 def test_a_volume_that_the_scanner_interpolated_is_denoised_on_its_native_grid(

@@ -228,6 +228,10 @@ def test_a_coloured_remainder_is_told_where_the_estimate_did_not_see_it(lumbar: 
     made = gather_evidence(scan, given)
     assert any("untrusted" in warning for warning in made.warnings)
     assert not made.qc()["noise_trusted"]
+    judged = made.judged(given.record())
+    assert judged["sigma_trusted"] is False
+    assert judged["warnings"] == list(made.warnings)
+    assert judged["sigma"] == given.sigma
 
 
 def test_noise_outside_the_training_range_is_told(lumbar: Volume) -> None:
@@ -253,6 +257,18 @@ def test_the_record_has_fixed_keys_and_plain_values(evidence: Evidence) -> None:
 def test_a_result_of_another_volume_is_refused(result: engine.DenoiseResult) -> None:
     with pytest.raises(UnusableVolumeError, match="not made from this volume"):
         gather_evidence(np.ones((1, 40, 40)) + np.eye(40), result)
+
+
+def test_a_result_of_other_weights_is_refused(noisy: Noisy, result: engine.DenoiseResult) -> None:
+    with pytest.raises(engine.ModelError, match="weights of “ddlr” are not those"):
+        gather_evidence(noisy[0], replace(result, weights_sha256="0" * 64))
+
+
+def test_the_memory_ceiling_holds_for_evidence_too(
+    noisy: Noisy, result: engine.DenoiseResult
+) -> None:
+    with pytest.raises(engine.BackendError, match="memory ceiling"):
+        gather_evidence(noisy[0], result, memory_limit=10 * 2**20)
 
 
 def test_evidence_is_saved_whole(evidence: Evidence, tmp_path: Path) -> None:
