@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         help="correct the bias of magnitude noise: 1 for Rician, else the number of channels",
     )
     p.add_argument("--native-grid", choices=["auto", "off"], default="auto")
+    p.add_argument("--overwrite", action="store_true", help="replace an output file that exists")
     p.add_argument("--evidence", type=Path, help="a new folder for what speaks for the result")
     p.add_argument("--memory", type=int, help="MiB that a network may hold beside the volumes; 512")
     p.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
@@ -98,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--protocol", required=True, help="standard, double-fast or triple-fast")
     p.add_argument("--snr", type=float, required=True, help="body SNR of the standard protocol")
     p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--overwrite", action="store_true", help="replace an output file that exists")
     p.set_defaults(command=_simulate)
     return parser
 
@@ -133,7 +135,8 @@ def _apply(arguments: argparse.Namespace) -> int:
     if arguments.evidence is not None:
         _check_new_folder(arguments.evidence)
     image = read_image(arguments.input)
-    check_target(arguments.output, image)
+    check_target(arguments.output, image, overwrite=arguments.overwrite)
+    memory_limit = None if arguments.memory is None else arguments.memory * 2**20
     with _progress("denoising") as progress:
         result = denoise(
             image.volume,
@@ -145,27 +148,33 @@ def _apply(arguments: argparse.Namespace) -> int:
             native_grid=arguments.native_grid,
             acquired=image.acquired,
             bias_coils=arguments.bias_coils,
-            memory_limit=None if arguments.memory is None else arguments.memory * 2**20,
+            memory_limit=memory_limit,
             caveats=image.caveats,
             progress=progress,
         )
+    record = result.record()
     if arguments.evidence is None:
-        write_image(arguments.output, result.volume, image, result.record())
+        write_image(arguments.output, result.volume, image, record, overwrite=arguments.overwrite)
     else:
         from denoise_engine.evidence import gather_evidence
 
         with _progress("gathering evidence") as progress:
-            evidence = gather_evidence(image.volume, result, progress=progress)
+            evidence = gather_evidence(
+                image.volume, result, progress=progress, memory_limit=memory_limit
+            )
+        record = evidence.judged(record)
         evidence.save(arguments.evidence)
         try:
-            write_image(arguments.output, result.volume, image, result.record())
+            write_image(
+                arguments.output, result.volume, image, record, overwrite=arguments.overwrite
+            )
         except BaseException:
             # Evidence of images that are not there would be half an output.
             shutil.rmtree(arguments.evidence, ignore_errors=True)
             raise
-    for warning in result.warnings:
+    for warning in record["warnings"]:
         print(f"Warning: {warning}", file=sys.stderr)
-    print(json.dumps(result.record() | {"seconds": round(result.seconds, 2)}, indent=2))
+    print(json.dumps(record | {"seconds": round(result.seconds, 2)}, indent=2))
     return 0
 
 
@@ -232,10 +241,11 @@ def _card(arguments: argparse.Namespace) -> int:
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
-    from denoise_engine.files import read_image, write_volume
+    from denoise_engine.files import check_free, read_image, write_volume
     from denoise_engine.simulation import simulate_acquisition
 
     image = read_image(arguments.input)
+    check_free(arguments.output, image, overwrite=arguments.overwrite)
     with _progress("simulating") as progress:
         result = simulate_acquisition(
             image.volume,

@@ -25,6 +25,8 @@ class Image:
     ----------
     volume : ndarray
         (slices, rows, columns).
+    path : Path
+        The file or folder that was read.
     acquired : tuple of int or None
         Acquired rows and columns, if a DICOM header tells.
     caveats : tuple of str
@@ -34,6 +36,7 @@ class Image:
     """
 
     volume: NDArray[Any]
+    path: Path
     acquired: tuple[int, int] | None = None
     caveats: tuple[str, ...] = ()
     nifti: Any = None
@@ -58,7 +61,7 @@ def read_image(path: Path) -> Image:
         return _read_dicom(path)
     try:
         if path.suffix == ".npy":
-            return Image(_without_colour(np.load(path, allow_pickle=False), path))
+            return Image(_without_colour(np.load(path, allow_pickle=False), path), path)
         return _read_nifti(path)
     except UnusableVolumeError:
         raise
@@ -72,7 +75,7 @@ def _read_dicom(path: Path) -> Image:
 
     series = read_series(path)
     caveats = () if series.vendor_denoised is None else (series.vendor_denoised,)
-    return Image(series.volume, series.acquired, caveats, series=series)
+    return Image(series.volume, path, series.acquired, caveats, series=series)
 
 
 def _read_nifti(path: Path) -> Image:
@@ -86,7 +89,9 @@ def _read_nifti(path: Path) -> Image:
             f"“{path.name}” holds {stored.shape[3]} volumes; give one volume at a time."
         )
     return Image(
-        np.moveaxis(np.asarray(stored.dataobj).reshape(stored.shape[:3]), -1, 0), nifti=stored
+        np.moveaxis(np.asarray(stored.dataobj).reshape(stored.shape[:3]), -1, 0),
+        path,
+        nifti=stored,
     )
 
 
@@ -96,8 +101,11 @@ def _without_colour(volume: NDArray[Any], path: Path) -> NDArray[Any]:
     return volume
 
 
-def check_target(path: Path, image: Image) -> None:
+def check_target(path: Path, image: Image, *, overwrite: bool = False) -> None:
     """Refuse a place that the result could not be written to, before anything is computed.
+
+    ``overwrite`` lets a file that exists be replaced, but never the images themselves, and no
+    DICOM folder.
 
     Raises
     ------
@@ -114,12 +122,37 @@ def check_target(path: Path, image: Image) -> None:
             )
     elif not path.name.endswith(_KINDS):
         raise UnusableVolumeError(f"“{path.name}” must end in {', '.join(_KINDS)}.")
+    check_free(path, image, overwrite=overwrite)
     if not path.absolute().parent.is_dir():
         raise UnusableVolumeError(f"“{path.absolute().parent}” is no folder to write into.")
 
 
+def check_free(path: Path, image: Image, *, overwrite: bool = False) -> None:
+    """Refuse to replace the images that were read, or without ``overwrite`` any other file.
+
+    Raises
+    ------
+    UnusableVolumeError
+    """
+    if not path.exists():
+        return
+    if path.samefile(image.path):
+        raise UnusableVolumeError(
+            f"“{path}” holds the images that are read; name another file for the result."
+        )
+    if not overwrite:
+        raise UnusableVolumeError(
+            f"“{path}” exists already; name another file, or give --overwrite to replace it."
+        )
+
+
 def write_image(
-    path: Path, volume: NDArray[np.float32], like: Image, record: Mapping[str, Any]
+    path: Path,
+    volume: NDArray[np.float32],
+    like: Image,
+    record: Mapping[str, Any],
+    *,
+    overwrite: bool = False,
 ) -> None:
     """Write a volume as what it was made from: a derived DICOM series, or a file.
 
@@ -135,13 +168,15 @@ def write_image(
         What it was made from.
     record : mapping
         How it was made; goes into the DICOM headers.
+    overwrite : bool
+        Whether a file that exists may be replaced.
 
     Raises
     ------
     UnusableVolumeError, DicomError
         It cannot be written: the disk is full, the place is wrong.
     """
-    check_target(path, like)
+    check_target(path, like, overwrite=overwrite)
     if like.series is not None and not path.name.endswith(_KINDS):
         from denoise_engine.dicom import write_derived
 

@@ -141,7 +141,7 @@ def provenance_of(
 ) -> dict[str, Any]:
     """Everything that says how a derived series came about, as `Series.provenance` keeps it."""
     return {
-        **result.record(),
+        **evidence.judged(result.record()),
         "method": recipe.method,
         "strength": recipe.strength_as_json(),
         "grid": f"{source.slices}x{source.rows}x{source.columns}",

@@ -18,10 +18,13 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
+from denoise_engine import denoise
 from denoise_engine.cli import main
 from denoise_engine.dicom import read_series
+from denoise_engine.files import write_volume
 from denoise_engine.metrics import body_mask, psnr
 from denoise_engine.models import available_models
+from denoise_engine.simulation import simulate_acquisition
 from tests.imaging.datasets import as_bytes, series
 
 Volume = NDArray[np.float32]
@@ -156,6 +159,24 @@ def test_apply_lays_evidence_beside_the_image(
     assert "evidence" in capsys.readouterr().err
     said = refusal(capsys, ["apply", scan, place / "b.npy", "--evidence", evidence])
     assert "exists already" in said
+
+
+def test_what_the_evidence_warns_of_is_printed_and_recorded(
+    place: Path, lumbar: Volume, capsys: Captured
+) -> None:
+    scan = simulate_acquisition(lumbar[:1], protocol="triple-fast", snr=12, seed=1).volume
+    np.save(place / "scan.npy", scan)
+    given = str(denoise(scan).sigma)
+    arguments = ["apply", str(place / "scan.npy"), str(place / "out.npy"), "--noise", given]
+    assert main([*arguments, "--evidence", str(place / "evidence")]) == 0
+    said = capsys.readouterr()
+    qc = json.loads((place / "evidence" / "qc.json").read_text(encoding="utf-8"))
+    record = json.loads(said.out)
+    assert qc["noise_trusted"] is record["sigma_trusted"] is False
+    assert record["warnings"] == qc["warnings"]
+    for warning in qc["warnings"]:
+        assert f"Warning: {warning}" in said.err
+    assert "Take the noise level as untrusted" in said.err
 
 
 def test_simulate_makes_an_accelerated_scan(place: Path, lumbar: Volume, capsys: Captured) -> None:
@@ -348,6 +369,26 @@ def test_places_that_cannot_be_written_to_are_refused_before_anything_is_compute
     assert names_in(source) == ["IM000", "IM001"]
 
 
+@pytest.mark.parametrize("kind", ["scan.npy", "scan.nii.gz"])
+def test_a_file_that_exists_is_replaced_only_when_asked_for_and_the_input_never(
+    place: Path, noisy_lumbar: Noisy, capsys: Captured, kind: str
+) -> None:
+    scan, other = place / kind, place / f"other-{kind}"
+    write_volume(scan, noisy_lumbar[0][:1, :64, :64])
+    other.write_bytes(b"kept")
+    before = scan.read_bytes()
+    start: list[str | Path] = ["apply", scan]
+    settings = [*FAST, "--noise", "7"]
+    for options in ([], ["--overwrite"]):
+        assert "holds the images" in refusal(capsys, [*start, scan, *settings, *options])
+    assert "--overwrite" in refusal(capsys, [*start, other, *settings])
+    simulating = ["simulate", scan, scan, "--protocol", "standard", "--snr", "9"]
+    assert "holds the images" in refusal(capsys, simulating)
+    assert (scan.read_bytes(), other.read_bytes()) == (before, b"kept")
+    assert main([str(a) for a in [*start, other, *settings, "--overwrite"]]) == 0
+    assert other.read_bytes() != b"kept"
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -422,7 +463,7 @@ def test_evidence_does_not_stay_behind_when_the_image_cannot_be_written(
     out.mkdir()
     done = main(
         ["apply", str(source), str(out), *FAST, "--noise", "7"]
-        + ["--evidence", str(place / "evidence")]
+        + ["--overwrite", "--evidence", str(place / "evidence")]
     )
     assert done == 2
     assert names_in(place) == ["in.npy", "out.npy"]
