@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from denoise_engine import load_method
+from denoise_engine.evidence import gather_evidence
 from readerstudy.imaging.models import Series, Volunteer
 from readerstudy.imaging.selectors import load_volume
 from readerstudy.jobs.models import Job
 from readerstudy.jobs.worker import run_pending
 from readerstudy.studies.models import Arm
+from readerstudy.variants.derive import provenance_of
 from readerstudy.variants.models import Variant
+from readerstudy.variants.recipe import Recipe
 from tests.factories import make_study
 
 from .scans import add_derived_arm, lumbar, store
@@ -91,3 +97,16 @@ def test_a_comparator_a_bias_step_and_a_noise_map_are_arms_too(volunteer: Volunt
     mapped = series["MAPPED"].provenance
     assert "map" in mapped["sigma_method"]
     assert mapped["maps"]["noise_sd"]["lowest"] < mapped["maps"]["noise_sd"]["highest"]
+
+
+def test_the_record_calls_a_noise_level_untrusted_once_the_evidence_does(
+    volunteer: Volunteer,
+) -> None:
+    source = store(volunteer, "DF", lumbar())
+    volume = np.array(load_volume(source))
+    result = load_method("wavelet").denoise(volume, noise=60.0, native_grid="off")
+    evidence = gather_evidence(volume, result)
+    doubted = replace(evidence, figures=evidence.figures | {"noise_trusted": False})
+    made = provenance_of(source, Recipe("wavelet", "full"), result, doubted)
+    assert result.sigma_trusted
+    assert made["sigma_trusted"] is made["qc"]["noise_trusted"] is False
