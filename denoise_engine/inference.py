@@ -18,7 +18,7 @@ from denoise_engine.ddlr.dct import MARGIN
 from denoise_engine.ddlr.folded import FoldedDDLR
 from denoise_engine.ddlr.network import DDLR, RECEPTIVE_FIELD
 from denoise_engine.errors import BackendError
-from denoise_engine.runtime import Backend
+from denoise_engine.runtime import Backend, keep_freed_memory
 
 Floats = NDArray[np.float32]
 Progress = Callable[[int, int], None]
@@ -134,6 +134,7 @@ class NetworkRunner:
         self._folded = None
         if backend.dtype == "bfloat16":
             self._folded = FoldedDDLR(self._network, torch.bfloat16)
+        keep_freed_memory()
 
     def __call__(self, images: Floats, sigma: Floats, progress: Progress | None = None) -> Floats:
         """Denoise a stack of slices.

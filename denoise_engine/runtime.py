@@ -1,6 +1,8 @@
 """Where and how the network runs: device, number format, memory layout."""
 
+import ctypes
 import os
+import platform
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,6 +10,21 @@ from denoise_engine.errors import BackendError
 
 # Large pages speed the convolutions up by a third on Linux; torch reads this when it is loaded.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+# Between two layers the C library would give each 12-MB layer back to the system, and have it
+# zeroed again page by page: a third of the time. What is freed stays for the next layer instead.
+_KEEP_FREED = 256 * 2**20
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep up to 256 MiB of freed memory for the next layer; elsewhere do nothing."""
+    if platform.libc_ver()[0] != "glibc":
+        return
+    library = ctypes.CDLL(None)
+    library.mallopt(_M_TRIM_THRESHOLD, _KEEP_FREED)
+    library.mallopt(_M_MMAP_THRESHOLD, _KEEP_FREED)
+
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16"]
