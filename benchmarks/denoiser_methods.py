@@ -56,7 +56,7 @@ def _engine(name: str, precision: Precision) -> Method:
     run = open_filter(name, "cpu", precision)
 
     def method(image: Slice, sigma: Slice | float) -> Slice:
-        level = np.ascontiguousarray(np.broadcast_to(np.float32(sigma), image.shape))
+        level = np.array(np.broadcast_to(np.float32(sigma), image.shape))
         return run(image[None], level[None])[0]
 
     return method

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from denoise_engine import Full, TargetSnrGain, denoise_at_strengths  # noqa: E402
+from denoise_engine import Blend, Full, denoise_at_strengths  # noqa: E402
 from denoise_engine.metrics import body_mask  # noqa: E402
 from denoise_engine.models import WEIGHTS, find_model  # noqa: E402
 from denoise_engine.simulation import simulate_acquisition  # noqa: E402
@@ -74,7 +74,7 @@ def measured(figures: dict[str, Any], picture: str) -> str:
 
 
 def make_examples(model: str, path: Path) -> None:
-    """A picture of three rows: noisy, full strength, gain 1.7, removed noise, truth."""
+    """A picture of three rows: noisy, full strength, half strength, removed noise, truth."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -93,13 +93,13 @@ def make_examples(model: str, path: Path) -> None:
     top = float(np.percentile(clean, 99.5))
     for line, (name, noisy, truth, sigma) in zip(axes, rows, strict=True):
         full, gentle = denoise_at_strengths(
-            noisy[None], [Full(), TargetSnrGain(1.7)], noise=sigma, model=model, native_grid="off"
+            noisy[None], [Full(), Blend(0.5)], noise=sigma, model=model, native_grid="off"
         )
         removed = noisy - full.volume[0]
         shown = [
             ("input", noisy),
             ("full strength", full.volume[0]),
-            ("SNR gain 1.7", gentle.volume[0]),
+            ("half strength", gentle.volume[0]),
             ("removed, ±3 σ", removed),
             ("truth", truth),
         ]
