@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from analysis import figures
+from analysis import figure_style
 from readerstudy.accounts.models import User
 from readerstudy.audit.models import Event
 from readerstudy.reports.exports import CSV_FILES
@@ -88,7 +88,7 @@ def test_no_figure_draws_the_name_of_an_arm_before_unblinding(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Words as words, not as outlines, so that they can be searched.
-    monkeypatch.setitem(figures._STYLE, "svg.fonttype", "none")
+    monkeypatch.setitem(figure_style._STYLE, "svg.fonttype", "none")
     report = replace(masked_report(study), _figures={})
     for name in ("figure3", "figure4"):
         drawing = report.figure(name, "svg").decode()

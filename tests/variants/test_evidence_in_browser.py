@@ -60,6 +60,7 @@ def test_slices_are_chosen_by_keyboard_alone(opened: Window) -> None:
     expect(title).to_have_text("Slice 2 of 3")
     page.keyboard.press("Home")
     expect(title).to_have_text("Slice 1 of 3")
+    expect(page.locator("#slice-number")).to_be_focused()
     page.keyboard.press("Tab")
     expect(page.locator("#slice-next")).to_be_focused()
     page.keyboard.press("Enter")

@@ -28,6 +28,20 @@ document.addEventListener("change", (event) => {
   if (form?.hasAttribute("data-autosubmit")) form.requestSubmit();
 });
 
+// A part of the page that is replaced twice in quick succession takes the keyboard's place with it:
+// whoever steps through slices by keyboard goes on from the same control.
+let lastFocused = "";
+document.addEventListener("focusin", (event) => {
+  lastFocused = event.target.id;
+});
+document.addEventListener("pointerdown", () => {
+  lastFocused = "";
+});
+document.addEventListener("htmx:afterSettle", () => {
+  const lost = document.activeElement === null || document.activeElement === document.body;
+  if (lost && lastFocused) document.getElementById(lastFocused)?.focus({ preventScroll: true });
+});
+
 // The user menu closes on Escape and on a click elsewhere.
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.user-menu[open]")) {
