@@ -101,8 +101,8 @@ def _learning_curve(card: dict[str, Any]) -> list[str]:
         "## Learning curve",
         "",
         "What the network had seen against PSNR (dB, mean over a few kept-out slices, averaged "
-        "weights). The learning rate falls to 0 by its schedule, so a flat end does not tell what a "
-        "longer training would buy.",
+        "weights). The learning rate falls to 0 by its schedule, so a flat end does not tell what "
+        "a longer training would buy.",
         "",
         f"| minutes | patches | megapixels | {names} | mean |",
         "| --- | --- | --- | " + "--- | " * len(levels) + "--- |",
