@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import denoiser_images as images
 from denoiser_methods import Method, peers
-from denoiser_resources import MEMORY_LIMIT, large_series, matmul_rate, operations
+from denoiser_resources import MEMORY_LIMIT, large_series, operations, share_of_products
 
 import denoise_engine  # noqa: F401 - sets the environment before torch is loaded
 from denoise_engine.metrics import psnr, ssim
@@ -105,7 +106,9 @@ def compare(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return verdicts
 
 
-def speed(found: list[dict[str, Any]], shape: tuple[int, int]) -> dict[str, float]:
+def speed(
+    found: list[dict[str, Any]], shape: tuple[int, int], methods: dict[str, Method]
+) -> dict[str, float]:
     """Seconds a slice of the lumbar set, as ratios, and as a share of the matrix-product rate."""
     times: dict[str, list[float]] = {}
     for f in found:
@@ -117,13 +120,15 @@ def speed(found: list[dict[str, Any]], shape: tuple[int, int]) -> dict[str, floa
         share = f"{seconds / medians['BM3D']:8.3f} of BM3D" if "BM3D" in medians else ""
         print(f"{name:15} {seconds:7.3f} {share}")
     out = {f"seconds {name}": seconds for name, seconds in medians.items()}
+    image = np.random.default_rng(1).normal(100, 5, shape).astype(np.float32)
     for dtype in ("float32", "bfloat16"):
-        rate = operations(*shape) / medians[f"dDLR {dtype}"]
-        best = matmul_rate(dtype)
-        out[f"share of matrix products {dtype}"] = rate / best
+        method = methods[f"dDLR {dtype}"]
+        share = share_of_products(partial(method, image, 5.0), operations(*shape), dtype)
+        out[f"share of matrix products {dtype}"] = share["median"]
         print(
-            f"dDLR {dtype}: {rate / 1e9:.0f} G operations a second, {100 * rate / best:.0f} % of "
-            f"this processor's best matrix product ({best / 1e9:.0f} G)"
+            f"dDLR {dtype}: {share['operations a second'] / 1e9:.0f} G operations a second, "
+            f"{100 * share['median']:.0f} % of this processor's matrix products beside it (median "
+            f"of turns; best {100 * share['best']:.0f} %)"
         )
     return out
 
@@ -160,7 +165,7 @@ def main() -> int:
         result["above BM3D"] = compare(found)
     if arguments.only in (None, "lumbar"):
         rows, columns = sets[0].slices[0].shape
-        result["speed"] = speed(found, (rows, columns))
+        result["speed"] = speed(found, (rows, columns), methods)
     if not arguments.no_memory:
         result["memory"] = large_series()
         print("\nPeak memory of a whole process")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,7 @@ print(json.dumps({"MiB": peak, "seconds": seconds, "backend": str(result.backend
 
 
 def matmul_rate(dtype_name: str) -> float:
-    """The best rate of square matrix products on this processor, operations a second."""
+    """The best rate of square matrix products on this processor just now, operations a second."""
     import torch
 
     dtype = getattr(torch, dtype_name)
@@ -52,11 +54,33 @@ def matmul_rate(dtype_name: str) -> float:
     for size in (1024, 2048, 4096):
         a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
         a @ b
-        for _ in range(3):
-            start = time.perf_counter()
-            a @ b
-            best = max(best, 2 * size**3 / (time.perf_counter() - start))
+        start = time.perf_counter()
+        a @ b
+        best = max(best, 2 * size**3 / (time.perf_counter() - start))
     return best
+
+
+def share_of_products(
+    run: Callable[[], object], work: float, dtype_name: str, rounds: int = 15
+) -> dict[str, float]:
+    """How near a network comes to the rate of matrix products, the two measured in turns.
+
+    Both rates vary with whatever else the machine does, so that neither is taken alone: the share
+    of each round is of the product measured beside it, and the median over the rounds counts.
+    """
+    run()
+    shares, rates = [], []
+    for _ in range(rounds):
+        best = matmul_rate(dtype_name)
+        start = time.perf_counter()
+        run()
+        rates.append(work / (time.perf_counter() - start))
+        shares.append(rates[-1] / best)
+    return {
+        "median": statistics.median(shares),
+        "best": max(shares),
+        "operations a second": statistics.median(rates),
+    }
 
 
 def operations(rows: int, columns: int) -> float:

@@ -93,6 +93,9 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--json", action="store_true")
     p.set_defaults(command=_card)
 
+    p = commands.add_parser("compile", help="build the fast passes for this processor, once")
+    p.set_defaults(command=_compile)
+
     p = commands.add_parser("simulate", help="simulate an accelerated scan from an image")
     p.add_argument("input", type=Path)
     p.add_argument("output", type=Path, help=".nii, .nii.gz or .npy")
@@ -237,6 +240,14 @@ def _card(arguments: argparse.Namespace) -> int:
         from denoise_engine.training.card import card_as_text
 
         print(card_as_text(card, file.sha256))
+    return 0
+
+
+def _compile(arguments: argparse.Namespace) -> int:
+    from denoise_engine.ddlr.compiled import build
+
+    build()
+    print("The denoiser's fast passes are built for this processor.")
     return 0
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from denoise_engine.ddlr.compiled import load
 from denoise_engine.ddlr.dct import MARGIN
 from denoise_engine.ddlr.folded import FoldedDDLR
 from denoise_engine.ddlr.network import DDLR, RECEPTIVE_FIELD
@@ -133,7 +134,8 @@ class NetworkRunner:
         self._network = network.to(backend.device)
         self._folded = None
         if backend.dtype == "bfloat16":
-            self._folded = FoldedDDLR(self._network, torch.bfloat16)
+            passes = load() if backend.device == "cpu" else None
+            self._folded = FoldedDDLR(self._network, torch.bfloat16, passes)
         keep_freed_memory()
 
     def __call__(self, images: Floats, sigma: Floats, progress: Progress | None = None) -> Floats:

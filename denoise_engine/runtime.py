@@ -36,6 +36,7 @@ class Backend:
 
     The reference is eager float32 on a CPU in the plain layout: bit-identical whatever the number
     of threads. Every other backend lies within 0.05 of the noise SD of it (root mean square).
+    ``layout`` ends in "compiled" where the passes built for this processor are in use.
     """
 
     device: str
@@ -79,8 +80,15 @@ def choose_backend(device: Device = "auto", precision: Precision = "auto") -> Ba
     dtype: str = precision
     if precision == "auto":
         dtype = "bfloat16" if has_bfloat16(chosen) else "float32"
-    layout = "channels-last" if dtype == "bfloat16" else "contiguous"
-    return Backend(device=chosen, dtype=dtype, layout=layout)
+    return Backend(device=chosen, dtype=dtype, layout=_layout(chosen, dtype))
+
+
+def _layout(device: str, dtype: str) -> str:
+    if dtype != "bfloat16":
+        return "contiguous"
+    from denoise_engine.ddlr.compiled import load
+
+    return "channels-last" if device != "cpu" or load() is None else "channels-last, compiled"
 
 
 def has_bfloat16(device: str) -> bool:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from denoise_engine.ddlr.compiled import Passes, dct_basis
 from denoise_engine.ddlr.dct import BLOCK, COMPONENTS, MARGIN, SlidingDCT
 from denoise_engine.ddlr.network import DDLR, sigma_of_windows
 
@@ -29,10 +30,20 @@ class FoldedDDLR:
         Float32 weights, on any device. They are copied.
     dtype : torch.dtype
         Number format of the convolutions.
+    passes : Passes, optional
+        What was compiled for this processor; for bfloat16 on a CPU. Without it the library's
+        operations do the same.
     """
 
-    def __init__(self, network: DDLR, dtype: torch.dtype = torch.bfloat16) -> None:
+    def __init__(
+        self,
+        network: DDLR,
+        dtype: torch.dtype = torch.bfloat16,
+        passes: Passes | None = None,
+    ) -> None:
         self._dtype = dtype
+        self._passes = passes
+        self._basis = dct_basis(network.dct.kernels)
         self._analysis = network.dct.kernels.to(memory_format=torch.channels_last)
         self._synthesis = _synthesis_kernels(network.dct)
         with torch.no_grad():
@@ -67,6 +78,9 @@ class FoldedDDLR:
         # One level for a slice is divided out, so that all thresholds are 1 exactly.
         unit = sigma if sigma.shape[-2:] == (1, 1) else torch.ones_like(sigma[:1, :, :1, :1])
         padded = F.pad(image / unit, (MARGIN,) * 4, mode="reflect")
+        if self._passes is not None:
+            level = None if unit is sigma else sigma_of_windows(sigma)
+            return self._compiled(self._passes, padded, level) * unit
         components = F.conv2d(padded.to(memory_format=torch.channels_last), self._analysis)
         rows, columns = components.shape[-2:]
         detail = self._room(components[:, 1:] / self._first)
@@ -85,6 +99,16 @@ class FoldedDDLR:
         components[:, 1:] = detail[:, :, :rows, :columns] * self._last
         total = self._synthesise(components)
         return total[..., MARGIN:-MARGIN, MARGIN:-MARGIN] / COMPONENTS * unit
+
+    def _compiled(self, passes: Passes, padded: Tensor, level: Tensor | None) -> Tensor:
+        if level is not None:
+            level = level[:, 0].expand(len(padded), -1, -1).contiguous()
+        scale = (1 / self._first).flatten()
+        layer, mean = passes.analyse(padded, self._basis, scale, level)
+        for kernel in self._kernels:
+            layer = F.conv2d(layer, kernel, padding=1)
+            passes.shrink(layer, level, mean)
+        return passes.synthesise(layer, mean, self._basis, self._last.flatten())
 
     def _room(self, values: Tensor) -> Tensor:
         """Add zeros below and to the right, up to a size that matrix units work on well."""
