@@ -85,7 +85,8 @@ def build() -> Path:
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
         made, compiled = Path(folder, "passes.o"), Path(folder, "passes.so")
         link = ["-shared", str(made), *map(str, own or ["-fopenmp"]), "-o", str(compiled)]
-        for arguments in ([*_FLAGS, "-c", str(SOURCE), "-o", str(made)], link):
+        compile_source = [*_FLAGS, "-c", str(SOURCE), "-o", str(made)]
+        for arguments in (compile_source, link):
             done = subprocess.run([compiler, *arguments], capture_output=True, text=True)
             if done.returncode != 0:
                 first = next((x for x in done.stderr.splitlines() if "error" in x), done.stderr)
