@@ -83,15 +83,17 @@ def build() -> Path:
     own = sorted((Path(torch.__file__).parent / "lib").glob("libgomp*.so*"))
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
-        made, compiled = Path(folder, "passes.o"), Path(folder, "passes.so")
-        link = ["-shared", str(made), *map(str, own or ["-fopenmp"]), "-o", str(compiled)]
-        compile_source = [*_FLAGS, "-c", str(SOURCE), "-o", str(made)]
-        for arguments in (compile_source, link):
+        made, library = Path(folder, "passes.o"), Path(folder, "passes.so")
+        openmp = [str(path) for path in own] or ["-fopenmp"]
+        for arguments in (
+            [*_FLAGS, "-c", str(SOURCE), "-o", str(made)],
+            ["-shared", str(made), *openmp, "-o", str(library)],
+        ):
             done = subprocess.run([compiler, *arguments], capture_output=True, text=True)
             if done.returncode != 0:
                 first = next((x for x in done.stderr.splitlines() if "error" in x), done.stderr)
                 raise BackendError(f"{SOURCE.name} could not be compiled: {first.strip()}")
-        compiled.replace(path)
+        library.replace(path)
     return path
 
 
