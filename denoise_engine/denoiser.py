@@ -12,7 +12,7 @@ from denoise_engine.errors import EngineError
 from denoise_engine.methods.filters import Progress, open_filter
 from denoise_engine.metrics import body_mask
 from denoise_engine.noise.bias import correct_bias
-from denoise_engine.noise.checks import checked_volume
+from denoise_engine.noise.checks import checked_volume, magnitude_warnings
 from denoise_engine.noise.native_grid import (
     NativeGrid,
     find_native_grid,
@@ -143,7 +143,7 @@ def denoise_at_strengths(
     found = settle_noise(
         working, body, noise, image.shape, refuse_untrusted=not unchanged, stored=image
     )
-    warnings = [*caveats, *found.warnings]
+    warnings = [*caveats, *magnitude_warnings(image), *found.warnings]
     moments: ReplicaMoments | None = None
     if unchanged or found.level == 0:
         # The sliding DCT is not the identity to the last bit; no noise means no change.

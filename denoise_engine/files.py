@@ -61,13 +61,26 @@ def read_image(path: Path) -> Image:
         return _read_dicom(path)
     try:
         if path.suffix == ".npy":
-            return Image(_without_colour(np.load(path, allow_pickle=False), path), path)
+            return Image(_without_colour(_load_npy(path), path), path)
         return _read_nifti(path)
     except UnusableVolumeError:
         raise
     except Exception as error:  # whatever a damaged file makes its reader raise
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "it is damaged"
         raise UnusableVolumeError(f"“{path.name}” cannot be read: {reason}.") from error
+
+
+def _load_npy(path: Path) -> NDArray[Any]:
+    with path.open("rb") as file:
+        if file.read(6) != np.lib.format.MAGIC_PREFIX:
+            raise UnusableVolumeError(f"“{path.name}” is no npy file, whatever its name says.")
+    try:
+        return np.asarray(np.load(path, allow_pickle=False))
+    except ValueError as error:  # cut short, or of Python objects
+        raise UnusableVolumeError(
+            f"“{path.name}” is damaged, or holds something other than numbers; save the volume "
+            "again with numpy.save."
+        ) from error
 
 
 def _read_dicom(path: Path) -> Image:

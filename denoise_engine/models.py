@@ -62,7 +62,9 @@ def find_model(name: str, manifest: Path = MANIFEST) -> ModelFile:
     """
     models = available_models(manifest)
     if name not in models:
-        raise ModelError(f"There is no model “{name}”; there is: {', '.join(models)}.")
+        raise ModelError(
+            f"There is no trained model “{name}”. Models, each with a card: {', '.join(models)}."
+        )
     return models[name]
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import find_objects, label
 
 from denoise_engine.errors import ModelError, UnusableVolumeError
 from denoise_engine.evidence.record import Evidence
@@ -25,6 +26,7 @@ Progress = Callable[[int, int], None]
 
 # In units of the noise SD: from here on the output is no surer than the input.
 UNCERTAINTY_LIMIT = 1.0
+_MOST_PLACES = 20
 
 
 class _Method(Protocol):
@@ -110,16 +112,18 @@ def gather_evidence(
     structure = gathered.outcome()
     # Only of trained methods is it known what they leave of white noise.
     coloured = structure.coloured and method.snr_range is not None
+    shown = map_on_grid(flagged.astype(np.float32), image.shape) >= 0.5
     return Evidence(
         removed=image - result.volume,
         uncertainty=map_on_grid(uncertainty, image.shape),
-        flagged=map_on_grid(flagged.astype(np.float32), image.shape) >= 0.5,
+        flagged=shown,
         noise_map=np.array(map_on_grid(sigma, image.shape)),
         structure=structure,
         warnings=_warnings(result, structure, coloured),
         figures={
             **_figures(result, method.snr_range, body, uncertainty, flagged),
             "noise_trusted": result.sigma_trusted and not coloured,
+            "flagged_places": _places(shown),
         },
     )
 
@@ -158,6 +162,22 @@ def _figures(
         "uncertainty_limit": UNCERTAINTY_LIMIT,
         "flagged_share": round(float(flagged[body].mean()), 6),
     }
+
+
+def _places(flagged: BoolArray) -> list[dict[str, int]]:
+    """The largest connected parts of the flags, slice by slice, largest first."""
+    found = []
+    for k, plane in enumerate(flagged):
+        labels, _ = label(plane, structure=np.ones((3, 3)))
+        for number, (rows, columns) in enumerate(find_objects(labels), start=1):
+            part = labels[rows, columns] == number
+            # The flagged pixel nearest to the middle: a ring's own middle is not flagged.
+            at = np.argwhere(part)
+            nearest = at[np.argmin(np.square(at - at.mean(axis=0)).sum(axis=1))]
+            row, column = int(rows.start + nearest[0]), int(columns.start + nearest[1])
+            found.append({"slice": k, "row": row, "column": column, "pixels": int(part.sum())})
+    found.sort(key=lambda place: (-place["pixels"], place["slice"], place["row"], place["column"]))
+    return found[:_MOST_PLACES]
 
 
 def _rounded(gain: float | None) -> float | None:

@@ -50,9 +50,11 @@ QC_KEYS: dict[str, str] = {
     "uncertainty_p95": "95th percentile of the same.",
     "uncertainty_limit": "Uncertainty above which a pixel is flagged.",
     "flagged_share": "Share of the body where the output should not be believed.",
+    "flagged_places": "The largest such places, at most twenty: slice, row and column of the "
+    "middle, counted from 0, and size in pixels; on the grid of the maps.",
     "warnings": "What whoever uses the images must know.",
 }
-QC_VERSION = 1
+QC_VERSION = 2
 
 
 @dataclass(frozen=True)

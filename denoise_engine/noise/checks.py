@@ -14,6 +14,11 @@ def checked_volume(volume: ArrayLike) -> NDArray[np.float32]:
     UnusableVolumeError
     """
     raw = np.asarray(volume)
+    if raw.ndim == 2:
+        raise UnusableVolumeError(
+            "A volume must be slices × rows × columns; give a single image as one slice "
+            "(1 × rows × columns)."
+        )
     if raw.ndim != 3:
         raise UnusableVolumeError(
             f"A volume must be slices × rows × columns; this one has {raw.ndim} dimension(s). "
@@ -34,3 +39,24 @@ def checked_volume(volume: ArrayLike) -> NDArray[np.float32]:
     if float(image.max()) == float(image.min()):
         raise UnusableVolumeError("All pixels have the same value: there is no image.")
     return image
+
+
+# A few: resampling overshoots beside sharp edges. More: no magnitude image.
+_NEGATIVE_SHARE = 0.001
+
+
+def magnitude_warnings(image: NDArray[np.float32]) -> list[str]:
+    """Warn where a volume cannot be magnitude data, which the whole engine takes it for.
+
+    Parameters
+    ----------
+    image : ndarray of float32
+        (slices, rows, columns).
+    """
+    share = float(np.count_nonzero(image < 0)) / image.size
+    if share <= _NEGATIVE_SHARE:
+        return []
+    return [
+        f"{100 * share:.1f} % of the pixels are negative: this is no magnitude image, as phase, "
+        "real and subtracted images are not. The noise level and the body are read as if it were."
+    ]

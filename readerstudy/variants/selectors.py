@@ -165,7 +165,7 @@ def _method_facts(arm: Arm, made: Mapping[str, Any]) -> Iterator[Fact]:
     yield Fact(
         "SNR gain achieved",
         f"{_factor(made.get('achieved_gain'))} in the body",
-        [f"{_factor(air)} in the air" if air is not None else "no air in the field of view"],
+        [f"{_factor(air)} in the air" if air is not None else "not measurable in the air"],
     )
     seconds = made.get("seconds")
     if seconds is not None:
@@ -247,10 +247,22 @@ def _evidence_facts(qc: Mapping[str, Any]) -> Iterator[Fact]:
     yield Fact(
         "Flagged",
         f"{percent(flagged)} of the body",
-        ["the output should not be believed there: outlined on the uncertainty map"],
+        [
+            "the output should not be believed there: outlined on the uncertainty map",
+            *_largest_places(qc),
+        ],
         "ok" if flagged == 0 else "warn",
     )
     yield _range_fact(qc)
+
+
+def _largest_places(qc: Mapping[str, Any], most: int = 3) -> list[str]:
+    """Where the largest flagged places are; records of the first version do not tell."""
+    places = [
+        f"slice {p['slice'] + 1} (row {p['row']}, column {p['column']}, {p['pixels']} pixels)"
+        for p in qc.get("flagged_places", [])[:most]
+    ]
+    return [f"largest: {'; '.join(places)}"] if places else []
 
 
 def _range_fact(qc: Mapping[str, Any]) -> Fact:

@@ -212,7 +212,7 @@ def test_evaluate_compares_all_methods_on_an_image_of_ones_own(
 def test_the_card_is_printed(capsys: Captured) -> None:
     assert main(["card", "ddlr", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["sha256"] == available_models()["ddlr"].sha256
-    assert "no model “nlm”" in refusal(capsys, ["card", "nlm"])
+    assert "no trained model “nlm”" in refusal(capsys, ["card", "nlm"])
 
 
 # --- Bad input ------------------------------------------------------------------------------------
@@ -230,12 +230,12 @@ def _with(volume: Volume, value: float) -> Volume:
         (lambda v: _with(v, np.nan), "1 pixel(s) that are not a number or infinite"),
         (lambda v: _with(v, np.inf), "1 pixel(s) that are not a number or infinite"),
         (lambda v: np.full_like(v, 7), "All pixels have the same value"),
-        (lambda v: v[0], "slices × rows × columns"),
+        (lambda v: v[0], "give a single image as one slice"),
         (lambda v: np.stack([v, v, v], axis=-1), "colour image"),
         (lambda v: np.stack([v[0], v[0], v[0]], axis=-1), "colour image"),
         (lambda v: v + 1j, "real numbers"),
         (lambda v: v[:, :8, :8], "at least 16 × 16"),
-        (lambda v: np.array([{"a": 1}], dtype=object), "cannot be read"),
+        (lambda v: np.array([{"a": 1}], dtype=object), "something other than numbers"),
     ],
     ids=["nan", "inf", "constant", "2-D", "rgb", "rgb slice", "complex", "tiny", "pickle"],
 )
@@ -302,7 +302,9 @@ def test_a_truncated_npy_file_and_a_missing_one_are_refused(
     np.save(place / "bad.npy", noisy_lumbar[0])
     content = (place / "bad.npy").read_bytes()
     (place / "bad.npy").write_bytes(content[: len(content) // 2])
-    assert "cannot be read" in refusal(capsys, ["apply", place / "bad.npy", place / "o.npy"])
+    assert "is damaged" in refusal(capsys, ["apply", place / "bad.npy", place / "o.npy"])
+    (place / "bad.npy").write_text("slices, rows, columns")
+    assert "is no npy file" in refusal(capsys, ["apply", place / "bad.npy", place / "o.npy"])
     gone = refusal(capsys, ["apply", place / "none.npy", place / "o.npy"])
     assert "none.npy” does not exist" in gone
     assert names_in(place) == ["bad.npy"]

@@ -380,3 +380,11 @@ def test_a_missed_bound_is_named(results: dict[str, engine.DenoiseResult]) -> No
     assert not passed
     assert "V02 double-fast" in sentence
     assert "V01" not in sentence
+
+
+def test_an_image_that_is_no_magnitude_image_gets_a_warning(noisy_lumbar: Noisy) -> None:
+    volume, sigma = noisy_lumbar[0][:1], noisy_lumbar[1]
+    assert not [w for w in engine.denoise(volume, noise=sigma).warnings if "negative" in w]
+    phase = volume - np.float32(volume.mean())
+    warned = engine.denoise(phase, noise=sigma).warnings
+    assert [w for w in warned if "no magnitude image" in w]

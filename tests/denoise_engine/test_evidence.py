@@ -135,6 +135,11 @@ def test_a_small_structure_that_was_lost_is_flagged_where_it_was(
     lost = replace(result, working_input=with_spot)
     made = gather_evidence(with_spot, lost)
     assert made.flagged[0, 60, 70]
+    places = made.qc()["flagged_places"]
+    assert any(
+        p["slice"] == 0 and abs(p["row"] - 60) <= 2 and abs(p["column"] - 70) <= 2 for p in places
+    )
+    assert all(made.flagged[p["slice"], p["row"], p["column"]] for p in places)
     assert made.structure.places == 1
     assert not made.structure.passed
     assert "one place" in made.structure.sentence

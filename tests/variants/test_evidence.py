@@ -163,7 +163,7 @@ def test_a_series_of_the_first_version_is_shown_without_evidence(
     page = client.get(address(bare)).content.decode()
     assert "before evidence was gathered" in page
     assert "1.69× in the body" in page
-    assert "no air in the field of view" in page
+    assert "not measurable in the air" in page
     for name, status in zip(PICTURES, (200, 200, 200, 404, 404), strict=True):
         assert client.get(f"{address(bare)}{name}/0.png").status_code == status
         assert (f"{name}/1.png" in page) == (status == 200)
