@@ -65,7 +65,13 @@ class Leaks:
 
     def in_text(self, text: str) -> list[str]:
         masked = self.mask(text)
-        found = [word for word, pattern in self.words.items() if pattern.search(masked)]
+        # Most words are nowhere in the text; only one that is somewhere is looked at closely.
+        folded = masked.lower()
+        found = [
+            word
+            for word, pattern in self.words.items()
+            if word.lower() in folded and pattern.search(masked)
+        ]
         return found + UID.findall(masked)
 
     def in_answer(self, answer: Any, *, is_pixels: bool = False) -> list[str]:

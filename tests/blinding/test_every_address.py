@@ -13,7 +13,9 @@ from django.test import Client
 from readerstudy.imaging.models import Series, Upload
 from readerstudy.jobs.models import Job
 from readerstudy.reading.models import Item, Session
+from readerstudy.reports.services import do_unblind
 from readerstudy.studies.models import Membership, Study
+from readerstudy.studies.services import draw_arm_letters
 from tests.factories import make_coordinator
 from tests.reading.imaged_study import (
     first_item,
@@ -32,7 +34,14 @@ pytestmark = pytest.mark.django_db
 
 REFUSED = {403, 404, 405}
 METHODS = ("get", "head", "post", "put", "delete", "options")
-STATES = ["before the launch", "at the first case", "in the middle", "all read", "locked"]
+STATES = [
+    "before the launch",
+    "at the first case",
+    "in the middle",
+    "all read",
+    "locked",
+    "unblinded",
+]
 
 
 @pytest.fixture(params=STATES)
@@ -55,10 +64,14 @@ def study(request: pytest.FixtureRequest) -> Study:
     if request.param == "in the middle":
         for _ in range(4):
             score_item(first_item(session_of(study)))
-    if request.param in {"all read", "locked"}:
+    if request.param in {"all read", "locked", "unblinded"}:
         read_to_the_end(session_of(study))
-    if request.param == "locked":
+    if request.param in {"locked", "unblinded"}:
         Study.objects.filter(pk=study.pk).update(state=Study.State.LOCKED)
+    if request.param == "unblinded":
+        Study.objects.filter(pk=study.pk).update(arm_letters=draw_arm_letters(study))
+        do_unblind(study, None, "All scores are in.")
+        study.refresh_from_db()
     return study
 
 
