@@ -14,7 +14,7 @@ from analysis.grading import (
     share_at_least,
     vgc,
 )
-from analysis.input_frames import InputError
+from analysis.input_checks import InputError
 from analysis.kappa import cohen_kappa, fleiss_kappa
 from analysis.multiplicity import benjamini_hochberg
 from analysis.noise import cnr, contrast_ratio, noise_sd, noise_warnings, snr

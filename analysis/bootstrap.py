@@ -1,9 +1,15 @@
-"""Percentile bootstrap over whole cases, for statistics that are functions of case weights."""
+"""Bootstrap over whole cases, for statistics that are functions of case weights.
+
+The interval is Hesterberg's expanded percentile interval: the plain one leaves too little room with
+the ten or twenty volunteers of a reader study (for a mean it is short by sqrt((n - 1) / n) and by
+the difference between normal and t quantiles; here that is made good).
+"""
 
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from analysis.estimates import Interval
 
@@ -24,7 +30,7 @@ def bootstrap_interval(
     replicates: int = REPLICATES,
     seed: int = 1,
 ) -> Interval | None:
-    """Percentile interval of a statistic when whole clusters are drawn again with replacement.
+    """Expanded percentile interval of a statistic when whole clusters are drawn with replacement.
 
     Parameters
     ----------
@@ -41,11 +47,13 @@ def bootstrap_interval(
     Returns
     -------
     Interval or None
-        None with fewer than two clusters, or when over 5 % of the replicates are undefined.
+        None with fewer than two clusters, when over 5 % of the replicates are undefined, and when
+        all replicates are equal: clusters that do not vary tell nothing about uncertainty.
 
     References
     ----------
-    Efron B, Tibshirani RJ. An Introduction to the Bootstrap. 1993, chapter 13.
+    Hesterberg TC. What teachers should know about the bootstrap. Am Stat 2015;69:371-386, section
+    3.3. Efron B, Tibshirani RJ. An Introduction to the Bootstrap. 1993, chapter 13.
 
     Examples
     --------
@@ -54,7 +62,7 @@ def bootstrap_interval(
     >>> mean = lambda weights: weights @ values / weights.sum(axis=1)
     >>> interval = bootstrap_interval(mean, [1, 2, 3, 4])
     >>> interval.low, interval.high
-    (1.5, 3.5)
+    (1.0, 4.0)
     """
     _, index = np.unique(np.asarray(clusters), return_inverse=True)
     n_clusters = int(index.max()) + 1 if index.size else 0
@@ -71,10 +79,25 @@ def bootstrap_interval(
     known = values[~np.isnan(values)]
     if known.size < (1 - _MOST_UNDEFINED) * replicates:
         return None
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    tail = expanded_tail((1 - level) / 2, n_clusters)
+    low, high = np.quantile(known, [tail, 1 - tail])
+    if low == high:
+        return None
     return Interval(
         float(low),
         float(high),
         level,
-        f"percentile bootstrap over {n_clusters} cases, {replicates} replicates",
+        f"expanded percentile bootstrap over {n_clusters} cases, {replicates} replicates",
     )
+
+
+def expanded_tail(tail: float, n: int) -> float:
+    """The tail probability at which the bootstrap distribution of n cases is cut.
+
+    Examples
+    --------
+    >>> round(expanded_tail(0.025, 10), 4), round(expanded_tail(0.025, 1000), 4)
+    (0.0086, 0.0248)
+    """
+    quantile = stats.t.ppf(tail, n - 1) * np.sqrt(n / (n - 1))
+    return float(stats.norm.cdf(quantile))

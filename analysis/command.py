@@ -14,7 +14,8 @@ import pandas as pd
 from analysis.csv_input import read_table
 from analysis.figure_style import ImageFormat
 from analysis.figures import figure_3, figure_4
-from analysis.input_frames import InputError, check_regions, check_scores
+from analysis.input_checks import InputError
+from analysis.input_frames import check_regions, check_scores
 from analysis.plan import AnalysisPlan, PlanError
 from analysis.plan_document import read_plan, write_plan
 from analysis.publication import publication_tables

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.input_frames import InputError
+from analysis.input_checks import InputError
 
 
 def read_table(path: Path, table: str) -> pd.DataFrame:
@@ -39,7 +39,7 @@ def read_table(path: Path, table: str) -> pd.DataFrame:
     ...     read_table(path, "scores")
     Traceback (most recent call last):
     ...
-    analysis.input_frames.InputError: scores, row 2: 1 field where the header has 2 (volunteer,
+    analysis.input_checks.InputError: scores, row 2: 1 field where the header has 2 (volunteer,
     arm).
     """
     try:

@@ -12,6 +12,8 @@ from analysis.bootstrap import bootstrap_interval
 from analysis.estimates import Estimate, Interval
 from analysis.paired import paired_differences, signed_rank_test
 
+NO_VARIATION = "no width: the cases do not differ from each other, which does not mean certainty"
+
 
 @dataclass(frozen=True)
 class NonInferiority:
@@ -162,11 +164,12 @@ def non_inferiority(
     interval = bootstrap_interval(
         lambda weights: weights @ differences / weights.sum(axis=1), cases[complete], level=level
     )
+    value = float(differences.mean()) if differences.size else float("nan")
     if interval is None:
-        raise ValueError("Non-inferiority needs at least two complete cases.")
-    estimate = Estimate(
-        float(differences.mean()), "mean difference (b minus a)", interval, int(differences.size)
-    )
+        if np.unique(cases[complete]).size < 2:
+            raise ValueError("Non-inferiority needs at least two complete cases.")
+        interval = Interval(value, value, level, NO_VARIATION)
+    estimate = Estimate(value, "mean difference (b minus a)", interval, int(differences.size))
     return NonInferiority(estimate, margin, interval.low > -margin)
 
 
@@ -185,8 +188,9 @@ def share_at_least(
         NaN for missing.
     threshold : float
     clusters : array_like, shape (n,), optional
-        The case of each score; with it the interval is a bootstrap over whole cases, otherwise
-        Clopper and Pearson's.
+        The case of each score; with it the interval is a bootstrap over whole cases (Clopper and
+        Pearson's over cases where all scores or none reach the threshold), otherwise Clopper and
+        Pearson's.
     level : float
 
     Returns
@@ -214,11 +218,15 @@ def share_at_least(
         exact = stats.binomtest(int(reached.sum()), reached.size).proportion_ci(level, "exact")
         interval = Interval(float(exact.low), float(exact.high), level, "Clopper-Pearson, exact")
     else:
+        cases = np.asarray(clusters)[known]
         interval = bootstrap_interval(
-            lambda weights: weights @ reached / weights.sum(axis=1),
-            np.asarray(clusters)[known],
-            level=level,
+            lambda weights: weights @ reached / weights.sum(axis=1), cases, level=level
         )
+        if reached.min() == reached.max():
+            n = int(np.unique(cases).size)
+            exact = stats.binomtest(n * int(reached[0]), n).proportion_ci(level, "exact")
+            method = f"Clopper-Pearson over {n} cases"
+            interval = Interval(float(exact.low), float(exact.high), level, method)
     name = f"share of scores of {threshold:g} or more"
     return Estimate(float(reached.mean()), name, interval, int(reached.size))
 

@@ -3,18 +3,24 @@
 import numpy as np
 import pandas as pd
 
+from analysis.input_checks import (
+    InputError,
+    check_codes,
+    check_occasions,
+    check_present,
+    check_rows,
+    check_unique,
+    numbers,
+    with_columns,
+)
 from analysis.plan import AnalysisPlan
+
+__all__ = ["InputError", "check_regions", "check_scores"]
 
 SCORE_COLUMNS = ("volunteer", "arm", "reader", "criterion", "score")
 REGION_COLUMNS = ("volunteer", "arm", "tissue", "mean", "sd", "n_pixels", "area_mm2")
-# Optional column of scores: 1 for the first reading, more for hidden repeats.
-OCCASION = "occasion"
 # Optional columns of regions: what the warnings and the difference method need.
 OPTIONAL_REGION_COLUMNS = ("n_zero", "n_at_limits", "sd_difference")
-
-
-class InputError(ValueError):
-    """A table cannot be analysed; the message says where and why."""
 
 
 def check_scores(scores: pd.DataFrame, plan: AnalysisPlan) -> pd.DataFrame:
@@ -41,13 +47,13 @@ def check_scores(scores: pd.DataFrame, plan: AnalysisPlan) -> pd.DataFrame:
     >>> check_scores(frame, plan)
     Traceback (most recent call last):
     ...
-    analysis.input_frames.InputError: scores, row 1, column arm: "C" is not in the plan (A, B).
+    analysis.input_checks.InputError: scores, row 1, column arm: "C" is not in the plan (A, B).
     """
-    frame = _with_columns(scores, SCORE_COLUMNS, "scores")
-    _check_present(frame, ("volunteer", "arm", "reader", "criterion"), "scores")
-    _check_codes(frame, "arm", plan.arms, "scores")
-    _check_codes(frame, "criterion", plan.criteria, "scores")
-    frame["score"] = _numbers(frame, "score", "scores")
+    frame = with_columns(scores, SCORE_COLUMNS, "scores")
+    check_present(frame, ("volunteer", "arm", "reader", "criterion"), "scores")
+    check_codes(frame, "arm", plan.arms, "scores")
+    check_codes(frame, "criterion", plan.criteria, "scores")
+    frame["score"] = numbers(frame, "score", "scores")
     if plan.score_range is not None:
         low, high = plan.score_range
         outside = ((frame["score"] < low) | (frame["score"] > high)).to_numpy()
@@ -57,15 +63,7 @@ def check_scores(scores: pd.DataFrame, plan: AnalysisPlan) -> pd.DataFrame:
                 f"scores, row {row + 1}, column score: {frame['score'].iloc[row]:g} lies outside "
                 f"the scale from {low:g} to {high:g}."
             )
-    keys: tuple[str, ...] = ("volunteer", "arm", "reader", "criterion")
-    if OCCASION in frame.columns:
-        _check_present(frame, (OCCASION,), "scores")
-        frame[OCCASION] = _numbers(frame, OCCASION, "scores")
-        odd = (frame[OCCASION] < 1) | (frame[OCCASION] % 1 != 0)
-        _check_rows(odd, OCCASION, "an occasion is a whole number from 1.", "scores")
-        keys = (*keys, OCCASION)
-    _check_unique(frame, keys, "scores")
-    return frame
+    return check_occasions(frame, ("volunteer", "arm", "reader", "criterion"), "scores")
 
 
 def check_regions(regions: pd.DataFrame, plan: AnalysisPlan) -> pd.DataFrame:
@@ -93,74 +91,24 @@ def check_regions(regions: pd.DataFrame, plan: AnalysisPlan) -> pd.DataFrame:
     >>> check_regions(pd.DataFrame([row], columns=list(REGION_COLUMNS)), plan)
     Traceback (most recent call last):
     ...
-    analysis.input_frames.InputError: regions, row 1, column n_pixels: the region holds no pixels.
+    analysis.input_checks.InputError: regions, row 1, column n_pixels: the region holds no pixels.
     """
-    frame = _with_columns(regions, REGION_COLUMNS, "regions")
-    _check_present(frame, ("volunteer", "arm", "tissue"), "regions")
-    _check_codes(frame, "arm", plan.arms, "regions")
+    frame = with_columns(regions, REGION_COLUMNS, "regions")
+    check_present(frame, ("volunteer", "arm", "tissue"), "regions")
+    check_codes(frame, "arm", plan.arms, "regions")
     known = (*plan.tissues, plan.air) if plan.air else plan.tissues
-    _check_codes(frame, "tissue", known, "regions")
+    check_codes(frame, "tissue", known, "regions")
     optional = [name for name in OPTIONAL_REGION_COLUMNS if name in frame.columns]
     for name in ("mean", "sd", "n_pixels", "area_mm2", *optional):
-        frame[name] = _numbers(frame, name, "regions")
-    _check_rows(frame["n_pixels"] < 1, "n_pixels", "the region holds no pixels.")
-    _check_rows(frame["sd"] < 0, "sd", "an SD cannot be negative.")
+        frame[name] = numbers(frame, name, "regions")
+    check_present(frame, ("n_pixels",), "regions")
+    check_rows(frame["n_pixels"] < 1, "n_pixels", "the region holds no pixels.", "regions")
+    for name in ("sd", *(name for name in optional if name == "sd_difference")):
+        check_rows(frame[name] < 0, name, "an SD cannot be negative.", "regions")
     if plan.noise_estimate == "difference" and "sd_difference" not in frame.columns:
         raise InputError(
             "The noise estimate is the difference of two acquisitions: regions needs a column "
             "sd_difference with the SD of the difference image in each tissue."
         )
-    _check_unique(frame, ("volunteer", "arm", "tissue"), "regions")
+    check_unique(frame, ("volunteer", "arm", "tissue"), "regions")
     return frame
-
-
-def _with_columns(given: pd.DataFrame, columns: tuple[str, ...], table: str) -> pd.DataFrame:
-    if given.empty:
-        return pd.DataFrame({name: pd.Series(dtype="object") for name in columns})
-    lacking = [name for name in columns if name not in given.columns]
-    if lacking:
-        raise InputError(f"{table} lacks the column {', '.join(lacking)}.")
-    return given.reset_index(drop=True).copy()
-
-
-def _check_codes(frame: pd.DataFrame, column: str, known: tuple[str, ...], table: str) -> None:
-    strange = (~frame[column].isin(known)).to_numpy(dtype=bool)
-    if strange.any():
-        row = int(np.argmax(strange))
-        raise InputError(
-            f'{table}, row {row + 1}, column {column}: "{frame[column].iloc[row]}" is not in the '
-            f"plan ({', '.join(known)})."
-        )
-
-
-def _check_present(frame: pd.DataFrame, columns: tuple[str, ...], table: str) -> None:
-    for column in columns:
-        empty = frame[column].isna().to_numpy(dtype=bool)
-        if empty.any():
-            raise InputError(f"{table}, row {int(np.argmax(empty)) + 1}, column {column}: empty.")
-
-
-def _numbers(frame: pd.DataFrame, column: str, table: str) -> pd.Series:
-    numbers = pd.to_numeric(frame[column], errors="coerce").astype("float64")
-    text = (numbers.isna() & frame[column].notna()).to_numpy(dtype=bool)
-    wrong = text | np.isinf(numbers.to_numpy())
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise InputError(
-            f'{table}, row {row + 1}, column {column}: "{frame[column].iloc[row]}" is not a number.'
-        )
-    return numbers
-
-
-def _check_rows(wrong: pd.Series, column: str, reason: str, table: str = "regions") -> None:
-    flags = wrong.to_numpy(dtype=bool)
-    if flags.any():
-        raise InputError(f"{table}, row {int(np.argmax(flags)) + 1}, column {column}: {reason}")
-
-
-def _check_unique(frame: pd.DataFrame, columns: tuple[str, ...], table: str) -> None:
-    twice = frame.duplicated(list(columns)).to_numpy(dtype=bool)
-    if twice.any():
-        row = int(np.argmax(twice))
-        entry = ", ".join(str(frame[name].iloc[row]) for name in columns)
-        raise InputError(f"{table}, row {row + 1}: {entry} is there twice.")

@@ -19,6 +19,7 @@ def cohen_kappa(
     weights: Literal["linear", "quadratic"] | None = None,
     *,
     categories: Sequence[float] | None = None,
+    clusters: npt.ArrayLike | None = None,
     level: float = 0.95,
 ) -> Estimate:
     """Cohen's kappa of two readers, or of one reader on two occasions.
@@ -32,12 +33,15 @@ def cohen_kappa(
         categories.
     categories : sequence of float, optional
         The whole scale, in order; the scores in use by default. With weights it sets the distances.
+    clusters : array_like, shape (subjects,), optional
+        The case of each subject, where subjects depend on each other (the arms of one volunteer).
     level : float
 
     Returns
     -------
     Estimate
-        The interval is the large-sample one of Fleiss, Cohen and Everitt (1969).
+        The interval is the large-sample one of Fleiss, Cohen and Everitt (1969); with clusters a
+        bootstrap over cases.
 
     Raises
     ------
@@ -69,16 +73,41 @@ def cohen_kappa(
         raise ValueError(f"A rating of {np.setdiff1d(used, scale)[0]:g} is not a category.")
     if used.size < 2:
         raise ValueError("All ratings are equal: kappa is undefined.")
+    places = np.searchsorted(scale, first), np.searchsorted(scale, second)
     table = np.zeros((scale.size, scale.size))
-    np.add.at(table, (np.searchsorted(scale, first), np.searchsorted(scale, second)), 1)
+    np.add.at(table, places, 1)
     found = inter_rater.cohens_kappa(table, wt=weights)
     half = float(stats.norm.ppf((1 + level) / 2)) * float(found.std_kappa)
     value = float(found.kappa)
-    interval = Interval(
+    interval: Interval | None = Interval(
         value - half, min(1.0, value + half), level, "large sample (Fleiss, Cohen, Everitt 1969)"
     )
+    if clusters is not None:
+        cases = np.asarray(clusters)[both]
+        interval = bootstrap_interval(
+            lambda drawn: _weighted_kappa(places, scale.size, weights, drawn), cases, level=level
+        )
     kind = "unweighted" if weights is None else f"{weights} weights"
     return Estimate(value, f"Cohen's kappa, {kind}", interval, int(first.size))
+
+
+def _weighted_kappa(
+    places: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]],
+    size: int,
+    weights: str | None,
+    drawn: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """Kappa when each subject counts as often as it was drawn; one a row."""
+    steps = np.abs(np.subtract.outer(np.arange(size), np.arange(size)))
+    distance = (steps > 0).astype(np.float64) if weights is None else steps.astype(np.float64)
+    if weights == "quadratic":
+        distance = distance**2
+    first, second = (drawn @ np.eye(size)[place] for place in places)
+    n = drawn.sum(axis=1)
+    observed = drawn @ distance[places] / n
+    expected = ((first @ distance) * second).sum(axis=1) / n**2
+    agreement = np.divide(observed, expected, out=np.full(n.shape, np.nan), where=expected > 0)
+    return np.asarray(1 - agreement)
 
 
 def fleiss_kappa(

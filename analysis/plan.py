@@ -17,9 +17,19 @@ AGREEMENT_STATISTICS = (
     *("cohen_kappa", "fleiss_kappa", "kendall_w", "icc", "repeatability"),
 )
 SENSITIVITY_ANALYSES = ("vgc", "ordinal_regression", "ordinal_gee", "friedman")
-_LISTS = ("arms", "criteria", "tissues", "dlr_arms", "agreement", "sensitivity")
-# Written only where they are set: a plan registered before they existed keeps its hash.
-_LATER_ENTRIES = ("margin", "sensitivity")
+CONTRASTS = ("contrast_ratio", "contrast_difference")
+DEFAULT_BESIDE = ("difference", "tissue_sd", *CONTRASTS)
+CHOICE_SUMMARIES = ("majority", "each")
+_LISTS = (
+    *("arms", "criteria", "tissues", "dlr_arms", "agreement", "sensitivity"),
+    *("beside", "choice_criteria", "ranking_criteria"),
+)
+# Written only where they differ from their default: a plan registered before they existed keeps
+# its hash.
+_LATER_ENTRIES = (
+    *("margin", "sensitivity", "beside"),
+    *("choice_criteria", "choice_summary", "ranking_criteria"),
+)
 
 
 class PlanError(ValueError):
@@ -72,6 +82,16 @@ class AnalysisPlan:
         Non-inferiority margin in score points, fixed before the study; None for no such test.
     sensitivity : tuple of str
         Analyses beside the planned test: vgc, ordinal_regression, ordinal_gee, friedman.
+    beside : tuple of str
+        What is shown beside the ratios of `noise_estimate`, without a test: other noise estimates,
+        contrast_ratio, contrast_difference. The default names those that a quieter background
+        alone does not raise.
+    choice_criteria : tuple of str
+        Codes of the questions of a forced choice between two arms, in order.
+    choice_summary : {"majority", "each"}
+        One choice a volunteer by the majority of the readers, or each reader alone.
+    ranking_criteria : tuple of str
+        Codes of what all arms were ranked by, in order; readers are summarised as scores are.
 
     Raises
     ------
@@ -106,6 +126,10 @@ class AnalysisPlan:
     agreement: tuple[str, ...] = DEFAULT_AGREEMENT
     margin: float | None = None
     sensitivity: tuple[str, ...] = ()
+    beside: tuple[str, ...] = DEFAULT_BESIDE
+    choice_criteria: tuple[str, ...] = ()
+    choice_summary: str = "majority"
+    ranking_criteria: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in _LISTS:
@@ -147,6 +171,7 @@ class AnalysisPlan:
             ("zeros", ZERO_RULES),
             ("family", FAMILIES),
             ("missing", MISSING_RULES),
+            ("choice_summary", CHOICE_SUMMARIES),
         ):
             if getattr(self, name) not in allowed:
                 faults.append(
@@ -173,10 +198,21 @@ class AnalysisPlan:
 
     def _region_faults(self) -> list[str]:
         faults: list[str] = []
+        for code in self.beside:
+            if code not in CONTRASTS:
+                try:
+                    noise_estimate(code)
+                except ValueError:
+                    faults.append(
+                        f'beside names "{code}", which is neither a noise estimate nor '
+                        f"{' nor '.join(CONTRASTS)}."
+                    )
+        if self.ranking_criteria and len(self.arms) < 3:
+            faults.append("A ranking needs at least three arms.")
         try:
             estimate = noise_estimate(self.noise_estimate)
         except ValueError as error:
-            return [str(error)]
+            return [*faults, str(error)]
         if not self.tissues:
             return faults
         if self.air and self.air in self.tissues:
@@ -204,9 +240,9 @@ class AnalysisPlan:
             plain[name] = list(plain[name])
         plain["comparisons"] = [list(pair) for pair in self.comparisons]
         plain["score_range"] = list(self.score_range) if self.score_range else None
-        for name in _LATER_ENTRIES:
-            if not plain[name]:
-                del plain[name]
+        for field in fields(self):
+            if field.name in _LATER_ENTRIES and getattr(self, field.name) == field.default:
+                del plain[field.name]
         return plain
 
     @classmethod

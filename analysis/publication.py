@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.input_frames import InputError
+from analysis.input_checks import InputError
 from analysis.noise import noise_estimate
 from analysis.plan import AGREEMENT_STATISTICS, SENSITIVITY_ANALYSES, AnalysisPlan
 from analysis.ratios import PlanWarning

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.input_checks import first_occasion
 from analysis.noise import noise_estimate
 from analysis.plan import AnalysisPlan
-from analysis.table_rows import first_occasion
 
 TEMPLATE = Path(__file__).with_name("recompute_tables.R")
 

@@ -1,5 +1,6 @@
 """SNR and CNR of every volunteer, arm and tissue, from the region measurements of a study."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,11 +63,49 @@ def derive_ratios(
     """
     if regions.empty or not plan.tissues:
         return pd.DataFrame({name: [] for name in DERIVED_COLUMNS}), []
-    estimate = noise_estimate(plan.noise_estimate)
+    warnings: list[PlanWarning] = []
+    parts: list[pd.DataFrame] = []
+    for part, noise in ratio_parts(regions, plan, plan.noise_estimate):
+        parts.append(part)
+        warnings += _missing_values(part, noise, regions, plan)
+    derived = pd.concat(parts, ignore_index=True)
+    return derived, warnings + _arm_warnings(regions, plan) + _common_gain(derived, plan)
+
+
+def ratio_parts(
+    regions: pd.DataFrame, plan: AnalysisPlan, name: str
+) -> Iterator[tuple[pd.DataFrame, npt.NDArray[np.float64]]]:
+    """SNR, then CNR, tissue by tissue under one noise estimate, each with the SDs it rests on.
+
+    Parameters
+    ----------
+    regions : pandas.DataFrame
+        Checked, not empty.
+    plan : AnalysisPlan
+        Its tissues, air and reference tissue count; its noise estimate does not.
+    name : str
+        The noise estimate.
+
+    Yields
+    ------
+    pandas.DataFrame
+        The columns of `DERIVED_COLUMNS`, one row a volunteer and arm.
+    numpy.ndarray
+        The measured SDs; NaN where there is none.
+
+    Examples
+    --------
+    >>> plan = AnalysisPlan(arms=("A", "B"), control="A", comparisons=(("A", "B"),),
+    ...                     tissues=("fat", "muscle"))
+    >>> regions = pd.DataFrame(
+    ...     [("V1", "A", "fat", 120.0, 10.0), ("V1", "A", "muscle", 40.0, 8.0)],
+    ...     columns=["volunteer", "arm", "tissue", "mean", "sd"])
+    >>> [part["value"].item() for part, _ in ratio_parts(regions, plan, "tissue_sd")][:2]
+    [12.0, 5.0]
+    """
+    estimate = noise_estimate(name)
     cases = regions[["volunteer", "arm"]].drop_duplicates().reset_index(drop=True)
     cells = regions.set_index(["volunteer", "arm", "tissue"])
-    parts: list[pd.DataFrame] = []
-    warnings: list[PlanWarning] = []
     reference = plan.reference_tissue
     for metric in ("SNR", "CNR") if reference else ("SNR",):
         for tissue in plan.tissues:
@@ -78,15 +117,11 @@ def derive_ratios(
                 own = pooled_sd(own, _noise(cells, cases, reference, estimate.kind, plan.air))
             usable = np.where(own > 0, own, np.nan)
             if metric == "SNR":
-                value = snr(mean, usable, plan.noise_estimate)
+                value = snr(mean, usable, name)
             else:
-                against = _column(cells, cases, reference, "mean")
-                value = cnr(mean, against, usable, plan.noise_estimate)
-            part = cases.assign(tissue=tissue, metric=metric, value=value)
-            parts.append(part.assign(noise_estimate=plan.noise_estimate))
-            warnings += _missing_values(metric, tissue, cases, value, own == 0)
-    derived = pd.concat(parts, ignore_index=True)
-    return derived, warnings + _arm_warnings(regions, plan) + _common_gain(derived, plan)
+                value = cnr(mean, _column(cells, cases, reference, "mean"), usable, name)
+            part = cases.assign(tissue=tissue, metric=metric, value=value, noise_estimate=name)
+            yield part, own
 
 
 def _column(
@@ -108,22 +143,31 @@ def _noise(
 
 
 def _missing_values(
-    metric: str,
-    tissue: str,
-    cases: pd.DataFrame,
-    value: npt.NDArray[np.float64],
-    zero_noise: npt.NDArray[np.bool_],
+    part: pd.DataFrame,
+    noise: npt.NDArray[np.float64],
+    regions: pd.DataFrame,
+    plan: AnalysisPlan,
 ) -> list[PlanWarning]:
+    """Which values of one metric and tissue do not exist, and which row of the regions is why."""
     found = []
+    metric, tissue = str(part["metric"].iloc[0]), str(part["tissue"].iloc[0])
+    zero = noise == 0
+    estimate = noise_estimate(plan.noise_estimate)
+    column = "sd_difference" if estimate.kind == "difference" else "sd"
+    region = plan.air if estimate.from_air else tissue
     for flags, reason in (
-        (zero_noise, "the SD that the noise is estimated from is zero"),
-        (np.isnan(value) & ~zero_noise, "a region is missing or too small"),
+        (zero, "the SD that the noise is estimated from is zero"),
+        (part["value"].isna().to_numpy() & ~zero, "a region is missing or too small"),
     ):
-        for arm, group in cases[flags].groupby("arm", sort=False):
-            names = ", ".join(sorted(group["volunteer"].astype(str)))
-            found.append(
-                PlanWarning(metric, tissue, str(arm), "", f"No value for {names}: {reason}.")
-            )
+        for arm, group in part[flags].groupby("arm", sort=False):
+            names = []
+            for volunteer in sorted(group["volunteer"], key=str):
+                chosen = (regions["volunteer"] == volunteer) & (regions["arm"] == arm)
+                rows = np.flatnonzero(chosen & (regions["tissue"] == region))
+                place = f" (regions, row {rows[0] + 1}, column {column})" if rows.size else ""
+                names.append(f"{volunteer}{place}")
+            text = f"No value for {', '.join(names)}: {reason}."
+            found.append(PlanWarning(metric, tissue, str(arm), "", text))
     return found
 
 
@@ -142,7 +186,9 @@ def _arm_warnings(regions: pd.DataFrame, plan: AnalysisPlan) -> list[PlanWarning
             for kind, text in zip(*_air_findings(row, estimate.name), strict=True):
                 counted.setdefault(kind, []).append(f"{row['volunteer']}: {text}")
         for texts in counted.values():
-            start = f"In {len(texts)} of {int((air['arm'] == arm).sum())} volunteers. "
+            measured = int((air["arm"] == arm).sum())
+            noun = "volunteer" if measured == 1 else "volunteers"
+            start = f"In {len(texts)} of {measured} {noun}. "
             found.append(PlanWarning("", "", arm, "", start + texts[0]))
     return found
 

@@ -10,11 +10,11 @@ import pandas as pd
 
 from analysis.agreement import gwet_ac, krippendorff_alpha, percent_agreement
 from analysis.estimates import Estimate
+from analysis.input_checks import first_occasion
 from analysis.kappa import cohen_kappa, fleiss_kappa
 from analysis.plan import AnalysisPlan
 from analysis.ratios import PlanWarning
 from analysis.reliability import icc, kendall_w, repeatability
-from analysis.table_rows import first_occasion
 
 AGREEMENT_COLUMNS = [
     *("statistic", "criterion", "value", "low", "high", "level", "method", "n", "readers"),
@@ -96,18 +96,18 @@ def _estimates(
     elif statistic == "kendall_w":
         yield "", lambda: kendall_w(ratings, clusters=cases)
     elif statistic == "icc":
-        yield "", lambda: icc(ratings, "ICC(2,1)")
+        yield "", lambda: icc(ratings, "ICC(2,1)", clusters=cases)
     elif statistic == "cohen_kappa":
         if wide.shape[1] < 2:
             yield "", lambda: percent_agreement(ratings)
         for a, b in combinations(wide.columns, 2):
-            yield f", {a} and {b}", _kappa(wide[a].to_numpy(), wide[b].to_numpy(), scale)
+            yield f", {a} and {b}", _kappa(wide[a].to_numpy(), wide[b].to_numpy(), scale, cases)
     elif statistic == "repeatability":
         yield from _repeats(chosen, scale)
 
 
-def _kappa(a: Array, b: Array, scale: list[float] | None) -> Any:
-    return lambda: cohen_kappa(a, b, "quadratic", categories=scale)
+def _kappa(a: Array, b: Array, scale: list[float] | None, cases: npt.NDArray[Any]) -> Any:
+    return lambda: cohen_kappa(a, b, "quadratic", categories=scale, clusters=cases)
 
 
 def _repeats(chosen: pd.DataFrame, scale: list[float] | None) -> Iterator[tuple[str, Any]]:
@@ -123,7 +123,8 @@ def _repeats(chosen: pd.DataFrame, scale: list[float] | None) -> Iterator[tuple[
             yield f", repeats of {reader}", _no_repeats
             continue
         yield f", repeats of {reader}", _coefficient(readings)
-        yield f", repeats of {reader}", _kappa(readings[:, 0], readings[:, 1], scale)
+        cases = again.index.get_level_values("volunteer").astype(str).to_numpy()
+        yield f", repeats of {reader}", _kappa(readings[:, 0], readings[:, 1], scale, cases)
 
 
 def _coefficient(readings: Array) -> Any:

@@ -77,7 +77,13 @@ class Repeatability:
         return self.coefficient.interval
 
 
-def icc(ratings: npt.ArrayLike, form: IccForm = "ICC(2,1)", *, level: float = 0.95) -> Estimate:
+def icc(
+    ratings: npt.ArrayLike,
+    form: IccForm = "ICC(2,1)",
+    *,
+    clusters: npt.ArrayLike | None = None,
+    level: float = 0.95,
+) -> Estimate:
     """Intraclass correlation, one of the six forms of Shrout and Fleiss.
 
     Parameters
@@ -87,12 +93,15 @@ def icc(ratings: npt.ArrayLike, form: IccForm = "ICC(2,1)", *, level: float = 0.
     form : str
         "ICC(model,unit)": model 1 one-way random, 2 two-way random with absolute agreement,
         3 two-way mixed with consistency; unit 1 for one rater, k for the mean of all.
+    clusters : array_like, shape (subjects,), optional
+        The case of each subject, where subjects depend on each other (the arms of one volunteer).
     level : float
 
     Returns
     -------
     Estimate
-        With the F interval; for model 2 Satterthwaite's degrees of freedom.
+        With the F interval (for model 2 Satterthwaite's degrees of freedom); with clusters a
+        bootstrap over cases.
 
     Raises
     ------
@@ -114,7 +123,8 @@ def icc(ratings: npt.ArrayLike, form: IccForm = "ICC(2,1)", *, level: float = 0.
     if form not in get_args(IccForm):
         raise ValueError(f'form is one of {", ".join(get_args(IccForm))}, not "{form}".')
     array = rating_array(ratings)
-    array = array[~np.isnan(array).any(axis=1)]
+    complete = ~np.isnan(array).any(axis=1)
+    array = array[complete]
     n, k = array.shape
     if n < 2:
         raise ValueError("An ICC needs at least two subjects rated by all readers.")
@@ -143,7 +153,42 @@ def icc(ratings: npt.ArrayLike, form: IccForm = "ICC(2,1)", *, level: float = 0.
     if unit == "k":
         values = [k * value / (1 + (k - 1) * value) for value in values]
     name = f"{form}, {_FORM_NAMES[model]}, {'one rater' if unit == '1' else f'mean of {k} raters'}"
-    return Estimate(values[0], name, Interval(values[1], values[2], level, "F distribution"), n)
+    interval: Interval | None = Interval(values[1], values[2], level, "F distribution")
+    if clusters is not None:
+        cases = np.asarray(clusters)[complete]
+        interval = bootstrap_interval(
+            lambda weights: _weighted_icc(array, weights, model, unit), cases, level=level
+        )
+    return Estimate(values[0], name, interval, n)
+
+
+def _weighted_icc(
+    ratings: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], model: str, unit: str
+) -> npt.NDArray[np.float64]:
+    """The coefficient when each subject counts as often as its weight; one a row of weights."""
+    k = ratings.shape[1]
+    n = weights.sum(axis=1)
+    rows = ratings.mean(axis=1)
+    columns = weights @ ratings / n[:, None]
+    grand = columns.mean(axis=1)
+    between = k * (weights @ rows**2 - n * grand**2) / (n - 1)
+    inside = weights @ ((ratings - rows[:, None]) ** 2).sum(axis=1)
+    raters = n * ((columns - grand[:, None]) ** 2).sum(axis=1) / (k - 1)
+    error = inside / (n * (k - 1))
+    extra = np.zeros_like(n)
+    if model != "1":
+        error = np.maximum(inside - raters * (k - 1), 0) / ((n - 1) * (k - 1))
+    if model == "2":
+        extra = k * (raters - error) / n
+    single = _quotient(between - error, between + (k - 1) * error + extra)
+    return single if unit == "1" else _quotient(k * single, 1 + (k - 1) * single)
+
+
+def _quotient(
+    top: npt.NDArray[np.float64], bottom: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """top / bottom, NaN where bottom is zero."""
+    return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom != 0)
 
 
 def _absolute_limits(

@@ -1,21 +1,25 @@
 """Everything that an analysis plan asks for, from the scores and region measurements of a study."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
+from analysis.beside import beside_values, gains, summarise_beside
 from analysis.descriptives import describe
 from analysis.estimates import Estimate
+from analysis.input_checks import first_occasion
 from analysis.input_frames import check_regions, check_scores
 from analysis.multiplicity import benjamini_hochberg
 from analysis.paired import Method, Zeros, signed_rank_test
 from analysis.plan import AnalysisPlan
+from analysis.preference_input import check_choices, check_rankings
+from analysis.preferences import analyse_preferences
 from analysis.ratios import PlanWarning, derive_ratios
 from analysis.reader_agreement import reader_agreement
-from analysis.sensitivity import non_inferiority_frame, sensitivity_frame
-from analysis.table_rows import TableRow, first_occasion, ratio_rows, score_rows, summarise_readers
+from analysis.sensitivity import non_inferiority_frame, sensitivity_frame, share_frame
+from analysis.table_rows import TableRow, ratio_rows, score_rows, summarise_readers
 
 METRICS = ("SNR", "CNR", "score")
 TEST_COLUMNS = [
@@ -54,6 +58,15 @@ class Results:
     sensitivity : pandas.DataFrame
         One estimate of one analysis each; see `analysis.sensitivity`.
     warnings : tuple of PlanWarning
+    shares : pandas.DataFrame
+        criterion, arm, value (share of all readers' scores of 3 or more), low, high, level, method,
+        n, volunteers.
+    beside_values, beside : pandas.DataFrame
+        What stands beside the planned ratios, by volunteer and summarised; see `analysis.beside`.
+    gains : pandas.DataFrame
+        The factor of each comparison, under the planned estimate and under those beside it.
+    choices, abilities, rankings : pandas.DataFrame
+        Forced choices and rankings; see `analysis.preferences`.
     """
 
     plan: AnalysisPlan
@@ -65,6 +78,13 @@ class Results:
     non_inferiority: pd.DataFrame
     sensitivity: pd.DataFrame
     warnings: tuple[PlanWarning, ...]
+    shares: pd.DataFrame = field(default_factory=pd.DataFrame)
+    beside_values: pd.DataFrame = field(default_factory=pd.DataFrame)
+    beside: pd.DataFrame = field(default_factory=pd.DataFrame)
+    gains: pd.DataFrame = field(default_factory=pd.DataFrame)
+    choices: pd.DataFrame = field(default_factory=pd.DataFrame)
+    abilities: pd.DataFrame = field(default_factory=pd.DataFrame)
+    rankings: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def warning_frame(self) -> pd.DataFrame:
         """The warnings as a table: metric, row, arm, comparison, text."""
@@ -72,7 +92,14 @@ class Results:
         return pd.DataFrame([asdict(warning) for warning in self.warnings], columns=columns)
 
 
-def run_plan(scores: pd.DataFrame, regions: pd.DataFrame, plan: AnalysisPlan) -> Results:
+def run_plan(
+    scores: pd.DataFrame,
+    regions: pd.DataFrame,
+    plan: AnalysisPlan,
+    *,
+    choices: pd.DataFrame | None = None,
+    rankings: pd.DataFrame | None = None,
+) -> Results:
     """Compute everything that the plan asks for.
 
     Parameters
@@ -85,6 +112,12 @@ def run_plan(scores: pd.DataFrame, regions: pd.DataFrame, plan: AnalysisPlan) ->
         Columns volunteer, arm, tissue, mean, sd, n_pixels, area_mm2, image units and mm2; see
         `analysis.input_frames.check_regions` for optional ones. May be empty.
     plan : AnalysisPlan
+    choices : pandas.DataFrame, optional
+        Columns volunteer, reader, criterion, first, second, chosen: forced choices between two
+        arms; see `analysis.preference_input.check_choices`.
+    rankings : pandas.DataFrame, optional
+        Columns volunteer, reader, criterion, arm, rank (1 is best); see
+        `analysis.preference_input.check_rankings`.
 
     Returns
     -------
@@ -95,7 +128,7 @@ def run_plan(scores: pd.DataFrame, regions: pd.DataFrame, plan: AnalysisPlan) ->
 
     Raises
     ------
-    analysis.input_frames.InputError
+    analysis.input_checks.InputError
         If a table holds what the plan does not know; names table, row and column.
 
     Examples
@@ -110,12 +143,17 @@ def run_plan(scores: pd.DataFrame, regions: pd.DataFrame, plan: AnalysisPlan) ->
     """
     scores = check_scores(scores, plan)
     regions = check_regions(regions, plan)
+    chosen = check_choices(pd.DataFrame() if choices is None else choices, plan)
+    ranked = check_rankings(pd.DataFrame() if rankings is None else rankings, plan)
     derived, warnings = derive_ratios(regions, plan)
     once = first_occasion(scores)
     summaries, score_warnings = summarise_readers(once, plan)
     warnings += score_warnings
     rows = [*ratio_rows(derived, plan), *score_rows(summaries, plan)]
     tests, test_warnings = _tests(rows, plan)
+    preferences = analyse_preferences(chosen, ranked, plan)
+    tests, choice_tests = _adjusted(tests, preferences.choices, plan)
+    values = beside_values(regions, plan)
     agreement, agreement_warnings = reader_agreement(scores, plan)
     non_inferiority, margin_warnings = non_inferiority_frame(rows, plan)
     sensitivity, sensitivity_warnings = sensitivity_frame(rows, once, plan)
@@ -134,7 +172,15 @@ def run_plan(scores: pd.DataFrame, regions: pd.DataFrame, plan: AnalysisPlan) ->
             *agreement_warnings,
             *margin_warnings,
             *sensitivity_warnings,
+            *preferences.warnings,
         ),
+        shares=share_frame(once, plan),
+        beside_values=values,
+        beside=summarise_beside(values, plan),
+        gains=gains(pd.concat([derived, values]) if len(values) else derived, plan),
+        choices=choice_tests,
+        abilities=preferences.abilities,
+        rankings=preferences.rankings,
     )
 
 
@@ -162,19 +208,29 @@ def _tests(rows: list[TableRow], plan: AnalysisPlan) -> tuple[pd.DataFrame, list
             records.append(record)
             if text:
                 warnings.append(PlanWarning(row.metric, row.row, "", f"{a} v {b}", text))
-    tests = pd.DataFrame(records, columns=TEST_COLUMNS)
-    if tests.empty:
-        return tests, warnings
-    tests = tests.astype({"m": "int64", "rank": "float64", "q": "float64"})
-    for _, positions in tests.groupby("family", sort=False).indices.items():
-        p = tests["p"].to_numpy(dtype=np.float64)[positions]
-        known = pd.Series(p)
-        tests.loc[tests.index[positions], "q"] = benjamini_hochberg(p)
-        tests.loc[tests.index[positions], "m"] = int(known.notna().sum())
+    return pd.DataFrame(records, columns=TEST_COLUMNS), warnings
+
+
+def _adjusted(
+    tests: pd.DataFrame, choices: pd.DataFrame, plan: AnalysisPlan
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Both with q over the families that they share, its size, and the rank of p in it."""
+    p = np.concatenate([frame["p"].to_numpy(dtype=np.float64) for frame in (tests, choices)])
+    q, size, rank = np.full(p.size, np.nan), np.zeros(p.size, np.int64), np.full(p.size, np.nan)
+    families = pd.Series([*tests["family"], *choices["family"]], dtype="object")
+    for positions in families.groupby(families, sort=False).indices.values():
+        known = pd.Series(p[positions])
+        q[positions] = benjamini_hochberg(p[positions])
+        size[positions] = int(known.notna().sum())
         # The highest rank among equal p values: the one that Benjamini-Hochberg divides by.
-        tests.loc[tests.index[positions], "rank"] = known.rank(method="max").to_numpy()
-    tests["significant"] = (tests["q"] <= plan.alpha).fillna(False).astype(bool)
-    return tests, warnings
+        rank[positions] = known.rank(method="max").to_numpy()
+    adjusted = []
+    for frame, part in ((tests, slice(0, len(tests))), (choices, slice(len(tests), None))):
+        if not frame.empty:
+            columns = {"q": q[part], "m": size[part], "rank": rank[part]}
+            frame = frame.assign(**columns, significant=q[part] <= plan.alpha)
+        adjusted.append(frame)
+    return adjusted[0], adjusted[1]
 
 
 def _compare(row: TableRow, a: str, b: str, plan: AnalysisPlan) -> tuple[dict[str, Any], str]:

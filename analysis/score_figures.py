@@ -15,10 +15,10 @@ from analysis.figure_style import (
     figure_bytes,
     wrapped,
 )
+from analysis.input_checks import first_occasion
 from analysis.plan import AnalysisPlan
 from analysis.reliability import bland_altman
 from analysis.run import Results
-from analysis.table_rows import first_occasion
 from analysis.tables import comparison_label, label_of
 
 # Dark is low, light is high: cividis, whose order survives greyscale and colour blindness.

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.estimates import Estimate
-from analysis.grading import non_inferiority, vgc
+from analysis.grading import non_inferiority, share_at_least, vgc
 from analysis.ordinal import OrdinalFit, ordinal_gee, ordinal_regression
 from analysis.paired import Method, Zeros
 from analysis.plan import AnalysisPlan
@@ -19,6 +19,7 @@ NON_INFERIORITY_COLUMNS = [
     *("row", "reader", "a", "b", "margin", "difference", "low", "high", "level", "method", "n"),
     "non_inferior",
 ]
+SHARE_COLUMNS = ["criterion", "arm", "value", "low", "high", "level", "method", "n", "volunteers"]
 SENSITIVITY_COLUMNS = [
     *("analysis", "metric", "row", "reader", "a", "b", "statistic", "value", "low", "high"),
     *("level", "method", "p", "q", "n"),
@@ -65,12 +66,57 @@ def non_inferiority_frame(
             except ValueError as error:
                 warnings.append(_warning(row, f"{a} v {b}", f"non-inferiority: {error}"))
                 continue
+            bounds = found.difference.interval
+            if bounds is not None and bounds.low == bounds.high:
+                text = (
+                    f"non-inferiority: all {found.difference.n} differences are equal, so the "
+                    "interval has no width and understates the uncertainty."
+                )
+                warnings.append(_warning(row, f"{a} v {b}", text))
             record = _estimate(found.difference)
             record["difference"] = record.pop("value")
             place = {"row": row.row, "reader": row.reader, "a": a, "b": b}
             decision = {"margin": found.margin, "non_inferior": found.non_inferior}
             records.append(record | place | decision)
     return pd.DataFrame(records, columns=NON_INFERIORITY_COLUMNS), warnings
+
+
+def share_frame(scores: pd.DataFrame, plan: AnalysisPlan) -> pd.DataFrame:
+    """The share of scores of 3 or more (at least equivalent), in each arm of each criterion.
+
+    Parameters
+    ----------
+    scores : pandas.DataFrame
+        First readings of all readers, checked.
+    plan : AnalysisPlan
+
+    Returns
+    -------
+    pandas.DataFrame
+        criterion, arm, value, low, high, level, method, n (scores), volunteers. The interval is
+        taken over whole volunteers.
+
+    Examples
+    --------
+    >>> plan = AnalysisPlan(arms=("A", "B"), control="A", comparisons=(("A", "B"),),
+    ...                     criteria=("sharpness",))
+    >>> scores = pd.DataFrame({"volunteer": ["V1", "V1", "V2", "V2"], "arm": list("ABAB"),
+    ...                        "criterion": "sharpness", "score": [3.0, 4.0, 2.0, 3.0]})
+    >>> share_frame(scores, plan)[["arm", "value"]].values.tolist()
+    [['A', 0.5], ['B', 1.0]]
+    """
+    records = []
+    for criterion in plan.criteria if not scores.empty else ():
+        for arm in plan.arms:
+            part = scores[(scores["criterion"] == criterion) & (scores["arm"] == arm)]
+            part = part[part["score"].notna()].sort_values("volunteer", kind="stable")
+            if part.empty:
+                continue
+            cases = part["volunteer"].astype(str)
+            found = share_at_least(part["score"], clusters=cases, level=1 - plan.alpha)
+            record = _estimate(found) | {"criterion": criterion, "arm": arm}
+            records.append(record | {"volunteers": cases.nunique()})
+    return pd.DataFrame(records, columns=SHARE_COLUMNS)
 
 
 def sensitivity_frame(

@@ -33,7 +33,17 @@ _LATEX = {
     "<": r"$<$",
     ">": r"$>$",
     "√": r"$\surd$",
+    "×": r"$\times$",
+    "µ": r"$\mu$",
+    "μ": r"$\mu$",
+    "α": r"$\alpha$",
+    "χ": r"$\chi$",
+    "°": r"$^\circ$",
+    "²": r"$^2$",
+    "³": r"$^3$",
     "–": "--",
+    # At the start of a row LaTeX would take it for the argument of the line break before.
+    "[": "{[}",
 }
 # More columns than this need a page on its side.
 _MOST_UPRIGHT = 6
@@ -75,14 +85,23 @@ def html_table(table: PublicationTable) -> str:
 
 
 def latex_table(table: PublicationTable) -> str:
-    """The table as a LaTeX float; needs the package booktabs.
+    """The table as a LaTeX float as wide as the text, on its side where it has many columns.
+
+    Parameters
+    ----------
+    table : PublicationTable
+
+    Returns
+    -------
+    str
+        Needs the packages that its first line names.
 
     Examples
     --------
     >>> import pandas as pd
     >>> cells = pd.DataFrame({"Tissue": ["fat_1"], "q": ["<.001"]})
     >>> text = latex_table(PublicationTable("table2", "Table 2", cells, frozenset({(0, 1)}), ()))
-    >>> print(text.splitlines()[7])
+    >>> print(text.splitlines()[9])
     fat\\_1 & \\textbf{$<$.001} \\\\
     """
     rows = []
@@ -94,12 +113,21 @@ def latex_table(table: PublicationTable) -> str:
         rows.append(" & ".join(cells) + r" \\")
     head = " & ".join(latex_text(str(name)) for name in table.cells.columns)
     notes = "\n\n".join(latex_text(note) for note in table.notes)
+    wide = table.cells.shape[1] > _MOST_UPRIGHT
+    float_name = "sidewaystable" if wide else "table"
+    # Rounded down, so that together they stay within the width.
+    shares = [int(1000 * share) / 1000 for share in _shares(table)]
+    left = r">{\raggedright\arraybackslash}"
+    columns = "".join(rf"{left}p{{\dimexpr{share}\linewidth-2\tabcolsep}}" for share in shares)
+    packages = "array, booktabs and rotating" if wide else "array and booktabs"
     # The title carries its number, which LaTeX would give again.
     lines = [
-        "% Needs \\usepackage{booktabs}.",
-        r"\begin{table}",
+        f"% Needs the packages {packages}.",
+        rf"\begin{{{float_name}}}",
+        r"\setlength{\tabcolsep}{2.5pt}\setlength{\parindent}{0pt}",
         rf"\textbf{{{latex_text(table.title)}}}\par\smallskip",
-        rf"\footnotesize\begin{{tabular}}{{{'l' * table.cells.shape[1]}}}",
+        r"\footnotesize",
+        rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
         head + r" \\",
         r"\midrule",
@@ -107,20 +135,21 @@ def latex_table(table: PublicationTable) -> str:
         r"\bottomrule",
         r"\end{tabular}\par\smallskip",
         notes,
-        r"\end{table}",
+        rf"\end{{{float_name}}}",
     ]
     return "\n".join(lines) + "\n"
 
 
 def latex_text(text: str) -> str:
-    """Text with LaTeX's own characters escaped.
+    """Text with LaTeX's own characters escaped; a value and its SD stay on one line.
 
     Examples
     --------
-    >>> latex_text("3.1 ± 0.3 & 5 %")
-    '3.1 $\\\\pm$ 0.3 \\\\& 5 \\\\%'
+    >>> print(latex_text("3.1 ± 0.3 & 5 %"))
+    3.1~$\\pm$~0.3 \\& 5 \\%
     """
-    return "".join(_LATEX.get(mark, mark) for mark in text)
+    joined = text.replace(" ± ", "\u00a0±\u00a0")
+    return "".join("~" if mark == "\u00a0" else _LATEX.get(mark, mark) for mark in joined)
 
 
 def docx_table(table: PublicationTable) -> bytes:
@@ -190,16 +219,21 @@ def _three_lines(grid: Table) -> None:
             cell.get_or_add_tcPr().append(borders)
 
 
-def _column_widths(grid: Table, table: PublicationTable, width: int) -> None:
-    """Widths by what must stay on one line: a value in the body, a word in the head."""
+def _shares(table: PublicationTable) -> list[float]:
+    """Shares of the width by what must stay on one line: a value in the body, a word in the head.
+    Together they are 1."""
     needed = []
     for column, name in enumerate(table.cells.columns):
         words = max((len(word) for word in str(name).split()), default=1)
         values = max((len(str(value)) for value in table.cells.iloc[:, column]), default=1)
         needed.append(min(max(words, values), _WIDEST) + 2)
+    return [part / sum(needed) for part in needed]
+
+
+def _column_widths(grid: Table, table: PublicationTable, width: int) -> None:
     grid.autofit = False
-    for column, share in enumerate(needed):
-        part = Emu(width * share // sum(needed))
+    for column, share in enumerate(_shares(table)):
+        part = Emu(int(width * share))
         grid.columns[column].width = part
         for row in grid._tbl.tr_lst:
             row.tc_lst[column].width = part

@@ -11,6 +11,8 @@ import pandas as pd
 from analysis.plan import AnalysisPlan
 from analysis.ratios import PlanWarning
 
+# Volunteers that a warning names.
+MOST_NAMED = 5
 SUMMARY_COLUMNS = ["volunteer", "arm", "criterion", "reader", "score", "readers"]
 
 
@@ -33,20 +35,6 @@ class TableRow:
     row: str
     reader: str
     values: pd.DataFrame
-
-
-def first_occasion(scores: pd.DataFrame) -> pd.DataFrame:
-    """The scores of the first reading; hidden repeats never enter a table.
-
-    Examples
-    --------
-    >>> frame = pd.DataFrame({"score": [3, 4], "occasion": [1, 2]})
-    >>> first_occasion(frame)["score"].tolist()
-    [3]
-    """
-    if "occasion" not in scores.columns:
-        return scores
-    return scores[scores["occasion"] == 1].drop(columns="occasion").reset_index(drop=True)
 
 
 def summarise_readers(
@@ -106,17 +94,24 @@ def _incomplete(summaries: pd.DataFrame, n_readers: int, plan: AnalysisPlan) -> 
         rule = "missing for that reader alone"
     short = summaries[summaries["readers"] < n_readers]
     for (criterion, arm), group in short.groupby(["criterion", "arm"], sort=False):
-        found.append(
-            PlanWarning(
-                "score",
-                str(criterion),
-                str(arm),
-                "",
-                f"{len(group)} volunteers lack the score of at least one of {n_readers} readers "
-                f"({rule}); {int((group['readers'] == 0).sum())} have no score at all.",
-            )
+        verb = "volunteer lacks" if len(group) == 1 else "volunteers lack"
+        unscored = int((group["readers"] == 0).sum())
+        none = {0: "", 1: "; 1 has no score at all"}.get(
+            unscored, f"; {unscored} have no score at all"
         )
+        text = (
+            f"{len(group)} {verb} the score of at least one of {n_readers} readers "
+            f"({_some(group['volunteer'])}): {rule}{none}."
+        )
+        found.append(PlanWarning("score", str(criterion), str(arm), "", text))
     return found
+
+
+def _some(volunteers: pd.Series) -> str:
+    """The first volunteers by name, and how many more there are."""
+    names = sorted(volunteers.astype(str))
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
 
 
 def ratio_rows(derived: pd.DataFrame, plan: AnalysisPlan) -> Iterator[TableRow]:

@@ -168,7 +168,7 @@ def result_tables(results: Results) -> dict[str, pd.DataFrame]:
     >>> from analysis.run import run_plan
     >>> plan = AnalysisPlan(arms=("A", "B"), control="A", comparisons=(("A", "B"),))
     >>> sorted(result_tables(run_plan(pd.DataFrame(), pd.DataFrame(), plan)))[:2]
-    ['agreement.csv', 'derived_long.csv']
+    ['abilities.csv', 'agreement.csv']
     """
     return {
         "derived_long.csv": results.derived,
@@ -178,6 +178,13 @@ def result_tables(results: Results) -> dict[str, pd.DataFrame]:
         "agreement.csv": results.agreement,
         "non_inferiority.csv": results.non_inferiority,
         "sensitivity.csv": results.sensitivity,
+        "shares.csv": results.shares,
+        "beside_long.csv": results.beside_values,
+        "beside.csv": results.beside,
+        "gains.csv": results.gains,
+        "choices.csv": results.choices,
+        "abilities.csv": results.abilities,
+        "rankings.csv": results.rankings,
         "warnings.csv": results.warning_frame(),
     }
 

@@ -152,7 +152,10 @@ def test_wrong_scores_are_refused_by_row_and_column() -> None:
     text.loc[7, "score"] = "good"
     assert 'row 8, column score: "good" is not a number' in refused(text)
     twice = pd.concat([good, good.iloc[[3]]])
-    assert refused(twice) == "scores, row 901: V02, STD, R1, perceived_snr is there twice."
+    assert refused(twice) == (
+        "scores, row 901: V02, STD, R1, perceived_snr is there twice "
+        "(volunteer, arm, reader, criterion as in row 4)."
+    )
     unknown = good.copy()
     unknown.loc[0, "arm"] = "QUAD"
     assert 'row 1, column arm: "QUAD" is not in the plan' in refused(unknown)
