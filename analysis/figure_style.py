@@ -7,6 +7,7 @@ from threading import Lock
 from typing import Any, Literal
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -75,6 +76,23 @@ def wrapped(text: str) -> str:
     if len(text) < 14 or len(words) < 2:
         return " ".join(words)
     return " ".join(words[:-1]) + "\n" + words[-1]
+
+
+def bare(axes: Axes, *sides: str) -> None:
+    """Axes without the lines of some sides, and without ticks where the left one is gone."""
+    for side in sides:
+        axes.spines[side].set_visible(False)
+    if "left" in sides:
+        axes.tick_params(axis="y", length=0)
+
+
+def figure_note(figure: Figure, text: str, top: float = 0.05) -> None:
+    """Text below the panels, and room for it and for a legend above (inches)."""
+    height = figure.get_figheight()
+    lines = len(text.splitlines())
+    if text:
+        figure.text(0.5, 0.05 / height, text, ha="center", fontsize=6.5)
+    figure.tight_layout(rect=(0, (0.14 * lines + 0.05) / height, 1, 1 - top / height))
 
 
 def figure_bytes(figure: Figure, image_format: ImageFormat) -> bytes:

@@ -18,6 +18,7 @@ from analysis.figure_style import (
     PALETTE,
     ImageFormat,
     arm_handles,
+    bare,
     drawing,
     figure_bytes,
     wrapped,
@@ -181,8 +182,7 @@ def _panel(axes: Axes, results: Results, metric: str, labels: Mapping[str, str] 
     axes.set_xlim(-0.55, len(rows) - 0.45)
     axes.set_ylim(top=highest + step * 0.6)
     axes.axhline(0, color="black", linewidth=0.6)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    bare(axes, "top", "right")
 
 
 def _significant(results: Results, metric: str, row: str) -> pd.DataFrame:
@@ -236,8 +236,9 @@ def _finish(figure: Figure, results: Results, labels: Mapping[str, str] | None, 
         columnspacing=1.4,
     )
     test = "exact" if plan.method == "exact" else "asymptotic"
+    alpha = f"{plan.alpha:g}".removeprefix("0")
     text = (
-        f"Bars: mean; error bars: SD. Brackets: q ≤ {f'{plan.alpha:g}'.removeprefix('0')} "
+        f"Bars: mean; error bars: SD; {_volunteers(results)}. Brackets: q ≤ {alpha} "
         f"(Wilcoxon signed-rank, {test}; Benjamini–Hochberg over each {_FAMILY[plan.family]})."
     )
     figure.text(
@@ -245,6 +246,13 @@ def _finish(figure: Figure, results: Results, labels: Mapping[str, str] | None, 
     )
     bottom = (0.32 if note else 0.2) / height
     figure.tight_layout(rect=(0, bottom, 1, 1 - 0.35 / height))
+
+
+def _volunteers(results: Results) -> str:
+    """How many volunteers a bar stands for: one number, or the range where some lack values."""
+    counts = results.descriptives["n"]
+    low, high = int(counts.min()), int(counts.max())
+    return f"n = {high} volunteers" if low == high else f"n = {low} to {high} volunteers"
 
 
 _FAMILY = {"row": "row", "column": "column", "stage": "stage", "all": "study"}

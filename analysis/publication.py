@@ -1,4 +1,8 @@
-"""The tables of a publication: Table 1 (acquisition), 2 (SNR, CNR), 3 (scores), 4 (agreement)."""
+"""The tables of a publication, ready to be printed.
+
+Table 1 (acquisition), 2 (SNR, CNR) and what stands beside it, 3 (scores), 4 (agreement),
+5 (non-inferiority), 6 and 7 (forced choice), 8 (ranking).
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,30 +11,32 @@ import numpy as np
 import pandas as pd
 
 from analysis.input_checks import InputError
-from analysis.noise import noise_estimate
-from analysis.plan import AGREEMENT_STATISTICS, SENSITIVITY_ANALYSES, AnalysisPlan
-from analysis.ratios import PlanWarning
+from analysis.plan import AGREEMENT_STATISTICS, AnalysisPlan
+from analysis.preference_tables import ability_table, choice_table, ranking_table, with_interval
 from analysis.run import Results
-from analysis.tables import comparison_label, fixed, label_of, table_2, table_3
+from analysis.table_notes import (
+    ABILITY_NOTE,
+    RANKING_NOTE,
+    beside_notes,
+    beside_warnings,
+    choice_note,
+    margin_note,
+    ratio_notes,
+    score_notes,
+    unique,
+    volunteers,
+)
+from analysis.tables import (
+    DASH,
+    comparison_label,
+    fixed,
+    format_mean_sd,
+    label_of,
+    table_2,
+    table_3,
+)
 
 ACQUISITION_COLUMNS = ("parameter", "arm", "value")
-_NOISE = {
-    "air_sd": "SD of air",
-    "rayleigh": "SD of air / 0.655 (Rayleigh)",
-    "noncentral_chi": "SD of air, corrected for a sum of squares over {channels} channels",
-    "difference": "SD of the difference of two acquisitions / √2",
-    "tissue_sd": "SD in the same tissue",
-}
-_FAMILY = {
-    "row": "each table row",
-    "column": "each column",
-    "stage": "all tests of this table",
-    "all": "all tests of the study",
-}
-
-
-# Warnings that begin so belong to agreement and to the analyses beside the tests.
-_BESIDE = (*AGREEMENT_STATISTICS, *SENSITIVITY_ANALYSES, "non-inferiority")
 
 
 @dataclass(frozen=True)
@@ -83,14 +89,12 @@ def publication_tables(
 
     Examples
     --------
+    >>> from analysis.example import example_study
     >>> from analysis.run import run_plan
-    >>> plan = AnalysisPlan(arms=("STD", "DLR"), control="STD", comparisons=(("STD", "DLR"),),
-    ...                     criteria=("sharpness",), agreement=())
-    >>> scores = pd.DataFrame(
-    ...     [(f"V{v}", arm, "R1", "sharpness", 3 + (arm == "DLR")) for v in range(6)
-    ...      for arm in plan.arms], columns=["volunteer", "arm", "reader", "criterion", "score"])
-    >>> [table.name for table in publication_tables(run_plan(scores, pd.DataFrame(), plan))]
-    ['table3', 'table3_medians']
+    >>> study = example_study()
+    >>> results = run_plan(study.scores, pd.DataFrame(), study.plan)
+    >>> [table.name for table in publication_tables(results)]
+    ['table3', 'table3_medians', 'table3_shares', 'table4', 'table5']
     """
     plan = results.plan
     metrics = set(results.tests["metric"])
@@ -103,28 +107,63 @@ def publication_tables(
         cells = table_2(results, labels)
         bold = _significant(results, ("SNR", "CNR"), cells)
         title = "Table 2. Signal-to-noise and contrast-to-noise ratios"
-        found.append(PublicationTable("table2", title, cells, bold, _ratio_notes(results, labels)))
+        found.append(PublicationTable("table2", title, cells, bold, ratio_notes(results, labels)))
+    if not results.beside.empty:
+        cells = beside_table(results, labels)
+        title = "Table 2, beside. Ratios under other noise estimates, and contrasts"
+        notes = beside_notes(results, labels)
+        found.append(PublicationTable("table2_beside", title, cells, frozenset(), notes))
     if "score" in metrics:
         cells = table_3(results, labels)
         bold = _significant(results, ("score",), cells)
         title = "Table 3. Scores of image quality"
-        notes = _score_notes(results, labels)
+        notes = score_notes(results, labels)
         found.append(PublicationTable("table3", title, cells, bold, notes))
         medians = table_3(results, labels, medians=True)
         title = "Table 3, medians. Scores of image quality"
-        notes = ("Median [quartiles]." + notes[0].removeprefix("Mean ± SD."), *notes[1:])
+        notes = ("Median [quartiles]" + notes[0].removeprefix("Mean ± SD"), *notes[1:])
         found.append(PublicationTable("table3_medians", title, medians, bold, notes))
+    if not results.shares.empty:
+        cells = _share_table(results, labels)
+        title = "Table 3, shares. Scores of 3 or more (at least equivalent)"
+        note = (
+            f"Share of the scores of all readers over {volunteers(results.summaries)} "
+            f"({100 * (1 - plan.alpha):g} % confidence interval over whole volunteers)."
+        )
+        found.append(PublicationTable("table3_shares", title, cells, frozenset(), (note,)))
     if not results.agreement.empty:
         note = "Estimate (95 % confidence interval). Intervals are made as agreement.csv says."
         absent = [w for w in results.warnings if w.text.startswith(AGREEMENT_STATISTICS)]
         title = "Table 4. Agreement"
         cells = _agreement_table(results, labels)
-        notes = (note, *_unique(absent, plan, labels))
+        notes = (note, *unique(absent, plan, labels))
         found.append(PublicationTable("table4", title, cells, frozenset(), notes))
     if not results.non_inferiority.empty:
         title = "Table 5. Non-inferiority"
         cells = _margin_table(results, labels)
-        found.append(PublicationTable("table5", title, cells, frozenset(), (_margin_note(plan),)))
+        flat = beside_warnings(results, "score", "non-inferiority", labels)
+        notes = (margin_note(plan), *flat)
+        found.append(PublicationTable("table5", title, cells, frozenset(), notes))
+    return found + _preferences(results, labels)
+
+
+def _preferences(results: Results, labels: Mapping[str, str] | None) -> list[PublicationTable]:
+    found: list[PublicationTable] = []
+    if not results.choices.empty:
+        cells, bold = choice_table(results, labels)
+        said = beside_warnings(results, "choice", "forced choice", labels)
+        notes = (choice_note(results.plan), *said)
+        found.append(PublicationTable("table6", "Table 6. Forced choice", cells, bold, notes))
+    if not results.abilities.empty:
+        title = "Table 7. Forced choice: odds of being preferred"
+        notes = (ABILITY_NOTE, *beside_warnings(results, "choice", "Bradley-Terry", labels))
+        cells = ability_table(results, labels)
+        found.append(PublicationTable("table7", title, cells, frozenset(), notes))
+    if not results.rankings.empty:
+        cells, bold = ranking_table(results, labels)
+        notes = (RANKING_NOTE, *beside_warnings(results, "ranking", "ranking", labels))
+        title = "Table 8. Ranking of all arms"
+        found.append(PublicationTable("table8", title, cells, bold, notes))
     return found
 
 
@@ -175,6 +214,72 @@ def table_1(
     return pd.DataFrame(records, columns=columns)
 
 
+def beside_table(results: Results, labels: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """The planned ratios, other noise estimates and contrasts, and the gain of each comparison.
+
+    Parameters
+    ----------
+    results : Results
+    labels : mapping of str to str, optional
+
+    Returns
+    -------
+    pandas.DataFrame
+        Metric, Noise, Tissue, one column an arm (mean ± SD), one a comparison (gain).
+
+    Examples
+    --------
+    >>> from analysis.example import example_study
+    >>> from analysis.run import run_plan
+    >>> study = example_study()
+    >>> cells = beside_table(run_plan(study.scores, study.regions, study.plan))
+    >>> cells["gain: FAST v DLR"].tolist()[::5]
+    ['1.70', '1.11', '1.06', '1.04']
+    """
+    plan = results.plan
+    metrics = results.descriptives["metric"].isin(["SNR", "CNR"])
+    planned = results.descriptives[metrics].assign(noise_estimate=plan.noise_estimate)
+    cells = pd.concat([planned, results.beside])
+    keys = ["metric", "noise_estimate", "row"]
+    factors = {
+        (row["metric"], row["noise_estimate"], row["row"], row["a"], row["b"]): float(row["gain"])
+        for row in results.gains.to_dict("records")
+    }
+    records = []
+    for key, group in cells.groupby(keys, sort=False):
+        metric, estimate, tissue = (str(part) for part in key)
+        own = estimate and estimate == plan.noise_estimate
+        noise = f"{estimate} (plan)" if own else estimate or DASH
+        # Contrast ratios are small numbers; the others are not.
+        decimals = 2 if metric == "contrast ratio" else 1
+        means = [
+            format_mean_sd(row["mean"], row["sd"], decimals) for row in group.to_dict("records")
+        ]
+        found = [
+            factors.get((metric, estimate, tissue, *pair), np.nan) for pair in plan.comparisons
+        ]
+        gain = [DASH if np.isnan(factor) else fixed(factor, 2) for factor in found]
+        name = metric[0].upper() + metric[1:]
+        records.append([name, noise, label_of(tissue, labels), *means, *gain])
+    columns = ["Metric", "Noise", "Tissue", *(label_of(arm, labels) for arm in plan.arms)]
+    columns += [f"gain: {comparison_label(pair, labels)}" for pair in plan.comparisons]
+    return pd.DataFrame(records, columns=columns)
+
+
+def _share_table(results: Results, labels: Mapping[str, str] | None) -> pd.DataFrame:
+    plan, found = results.plan, results.shares
+    cells = {
+        (row["criterion"], row["arm"]): with_interval(row["value"], row["low"], row["high"])
+        for row in found.to_dict("records")
+    }
+    records = [
+        [label_of(code, labels), *(cells.get((code, arm), DASH) for arm in plan.arms)]
+        for code in dict.fromkeys(found["criterion"])
+    ]
+    columns = ["Criterion", *(label_of(arm, labels) for arm in plan.arms)]
+    return pd.DataFrame(records, columns=columns)
+
+
 def _significant(
     results: Results, metrics: tuple[str, ...], cells: pd.DataFrame
 ) -> frozenset[tuple[int, int]]:
@@ -194,82 +299,11 @@ def _keys(tests: pd.DataFrame) -> list[tuple[str, str, str]]:
     return list(zip(tests["metric"], tests["row"], tests["reader"], strict=True))
 
 
-def _test_note(plan: AnalysisPlan) -> str:
-    method = "exact" if plan.method == "exact" else "asymptotic"
-    zeros = "zero differences dropped" if plan.zeros == "drop" else "zero differences after Pratt"
-    alpha = f"{plan.alpha:g}".removeprefix("0")
-    return (
-        f"q: two-sided Wilcoxon signed-rank test ({method}, {zeros}), Benjamini–Hochberg over "
-        f"{_FAMILY[plan.family]}. Bold: q ≤ {alpha}."
-    )
-
-
-def _ratio_notes(results: Results, labels: Mapping[str, str] | None) -> tuple[str, ...]:
-    plan = results.plan
-    estimate = noise_estimate(plan.noise_estimate)
-    noise = _NOISE[estimate.kind].format(channels=estimate.channels)
-    start = f"Mean ± SD. SNR = mean of the tissue / noise; noise: {noise} ({estimate.name}). "
-    if plan.reference_tissue:
-        reference = label_of(plan.reference_tissue, labels).lower()
-        start += f"CNR = (mean of the tissue − mean of {reference}) / noise. "
-    concerned = [w for w in results.warnings if w.metric in ("SNR", "CNR", "")]
-    return start + _test_note(plan), *_unique(concerned, plan, labels)
-
-
-def _score_notes(results: Results, labels: Mapping[str, str] | None) -> tuple[str, ...]:
-    plan = results.plan
-    summary = {
-        "median": "One score a volunteer: the median of the readers",
-        "mean": "One score a volunteer: the mean of the readers",
-        "each": "Each reader alone",
-    }[plan.reader_summary]
-    scored = [w for w in results.warnings if w.metric == "score" and not w.text.startswith(_BESIDE)]
-    warnings = [w for w in scored if "smallest p" in w.text]
-    few: dict[str, list[str]] = {}
-    for warning in warnings:
-        pair = tuple(warning.comparison.split(" v ", 1))
-        few.setdefault(label_of(warning.row, labels), []).append(
-            comparison_label((pair[0], pair[-1]), labels)
-        )
-    notes = [f"Mean ± SD. {summary}. {_test_note(plan)}"]
-    if few:
-        listed = "; ".join(f"{row}: {', '.join(pairs)}" for row, pairs in few.items())
-        notes.append(
-            "Fewer than six volunteers differ, so that the exact test could not reach .05 whatever "
-            f"the data: {listed}."
-        )
-    others = [warning for warning in scored if warning not in warnings]
-    return *notes, *_unique(others, plan, labels)
-
-
-def _unique(
-    warnings: list[PlanWarning], plan: AnalysisPlan, labels: Mapping[str, str] | None
-) -> list[str]:
-    """Each text once, behind the places that it concerns."""
-    pairs = {f"{a} v {b}": comparison_label((a, b), labels) for a, b in plan.comparisons}
-    places: dict[str, list[str]] = {}
-    for warning in warnings:
-        where = [label_of(place, labels) for place in (warning.row, warning.arm) if place]
-        if warning.comparison:
-            where.append(pairs.get(warning.comparison, warning.comparison))
-        places.setdefault(warning.text, []).append(", ".join(where))
-    return [
-        f"{'; '.join(filter(None, where))}: {text}" if any(where) else text
-        for text, where in places.items()
-    ]
-
-
-def _with_interval(value: float, low: float, high: float) -> str:
-    if np.isnan(low):
-        return f"{fixed(value, 2)} (no interval)"
-    return f"{fixed(value, 2)} ({fixed(low, 2)} to {fixed(high, 2)})"
-
-
 def _agreement_table(results: Results, labels: Mapping[str, str] | None) -> pd.DataFrame:
     found = results.agreement
     criteria = [code for code in results.plan.criteria if code in set(found["criterion"])]
     cells = {
-        (row.statistic, row.criterion): _with_interval(row.value, row.low, row.high)
+        (row.statistic, row.criterion): with_interval(row.value, row.low, row.high)
         for row in found.itertuples()
     }
     records = [
@@ -289,11 +323,3 @@ def _margin_table(results: Results, labels: Mapping[str, str] | None) -> pd.Data
         records.append([name, comparison_label((row.a, row.b), labels), interval, verdict])
     columns = ["Criterion", "Comparison", "Mean difference (interval)", "Decision"]
     return pd.DataFrame(records, columns=columns)
-
-
-def _margin_note(plan: AnalysisPlan) -> str:
-    return (
-        f"Second minus first, in score points. Non-inferior: the whole {100 * (1 - plan.alpha):g} "
-        f"% interval (bootstrap over volunteers, readers fixed) lies above −{plan.margin:g}. "
-        "A difference that is merely not significant does not show this."
-    )

@@ -204,9 +204,9 @@ def _tests(rows: list[TableRow], plan: AnalysisPlan) -> tuple[pd.DataFrame, list
     warnings: list[PlanWarning] = []
     for row in rows:
         for a, b in plan.comparisons:
-            record, text = _compare(row, a, b, plan)
+            record, texts = _compare(row, a, b, plan)
             records.append(record)
-            if text:
+            for text in filter(None, texts):
                 warnings.append(PlanWarning(row.metric, row.row, "", f"{a} v {b}", text))
     return pd.DataFrame(records, columns=TEST_COLUMNS), warnings
 
@@ -233,7 +233,7 @@ def _adjusted(
     return adjusted[0], adjusted[1]
 
 
-def _compare(row: TableRow, a: str, b: str, plan: AnalysisPlan) -> tuple[dict[str, Any], str]:
+def _compare(row: TableRow, a: str, b: str, plan: AnalysisPlan) -> tuple[dict[str, Any], list[str]]:
     first, second = row.values[a].to_numpy(), row.values[b].to_numpy()
     record: dict[str, Any] = {
         "metric": row.metric,
@@ -250,7 +250,7 @@ def _compare(row: TableRow, a: str, b: str, plan: AnalysisPlan) -> tuple[dict[st
     if not complete.any():
         nothing = dict.fromkeys(("n", "n_nonzero", "wins", "ties", "losses"), 0)
         record |= nothing | {"n_missing": len(first), "p": float("nan")}
-        return record, "No volunteer has a value in both arms: no test was done."
+        return record, ["No volunteer has a value in both arms: no test was done."]
     result = signed_rank_test(
         first, second, cast(Method, plan.method), cast(Zeros, plan.zeros), plan.decimals
     )
@@ -260,14 +260,15 @@ def _compare(row: TableRow, a: str, b: str, plan: AnalysisPlan) -> tuple[dict[st
         record[name] = getattr(result, name)
     for name in ("hodges_lehmann", "rank_biserial"):
         record |= _estimate_columns(name, getattr(result, name))
-    return record, " ".join(filter(None, (result.warning, _dropped(result.n_missing))))
+    return record, [result.warning, _dropped(result.n_missing)]
 
 
 def _dropped(n_missing: int) -> str:
     if not n_missing:
         return ""
-    verb = "volunteer lacks" if n_missing == 1 else "volunteers lack"
-    return f"{n_missing} {verb} a value in one of the two arms and were left out."
+    if n_missing == 1:
+        return "1 volunteer lacks a value in one of the two arms and was left out."
+    return f"{n_missing} volunteers lack a value in one of the two arms and were left out."
 
 
 def _estimate_columns(name: str, estimate: Estimate) -> dict[str, float]:

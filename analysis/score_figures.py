@@ -11,8 +11,10 @@ from analysis.figure_style import (
     MARKERS,
     PALETTE,
     ImageFormat,
+    bare,
     drawing,
     figure_bytes,
+    figure_note,
     wrapped,
 )
 from analysis.input_checks import first_occasion
@@ -71,7 +73,9 @@ def figure_scores(
         raise ValueError("There are no scores to draw.")
     scale = np.unique(known["score"].to_numpy(dtype=np.float64))
     if plan.score_range is not None:
-        scale = np.arange(plan.score_range[0], plan.score_range[1] + 1)
+        whole = np.arange(plan.score_range[0], plan.score_range[1] + 1)
+        # Halves may occur between the whole scores: every score must have its part of the bar.
+        scale = np.union1d(whole, scale)
     if scale.size > 9:
         raise ValueError(f"{scale.size} different scores are too many for stacked bars.")
     places = np.linspace(0, len(_SCALE_COLOURS) - 1, scale.size).round().astype(int)
@@ -95,7 +99,7 @@ def figure_scores(
                             position,
                             f"{share:.0f}",
                             ha="center",
-                            va="center",
+                            va="center_baseline",
                             fontsize=5.5,
                             color=ink,
                         )
@@ -107,8 +111,7 @@ def figure_scores(
             axes.tick_params(axis="y", length=0)
             axes.set_xlim(0, 100)
             axes.set_title(label_of(criterion, labels).replace("_", " "), loc="left", fontsize=7.5)
-            for side in ("top", "right", "left"):
-                axes.spines[side].set_visible(False)
+            bare(axes, "top", "right", "left")
         panels[-1].set_xlabel("Share of the scores of all readers and volunteers (%)")
         handles = [
             Line2D([], [], marker="s", ls="", markersize=6, color=_SCALE_COLOURS[place])
@@ -124,7 +127,11 @@ def figure_scores(
             title_fontsize=7,
             handletextpad=0.1,
         )
-        _note(figure, note, top=0.25)
+        text = (
+            f"Scores of {known['reader'].nunique()} readers in {known['volunteer'].nunique()} "
+            "volunteers, first reading; shares below 6 % are not lettered."
+        )
+        figure_note(figure, "\n".join(filter(None, (text, note))), top=0.25)
         return figure_bytes(figure, image_format)
 
 
@@ -207,8 +214,7 @@ def figure_differences(
             axes.tick_params(axis="y", length=0)
             unit = "score points" if metric == "score" else metric
             axes.set_xlabel(f"Hodges–Lehmann shift, second minus first ({unit})")
-            for side in ("top", "right", "left"):
-                axes.spines[side].set_visible(False)
+            bare(axes, "top", "right", "left")
         handles = [
             Line2D(
                 [],
@@ -228,7 +234,7 @@ def figure_differences(
         text = "Bars: 95 % confidence interval, exact. Hollow: too few pairs for an interval."
         if plan.margin is not None:
             text += f" Dashed: non-inferiority margin, {plan.margin:g}."
-        _note(figure, "\n".join(filter(None, (text, note))), top=legend)
+        figure_note(figure, "\n".join(filter(None, (text, note))), top=legend)
         return figure_bytes(figure, image_format)
 
 
@@ -304,7 +310,7 @@ def figure_bland_altman(
                         markersize=4,
                     )
                 axes.annotate(
-                    f"{estimate.value:.3g}",
+                    f"{estimate.value:.3g}".replace("-", "−"),
                     (1.0, estimate.value),
                     xycoords=("axes fraction", "data"),
                     fontsize=6,
@@ -314,21 +320,11 @@ def figure_bland_altman(
             axes.set_title(title, fontsize=7.5)
             axes.set_xlabel(f"Mean of both ({unit})")
             axes.set_ylabel(f"First minus second ({unit})")
-            for side in ("top", "right"):
-                axes.spines[side].set_visible(False)
+            bare(axes, "top", "right")
         for axes in panels[len(pairs) :]:
             axes.set_visible(False)
         text = (
             "Lines: bias and limits of agreement (bias ± 1.96 SD); at the left their 95 % intervals"
         )
-        _note(figure, "\n".join(filter(None, (text, note))))
+        figure_note(figure, "\n".join(filter(None, (text, note))))
         return figure_bytes(figure, image_format)
-
-
-def _note(figure: Figure, text: str, top: float = 0.05) -> None:
-    """Text below the panels, and room for it and for a legend above (inches)."""
-    height = figure.get_figheight()
-    lines = len(text.splitlines())
-    if text:
-        figure.text(0.5, 0.05 / height, text, ha="center", fontsize=6.5)
-    figure.tight_layout(rect=(0, (0.14 * lines + 0.05) / height, 1, 1 - top / height))

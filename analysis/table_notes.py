@@ -1,0 +1,189 @@
+"""What stands below a publication table: how its numbers were made, and what is wrong with them."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from analysis.noise import noise_estimate
+from analysis.plan import AGREEMENT_STATISTICS, CONTRASTS, SENSITIVITY_ANALYSES, AnalysisPlan
+from analysis.ratios import PlanWarning
+from analysis.run import Results
+from analysis.tables import comparison_label, label_of
+
+_NOISE = {
+    "air_sd": "SD of air",
+    "rayleigh": "SD of air / 0.655 (Rayleigh)",
+    "noncentral_chi": "SD of air, corrected for a sum of squares over {channels} channels",
+    "difference": "SD of the difference of two acquisitions / √2",
+    "tissue_sd": "SD in the same tissue",
+}
+_FAMILY = {
+    "row": "each table row",
+    "column": "each column",
+    "stage": "all tests of this table",
+    "all": "all tests of the study",
+}
+# Warnings that begin so belong to agreement and to the analyses beside the tests.
+_BESIDE = (*AGREEMENT_STATISTICS, *SENSITIVITY_ANALYSES, "non-inferiority")
+
+
+def method_note(plan: AnalysisPlan) -> str:
+    """The test, its zero rule and its family, in one sentence each.
+
+    Examples
+    --------
+    >>> plan = AnalysisPlan(arms=("A", "B"), control="A", comparisons=(("A", "B"),))
+    >>> method_note(plan)[-24:]
+    'able row. Bold: q ≤ .05.'
+    """
+    method = "exact" if plan.method == "exact" else "asymptotic"
+    zeros = "zero differences dropped" if plan.zeros == "drop" else "zero differences after Pratt"
+    alpha = f"{plan.alpha:g}".removeprefix("0")
+    return (
+        f"q: two-sided Wilcoxon signed-rank test ({method}, {zeros}), Benjamini–Hochberg over "
+        f"{_FAMILY[plan.family]}. Bold: q ≤ {alpha}."
+    )
+
+
+def ratio_notes(results: Results, labels: Mapping[str, str] | None) -> tuple[str, ...]:
+    """What Table 2 needs below: formulas, noise, test, and the warnings that concern it."""
+    plan = results.plan
+    estimate = noise_estimate(plan.noise_estimate)
+    noise = _NOISE[estimate.kind].format(channels=estimate.channels)
+    start = f"Mean ± SD of {volunteers(results.derived)}. SNR = mean of the tissue / noise; noise: "
+    start += f"{noise} ({estimate.name}). "
+    if plan.reference_tissue:
+        reference = label_of(plan.reference_tissue, labels).lower()
+        start += f"CNR = (mean of the tissue − mean of {reference}) / noise. "
+    concerned = [w for w in results.warnings if w.metric in ("SNR", "CNR", "")]
+    return start + method_note(plan), *unique(concerned, plan, labels)
+
+
+def beside_notes(results: Results, labels: Mapping[str, str] | None) -> tuple[str, ...]:
+    """What the table of other estimates needs below: that nothing in it is tested, and why."""
+    plan = results.plan
+    estimate = noise_estimate(plan.noise_estimate)
+    reference = label_of(plan.reference_tissue, labels).lower() or "the reference tissue"
+    notes = [
+        f"Mean ± SD of {volunteers(results.derived)}. Descriptive: outside the plan's families, "
+        "without tests. Gain: geometric mean over the volunteers of second / first. Contrast "
+        f"ratio = (mean of the tissue − mean of {reference}) / mean of {reference}; contrast "
+        f"difference = mean of the tissue − mean of {reference}, in image units, which compares "
+        "only arms of one intensity scale."
+    ]
+    if estimate.from_air and plan.dlr_arms:
+        notes.append(
+            "A denoiser that only quiets the background raises the ratios over air and leaves the "
+            "others as they are. SD in the same tissue also holds its texture, which smoothing "
+            "removes."
+        )
+    shown = {*results.beside["noise_estimate"], plan.noise_estimate}
+    lacking = [name for name in plan.beside if name not in CONTRASTS and name not in shown]
+    if lacking:
+        notes.append(f"Not shown, because it was not measured: {', '.join(lacking)}.")
+    return tuple(notes)
+
+
+def volunteers(frame: pd.DataFrame) -> str:
+    """ "12 volunteers", as many as the frame holds.
+
+    Examples
+    --------
+    >>> volunteers(pd.DataFrame({"volunteer": ["V1", "V1"]}))
+    '1 volunteer'
+    """
+    count = int(frame["volunteer"].nunique())
+    return "1 volunteer" if count == 1 else f"{count} volunteers"
+
+
+def choice_note(plan: AnalysisPlan) -> str:
+    """How the forced choices were summarised and tested."""
+    summary = "One choice a volunteer: the majority of the readers who chose"
+    if plan.choice_summary == "each":
+        summary = "Each reader alone"
+    alpha = f"{plan.alpha:g}".removeprefix("0")
+    return (
+        f"{summary}. p: two-sided exact binomial test against one half; interval: Clopper–Pearson; "
+        f"q: Benjamini–Hochberg over {_FAMILY[plan.family]}. Bold: q ≤ {alpha}."
+    )
+
+
+ABILITY_NOTE = (
+    "Bradley–Terry model over every reader's choice: odds that an arm is preferred to the "
+    "reference. Intervals and p are Wald's, with errors over whole volunteers."
+)
+RANKING_NOTE = (
+    "Mean rank (interval); 1 is the best. Ranks of a volunteer are those of the readers' summary. "
+    "Friedman's test over all arms; q: signed-rank tests of every pair of arms, Benjamini–Hochberg "
+    "over all pairs of the row. Bold: significant q."
+)
+
+
+def beside_warnings(
+    results: Results, metric: str, beginning: str, labels: Mapping[str, str] | None
+) -> list[str]:
+    """The warnings of one metric that begin with some words, each text once."""
+    found = [w for w in results.warnings if w.metric == metric and w.text.startswith(beginning)]
+    return unique(found, results.plan, labels)
+
+
+def score_notes(results: Results, labels: Mapping[str, str] | None) -> tuple[str, ...]:
+    """What Table 3 needs below: summary, test, and the warnings that concern it."""
+    plan = results.plan
+    summary = {
+        "median": "One score a volunteer: the median of the readers",
+        "mean": "One score a volunteer: the mean of the readers",
+        "each": "Each reader alone",
+    }[plan.reader_summary]
+    scored = [w for w in results.warnings if w.metric == "score" and not w.text.startswith(_BESIDE)]
+    warnings = [w for w in scored if "smallest p" in w.text]
+    pairs = {f"{a} v {b}": comparison_label((a, b), labels) for a, b in plan.comparisons}
+    few: dict[str, list[str]] = {}
+    for warning in warnings:
+        few.setdefault(label_of(warning.row, labels), []).append(pairs[warning.comparison])
+    notes = [
+        f"Mean ± SD of {volunteers(results.summaries)}. {summary}. {method_note(plan)}",
+    ]
+    if few:
+        listed = "; ".join(f"{row}: {', '.join(pairs)}" for row, pairs in few.items())
+        notes.append(
+            "Fewer than six volunteers differ, so that the exact test could not reach .05 whatever "
+            f"the data: {listed}."
+        )
+    others = [warning for warning in scored if warning not in warnings]
+    return *notes, *unique(others, plan, labels)
+
+
+def unique(
+    warnings: list[PlanWarning], plan: AnalysisPlan, labels: Mapping[str, str] | None
+) -> list[str]:
+    """Each text once, behind the places that it concerns."""
+    pairs = {f"{a} v {b}": comparison_label((a, b), labels) for a, b in plan.comparisons}
+    places: dict[str, list[str]] = {}
+    for warning in warnings:
+        where = [label_of(place, labels) for place in (warning.row, warning.arm) if place]
+        if warning.comparison:
+            where.append(pairs.get(warning.comparison, warning.comparison))
+        places.setdefault(warning.text, []).append(", ".join(where))
+    return [
+        f"{'; '.join(filter(None, where))}: {text}" if any(where) else text
+        for text, where in places.items()
+    ]
+
+
+def margin_note(plan: AnalysisPlan) -> str:
+    """How non-inferiority was decided.
+
+    Examples
+    --------
+    >>> plan = AnalysisPlan(arms=("A", "B"), control="A", comparisons=(("A", "B"),), margin=0.5)
+    >>> "lies above −0.5" in margin_note(plan)
+    True
+    """
+    return (
+        f"Second minus first, in score points. Non-inferior: the whole {100 * (1 - plan.alpha):g} "
+        f"% interval (two-sided, expanded percentile bootstrap over volunteers) lies above "
+        f"−{plan.margin:g}. Readers are fixed: conclusions concern these readers. Each decision "
+        "stands alone, without correction for their number. A difference that is merely not "
+        "significant does not show non-inferiority."
+    )
