@@ -2,44 +2,29 @@
 
 import argparse
 import hashlib
+import io
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
+import numpy as np
 import pandas as pd
 
 from analysis.csv_input import read_table
-from analysis.figure_style import ImageFormat
-from analysis.figures import figure_3, figure_4
+from analysis.example import example_study
+from analysis.image_input import read_images
 from analysis.input_checks import InputError
 from analysis.input_frames import check_regions, check_scores
-from analysis.plan import AnalysisPlan, PlanError
+from analysis.output_files import Inputs, output_files
+from analysis.plan import PlanError
 from analysis.plan_document import read_plan, write_plan
-from analysis.publication import publication_tables
-from analysis.r_scripts import imrmc_layout, mixed_model_script, recompute_script
-from analysis.results_document import write_results
-from analysis.run import Results, run_plan
-from analysis.score_figures import figure_bland_altman, figure_differences, figure_scores
-from analysis.table_formats import docx_table, html_table, latex_table
-from analysis.tables import comparison_label, csv_bytes, result_tables
+from analysis.preference_input import check_choices, check_rankings
+from analysis.run import run_plan
+from analysis.tables import csv_bytes
 
 # What bad input ends with, as argparse ends on a bad option.
 BAD_INPUT = 2
-
-
-@dataclass(frozen=True)
-class _Inputs:
-    """What was read: checked tables, the plan, and the names to print."""
-
-    scores: pd.DataFrame
-    regions: pd.DataFrame
-    plan: AnalysisPlan
-    labels: Mapping[str, str]
-    acquisition: pd.DataFrame | None
-    hashes: dict[str, str]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,11 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        inputs = _read(options)
-        if options.out.exists() and (not options.out.is_dir() or any(options.out.iterdir())):
-            raise InputError(f"{options.out} is there already: give a new or an empty folder.")
-        results = run_plan(inputs.scores, inputs.regions, inputs.plan)
-        files = output_files(inputs, results)
+        files, said = options.make(options)
     except (InputError, PlanError) as error:
         print(f"analysis: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -75,86 +56,92 @@ def main(arguments: Sequence[str] | None = None) -> int:
         path = options.out / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    warnings = len(results.warnings)
-    print(
-        f"{len(results.tests)} tests, {len(files)} files in {options.out}"
-        + (f"; {warnings} warnings in tables/warnings.csv" if warnings else "")
-    )
+    print("\n".join(said))
     return 0
 
 
-def output_files(inputs: _Inputs, results: Results) -> dict[str, bytes]:
-    """Every file of the output folder, by its path in it; the same bytes for the same input."""
-    plan, labels = inputs.plan, inputs.labels
+def _run(options: argparse.Namespace) -> tuple[dict[str, bytes], list[str]]:
+    """The files of a run, and what is said of it."""
+    inputs = _read(options)
+    _check_folder(options.out)
+    results = run_plan(
+        inputs.scores,
+        inputs.regions,
+        inputs.plan,
+        choices=inputs.choices,
+        rankings=inputs.rankings,
+    )
+    files = output_files(inputs, results)
+    warnings = len(results.warnings)
+    noun = "1 warning" if warnings == 1 else f"{warnings} warnings"
+    said = [
+        f"{len(results.tests) + len(results.choices)} tests, {len(files)} files in {options.out}"
+        + (f"; {noun} in tables/warnings.csv" if warnings else "")
+    ]
+    for name, asked in (
+        ("scores", inputs.plan.criteria),
+        ("regions", inputs.plan.tissues),
+        ("choices", inputs.plan.choice_criteria),
+        ("rankings", inputs.plan.ranking_criteria),
+    ):
+        if asked and getattr(options, name) is None:
+            said.append(f"The plan names {', '.join(asked)}, but no --{name} was given.")
+    return files, said
+
+
+def _example(options: argparse.Namespace) -> tuple[dict[str, bytes], list[str]]:
+    """The files of the invented study, and how to run them."""
+    _check_folder(options.out)
+    study = example_study()
+    folder = options.out
+    arms = study.plan.arms
+    base = {"slice": 1, "spacing_mm": [1, 1]}
+    figures = [
+        {
+            "name": "figure2",
+            "images": {"STD": "images/STD.npy"},
+            "regions": [
+                {"tissue": "disc", "centre_mm": [52, 79], "semi_axes_mm": [8, 2]},
+                {"tissue": "fat", "centre_mm": [64, 8.5], "semi_axes_mm": [8, 1.5]},
+                {"tissue": "muscle", "centre_mm": [98, 80], "semi_axes_mm": [7, 7]},
+                {"tissue": "air", "centre_mm": [10, 12], "semi_axes_mm": [7, 7]},
+            ],
+            **base,
+        },
+        {"name": "figure5", "images": {arm: f"images/{arm}.npy" for arm in arms}, **base},
+    ]
+    images = {"format": "readerstudy-figure-images", "version": 1, "figures": figures}
+    labels = {"STD": "Standard", "FAST": "Double-fast", "DLR": "DLR-double-fast"}
+    labels |= {code: code.capitalize() for code in (*study.plan.criteria, *study.plan.tissues)}
     files = {
-        "results.json": write_results(results, inputs.hashes).encode("utf-8"),
-        "plan.json": write_plan(plan).encode("utf-8"),
-        "r/ratings_long.csv": csv_bytes(inputs.scores),
-        "r/roi_long.csv": csv_bytes(inputs.regions),
-        "r/recompute_tables.R": recompute_script(plan).encode("utf-8"),
+        "plan.json": write_plan(study.plan).encode("utf-8"),
+        "labels.json": (json.dumps(labels, indent=1) + "\n").encode("utf-8"),
+        "images.json": (json.dumps(images, indent=1) + "\n").encode("utf-8"),
     }
-    if not inputs.scores.empty:
-        files["r/mixed_models.R"] = mixed_model_script(plan).encode("utf-8")
-        for number, criterion in enumerate(plan.criteria, start=1):
-            text = imrmc_layout(inputs.scores, plan, criterion)
-            files[f"r/imrmc_{number}.csv"] = text.encode("utf-8")
-    for name, frame in result_tables(results).items():
-        files[f"tables/{name}"] = csv_bytes(frame)
-    for table in publication_tables(results, labels, inputs.acquisition):
-        files[f"tables/{table.name}.csv"] = csv_bytes(table.cells)
-        files[f"tables/{table.name}.html"] = html_table(table).encode("utf-8")
-        files[f"tables/{table.name}.tex"] = latex_table(table).encode("utf-8")
-        files[f"tables/{table.name}.docx"] = docx_table(table)
-    for name, draw in _figures(inputs, results).items():
-        for image_format in get_args(ImageFormat):
-            files[f"figures/{name}.{image_format}"] = draw(image_format)
-    return files
+    for name in ("scores", "regions", "choices", "rankings", "acquisition"):
+        files[f"{name}.csv"] = csv_bytes(getattr(study, name))
+    for arm, image in study.images.items():
+        stream = io.BytesIO()
+        np.save(stream, image.astype(np.float32))
+        files[f"images/{arm}.npy"] = stream.getvalue()
+    given = " ".join(
+        f"--{Path(name).stem} {folder / name}" for name in files if not name.startswith("images/")
+    )
+    return files, [
+        f"An invented study lies in {folder}. Run it:",
+        f"python -m analysis run {given} --out {folder}-results",
+    ]
 
 
-def _figures(inputs: _Inputs, results: Results) -> dict[str, Callable[[ImageFormat], bytes]]:
-    """The figures that these results allow, by name."""
-    labels, plan = inputs.labels, inputs.plan
-    found: dict[str, Callable[[ImageFormat], bytes]] = {}
-    metrics = set(results.tests["metric"])
-    pooled = plan.reader_summary != "each"
-    if metrics & {"SNR", "CNR"}:
-        found["figure3"] = lambda kind: figure_3(results, labels, image_format=kind)
-        pairs = _snr_pairs(results, labels)
-        note = "One point a volunteer: the mean SNR over the tissues."
-        if pairs:
-            found["bland_altman"] = lambda kind: figure_bland_altman(
-                pairs, "SNR", image_format=kind, note=note
-            )
-    if "score" in metrics and pooled:
-        found["figure4"] = lambda kind: figure_4(results, labels, image_format=kind)
-    if "score" in metrics and inputs.scores["score"].notna().any():
-        found["scores"] = lambda kind: figure_scores(inputs.scores, plan, labels, image_format=kind)
-    if metrics and (pooled or "score" not in metrics) and results.tests["p"].notna().any():
-        found["differences"] = lambda kind: figure_differences(results, labels, image_format=kind)
-    return found
+def _check_folder(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} is there already: give a new or an empty folder.")
 
 
-def _snr_pairs(
-    results: Results, labels: Mapping[str, str]
-) -> dict[str, tuple[pd.Series, pd.Series]]:
-    snr = results.derived[results.derived["metric"] == "SNR"]
-    # A volunteer counts where every tissue has a value, so that all points mean the same.
-    table = snr.pivot(index="volunteer", columns=["arm", "tissue"], values="value")
-    means = {
-        arm: table[arm].mean(axis=1, skipna=False)
-        for arm in results.plan.arms
-        if arm in table.columns.get_level_values("arm")
-    }
-    return {
-        comparison_label((a, b), labels): (means[a], means[b])
-        for a, b in results.plan.comparisons
-        if a in means and b in means and (means[a] + means[b]).notna().sum() >= 2
-    }
-
-
-def _read(options: argparse.Namespace) -> _Inputs:
-    if options.scores is None and options.regions is None:
-        raise InputError("Give --scores, --regions or both.")
+def _read(options: argparse.Namespace) -> Inputs:
+    tables = ("scores", "regions", "choices", "rankings")
+    if all(getattr(options, name) is None for name in tables):
+        raise InputError("Give --scores, --regions, --choices or --rankings.")
     hashes: dict[str, str] = {}
 
     def raw(path: Path, name: str) -> bytes:
@@ -179,13 +166,26 @@ def _read(options: argparse.Namespace) -> _Inputs:
 
     plan = read_plan(text(options.plan, "plan"))
     scores, regions = table(options.scores, "scores"), table(options.regions, "regions")
+    choices, rankings = table(options.choices, "choices"), table(options.rankings, "rankings")
+    labels = _labels(text(options.labels, "labels")) if options.labels else {}
+    images = []
+    if options.images:
+
+        def seen(path: Path) -> None:
+            hashes[f"images/{path.name}"] = hashlib.sha256(path.read_bytes()).hexdigest()
+
+        folder = options.images.parent
+        images = read_images(text(options.images, "images"), folder, plan, labels, seen)
     nothing = pd.DataFrame()
-    return _Inputs(
+    return Inputs(
         scores=check_scores(nothing if scores is None else scores, plan),
         regions=check_regions(nothing if regions is None else regions, plan),
+        choices=None if choices is None else check_choices(choices, plan),
+        rankings=None if rankings is None else check_rankings(rankings, plan),
         plan=plan,
-        labels=_labels(text(options.labels, "labels")) if options.labels else {},
+        labels=labels,
         acquisition=table(options.acquisition, "acquisition"),
+        images=tuple(images),
         hashes=hashes,
     )
 
@@ -206,7 +206,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m analysis", description="The statistics of a reader study."
     )
-    run = parser.add_subparsers(required=True).add_parser(
+    commands = parser.add_subparsers(required=True)
+    example = commands.add_parser(
+        "example",
+        help="write the files of an invented study, to see what a run needs",
+        description="Write the files of an invented study and the command that runs it.",
+    )
+    example.add_argument("--out", type=Path, required=True, help="a new or empty folder")
+    example.set_defaults(make=_example)
+    run = commands.add_parser(
         "run",
         help="run an analysis plan",
         description="Run an analysis plan. Rows of a table are counted from the first below its "
@@ -222,8 +230,24 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="CSV: volunteer, arm, tissue, mean, sd, n_pixels, area_mm2",
     )
+    run.add_argument(
+        "--choices",
+        type=Path,
+        help="CSV of forced choices: volunteer, reader, criterion, first, second, chosen",
+    )
+    run.add_argument(
+        "--rankings",
+        type=Path,
+        help="CSV of rankings: volunteer, reader, criterion, arm, rank (1 is best)",
+    )
     run.add_argument("--plan", type=Path, required=True, help="JSON: analysis/plan.schema.json")
     run.add_argument("--out", type=Path, required=True, help="a new or empty folder")
     run.add_argument("--acquisition", type=Path, help="CSV: parameter, arm, value (for Table 1)")
+    run.add_argument(
+        "--images",
+        type=Path,
+        help="JSON: analysis/images.schema.json; slices for figures of regions and of arms",
+    )
+    run.set_defaults(make=_run)
     run.add_argument("--labels", type=Path, help="JSON: names for codes, in tables and figures")
     return parser

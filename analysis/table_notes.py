@@ -23,6 +23,12 @@ _FAMILY = {
     "stage": "all tests of this table",
     "all": "all tests of the study",
 }
+_CHOICE_FAMILY = {
+    "row": "the comparisons of each question",
+    "column": "the questions of each comparison",
+    "stage": "all tests of this table",
+    "all": "all tests of the study",
+}
 # Warnings that begin so belong to agreement and to the analyses beside the tests.
 _BESIDE = (*AGREEMENT_STATISTICS, *SENSITIVITY_ANALYSES, "non-inferiority")
 
@@ -104,7 +110,7 @@ def choice_note(plan: AnalysisPlan) -> str:
     alpha = f"{plan.alpha:g}".removeprefix("0")
     return (
         f"{summary}. p: two-sided exact binomial test against one half; interval: Clopper–Pearson; "
-        f"q: Benjamini–Hochberg over {_FAMILY[plan.family]}. Bold: q ≤ {alpha}."
+        f"q: Benjamini–Hochberg over {_CHOICE_FAMILY[plan.family]}. Bold: q ≤ {alpha}."
     )
 
 
