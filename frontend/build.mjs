@@ -34,7 +34,6 @@ await build({
   legalComments: "linked",
   // Node built-ins that some packages name for their Node builds only.
   external: ["fs", "path", "node:*"],
-  alias: { xmlbuilder2: join(source, "js", "viewer", "absent.js") },
   define: { "process.env.NODE_ENV": '"production"', global: "globalThis" },
   logLevel: "warning",
 });

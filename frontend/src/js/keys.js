@@ -1,7 +1,8 @@
 /*
  * Keys of a page as one table: it answers the key presses and prints the help, so that the two
- * cannot differ. An entry: {keys, does, run, group, character?}. `character` marks a single letter,
- * digit or sign; those can be switched off (WCAG 2.1.4), keys such as the arrows need not be.
+ * cannot differ. An entry: {keys, does, run, group, show?, once?}. `once`: a key that is held down
+ * counts once. Single letters, digits and signs can be switched off (WCAG 2.1.4); keys such as the
+ * arrows need not be.
  */
 
 const SETTING = "readerstudy.character-keys";
@@ -22,8 +23,17 @@ export function characterKeysOn() {
   return localStorage.getItem(SETTING) !== "off";
 }
 
+const listeners = new Set();
+
+/** As stored for the person; nobody is told. */
 export function setCharacterKeys(on) {
   localStorage.setItem(SETTING, on ? "on" : "off");
+}
+
+/** `heard(on)` is called when the person switches the keys in the help dialog. */
+export function onCharacterKeys(heard) {
+  listeners.add(heard);
+  return () => listeners.delete(heard);
 }
 
 function nameOf(event) {
@@ -39,8 +49,19 @@ function typing(target) {
 
 const activates = (target) => target.closest("a[href], button, summary") !== null;
 
-/** Listens on the document; returns a function that stops listening. */
-export function bindKeys(table) {
+function checkTable(table) {
+  const keys = table.flatMap((entry) => entry.keys);
+  const twice = keys.find((key, index) => keys.indexOf(key) !== index);
+  if (twice) throw new Error(`Two entries of a key table claim "${twice}".`);
+}
+
+/**
+ * Listens on the document; returns a function that stops listening. A table on the `window` comes
+ * before the page's own, and takes Enter from a focused button too.
+ */
+export function bindKeys(table, target = document) {
+  checkTable(table);
+  const isFirst = target === window;
   const listener = (event) => {
     if (event.defaultPrevented || event.isComposing) return;
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
@@ -48,16 +69,17 @@ export function bindKeys(table) {
     const name = nameOf(event);
     if (isCharacter(name) && !characterKeysOn()) return;
     // Enter on a button or a link is that button's or link's.
-    if (name === "Enter" && activates(event.target)) return;
+    if (name === "Enter" && !isFirst && activates(event.target)) return;
     const entry = table.find(({ keys }) => keys.includes(name));
     if (!entry) return;
     event.preventDefault();
     event.stopPropagation();
+    if (entry.once && event.repeat) return;
     entry.run(name);
   };
   // In the capture phase: up and down must not change a focused radio button.
-  document.addEventListener("keydown", listener, true);
-  return () => document.removeEventListener("keydown", listener, true);
+  target.addEventListener("keydown", listener, true);
+  return () => target.removeEventListener("keydown", listener, true);
 }
 
 function element(tag, className, ...children) {
@@ -67,28 +89,38 @@ function element(tag, className, ...children) {
   return made;
 }
 
-/** Fill the help dialog from the key table and the mouse table. */
-export function fillHelp(dialog, table, mouse) {
-  const body = dialog.querySelector("[data-help]");
-  body.replaceChildren();
+/** Fill the help dialog from the key table, the mouse table and the hangings. */
+export function fillHelp(dialog, table, mouse, hangings = []) {
   const groups = new Map();
+  const add = (title, marks, does) => {
+    if (!groups.has(title)) groups.set(title, []);
+    groups.get(title).push([marks, does]);
+  };
   for (const entry of table) {
-    if (!groups.has(entry.group)) groups.set(entry.group, []);
-    groups.get(entry.group).push([
-      entry.show ? [entry.show] : entry.keys.map((key) => NAMES[key] ?? key),
-      entry.does,
-    ]);
+    const marks = entry.show ? [entry.show] : entry.keys.map((key) => NAMES[key] ?? key);
+    add(entry.group, marks, entry.does);
   }
-  if (mouse.length) groups.set("Mouse and touch", mouse.map(({ mark, does }) => [[mark], does]));
-  for (const [title, rows] of groups) {
-    const list = element("dl", "key-list");
-    for (const [marks, does] of rows) {
-      const caps = marks.flatMap((mark, i) => (i ? [" ", element("kbd", "", mark)] : [element("kbd", "", mark)]));
-      list.append(element("dt", "", ...caps), element("dd", "", does));
-    }
-    body.append(element("section", "key-group", element("h3", "", title), list));
-  }
+  for (const { mark, does } of mouse) add("Mouse and touch", [mark], does);
+  for (const { name, does } of hangings) add("Arrangement", [name], does);
+  dialog.querySelector("[data-help]").replaceChildren(
+    ...[...groups].map(([title, rows]) => helpGroup(title, rows)),
+  );
   const box = dialog.querySelector("[data-character-keys]");
   box.checked = characterKeysOn();
-  box.onchange = () => setCharacterKeys(box.checked);
+  box.onchange = () => {
+    setCharacterKeys(box.checked);
+    for (const heard of listeners) heard(box.checked);
+  };
+}
+
+function helpGroup(title, rows) {
+  const list = element("dl", "key-list");
+  for (const [marks, does] of rows) {
+    const caps = marks.flatMap((mark, index) => [
+      ...(index ? [" "] : []),
+      element("kbd", "", mark),
+    ]);
+    list.append(element("dt", "", ...caps), element("dd", "", does));
+  }
+  return element("section", "key-group", element("h3", "", title), list);
 }

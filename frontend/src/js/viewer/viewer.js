@@ -1,228 +1,327 @@
 /*
- * Linked panes. One view state (slice, window, zoom, pan, inversion, interpolation) is the truth;
- * every pane draws it. Panes do not listen to each other, so they cannot drift apart, and what
- * belongs to the pane (window, zoom, pan) cannot be lost when the slice changes.
+ * Panes of one case. Each pane has its view state (slice, window, zoom, pan, inversion,
+ * interpolation); while the panes are linked every change goes to all of them, whichever pane it
+ * came from. What belongs to the pane (window, zoom, pan) is not touched by a change of slice.
+ *
+ * Emits "drawn" after a drawing, "change" when a state or the linking changed.
  */
-import { cornerstone, registerStack, releaseStack, start } from "./cornerstone.js";
-import { loadSlice, sliceUrl } from "./pixels.js";
+import { makePainter } from "./painter.js";
+import { place, toImage, toScreen } from "./placement.js";
+import { shared } from "./pixels.js";
+import { sliceUrl } from "./store.js";
 
 const ZOOM_RANGE = [0.5, 20];
+const LEVEL_RANGE = [-65535, 131070];
+const WIDTH_RANGE = [1, 131070];
+const UNDRAWN_MS = 300; // a hidden page draws no frames
 const clamp = (value, [low, high]) => Math.min(high, Math.max(low, value));
-let engines = 0;
 
 export class Viewer extends EventTarget {
-  constructor() {
+  constructor(store = shared) {
     super();
+    this.store = store;
     this.panes = [];
-    this.state = null;
-    this.drawing = null;
-    this.dirty = false;
+    this.active = 0;
+    this.linked = true;
+    this.smooth = true;
+    this.frame = null;
+    this.opened = 0;
+    this.observer = new ResizeObserver(() => this.resized());
+    store.addEventListener("change", ({ detail }) => detail === this.pixelSet && this.arrived());
+    // Another monitor or another browser zoom: the canvases get as many pixels as the screen has.
+    window.addEventListener("resize", () => this.resized());
   }
 
   /**
-   * Show `panes` ({element, slices}) of one case. `window` is the case's initial window
-   * ({center, width}); `slice` the slice to start on.
+   * Show `panes` ({element, slices, id?}) of one case. `window` is the case's first window
+   * ({center, width}) and `slice` the slice to start on. Resolves when each pane has drawn its first
+   * slice or cannot: true, or false if another case was opened meanwhile.
    */
-  async open({ geometry, window, panes, slice }) {
-    await start();
-    if (!this.engine) {
-      engines += 1;
-      this.engine = new cornerstone.RenderingEngine(`panes-${engines}`);
-      this.observer = new ResizeObserver(() => this.resized());
-    }
-    const before = this.panes;
+  async open({ key, geometry, window: first, panes, slice }) {
+    this.opened += 1;
+    const mine = this.opened;
     this.geometry = geometry;
-    this.initial = { slice, center: window.center, width: window.width };
-    this.state = this.startState();
-    this.panes = panes.map(({ element, slices }, index) => {
-      const urls = Array.from({ length: geometry.slices }, (_, i) => sliceUrl(slices, i));
-      const imageIds = registerStack(urls, geometry, window);
-      return { element, urls, imageIds, id: `pane-${index}`, failed: false };
-    });
-    for (const [index, pane] of this.panes.entries()) {
-      if (before[index]?.element !== pane.element) {
-        this.engine.enableElement({
-          viewportId: pane.id,
-          element: pane.element,
-          type: cornerstone.Enums.ViewportType.STACK,
-          defaultOptions: { background: [0, 0, 0] },
-        });
-        this.observer.observe(pane.element);
+    this.initial = { slice, center: first.center, width: first.width };
+    this.linked = true;
+    this.active = 0;
+    const before = this.panes;
+    this.panes = panes.map(({ element, slices, id }, index) => ({
+      id: id ?? String(index),
+      element,
+      urls: Array.from({ length: geometry.slices }, (_, i) => sliceUrl(slices, i)),
+      state: this.startState(),
+      painter: before.find((old) => old.element === element)?.painter ?? this.makePainter(element),
+      size: null,
+      failed: false,
+      waiting: true,
+      drawn: null, // slice on the screen
+    }));
+    for (const { element, painter } of before) {
+      if (!panes.some((pane) => pane.element === element)) {
+        this.observer.unobserve(element);
+        painter.close();
+        painter.canvas.remove();
       }
-      pane.viewport = this.engine.getViewport(pane.id);
     }
-    await Promise.all(this.panes.map((pane) => pane.viewport.setStack(pane.imageIds, slice)));
-    const kept = new Set(this.panes.flatMap((pane) => pane.imageIds));
-    for (const pane of before) releaseStack(pane.imageIds.filter((id) => !kept.has(id)));
+    for (const pane of this.panes) {
+      pane.painter.clear(); // never the case before under this case's name
+      this.observer.observe(pane.element);
+    }
+    this.pixelSet = this.store.open(
+      { key: key ?? panes.map(({ slices }) => slices).join(" "), geometry, panes: this.panes.map(({ urls }) => urls) },
+      slice,
+    );
+    this.measure();
+    await this.firstSlices(mine);
+    if (mine !== this.opened) return false;
     await this.draw();
+    this.changed();
+    return mine === this.opened;
+  }
+
+  makePainter(element) {
+    const painter = makePainter(element);
+    painter.onRestored = () => this.draw();
+    return painter;
+  }
+
+  async firstSlices(mine) {
+    const here = () =>
+      this.panes.every(({ urls, state }) => {
+        const url = urls[state.slice];
+        return this.pixelSet.loaded.has(url) || this.pixelSet.failed.has(url);
+      });
+    while (mine === this.opened && !here()) {
+      await new Promise((resolve) =>
+        this.store.addEventListener("change", resolve, { once: true }),
+      );
+    }
+  }
+
+  close() {
+    this.opened += 1;
+    this.store.close();
+    this.pixelSet = null;
+    for (const pane of this.panes) {
+      this.observer.unobserve(pane.element);
+      pane.painter.close();
+      pane.painter.canvas.remove();
+    }
+    this.panes = [];
   }
 
   startState() {
     return {
-      slice: this.initial.slice,
-      center: this.initial.center,
-      width: this.initial.width,
+      ...this.initial,
       zoom: 1, // 1: the whole image fits the pane
       pan: [0, 0], // mm along the row and the column that the pane's centre is off the image's
       invert: false,
-      smooth: true,
+      smooth: this.smooth, // the reader's preference, kept from case to case
     };
+  }
+
+  get state() {
+    return this.panes[this.active]?.state ?? null;
+  }
+
+  paneOf(element) {
+    return this.panes.find((pane) => pane.element === element);
   }
 
   // --- Changes of the view ----------------------------------------------------------------
 
-  set(changes) {
-    const before = this.state;
-    const next = { ...before, ...changes };
-    next.slice = clamp(Math.round(next.slice), [0, this.geometry.slices - 1]);
-    next.zoom = clamp(next.zoom, ZOOM_RANGE);
-    next.width = Math.max(1, next.width);
-    const reach = [this.geometry.width / 2, this.geometry.height / 2];
-    next.pan = next.pan.map((value, axis) => clamp(value, [-reach[axis], reach[axis]]));
-    this.state = next;
-    if (next.slice !== before.slice) this.emit("slice");
+  /**
+   * Change the view of the pane, or of all while they are linked. `changes` is a part of the state,
+   * or a function that makes it from a state.
+   */
+  set(changes, pane = this.panes[this.active]) {
+    for (const one of this.linked ? this.panes : [pane]) {
+      const made = typeof changes === "function" ? changes(one.state) : changes;
+      one.state = this.allowed({ ...one.state, ...made });
+    }
+    this.smooth = pane.state.smooth;
+    if (this.panes.some((one) => !this.pixels(one))) this.store.hurry(pane.state.slice);
+    this.changed();
     return this.draw();
   }
 
-  scroll(steps) {
-    return this.set({ slice: this.state.slice + steps });
+  allowed(state) {
+    const { geometry } = this;
+    const reach = [geometry.width / 2, geometry.height / 2];
+    return {
+      ...state,
+      slice: clamp(Math.round(state.slice), [0, geometry.slices - 1]),
+      zoom: clamp(state.zoom, ZOOM_RANGE),
+      width: clamp(state.width, WIDTH_RANGE),
+      center: clamp(state.center, LEVEL_RANGE),
+      pan: state.pan.map((value, axis) => clamp(value, [-reach[axis], reach[axis]])),
+    };
   }
 
-  reset() {
-    return this.set({ ...this.startState(), slice: this.state.slice });
+  scroll(steps, pane) {
+    return this.set(({ slice }) => ({ slice: slice + steps }), pane);
+  }
+
+  /** Window, zoom, pan and inversion as at the start; the slice stays. */
+  reset(pane) {
+    return this.set(({ slice }) => ({ ...this.startState(), slice }), pane);
   }
 
   /** A drag by (dx, dy) screen pixels: across for the width, down for a darker image. */
-  dragWindow(dx, dy) {
-    // The step follows the case's initial window, never the pixels of the pane under the mouse.
+  dragWindow(dx, dy, pane) {
+    // The step follows the case's first window, never the pixels of the pane under the mouse.
     const step = this.initial.width / 400;
-    return this.set({
-      width: this.state.width + dx * step,
-      center: this.state.center + dy * step,
-    });
+    return this.set(
+      ({ width, center }) => ({ width: width + dx * step, center: center + dy * step }),
+      pane,
+    );
   }
 
-  dragPan(dx, dy, pane) {
+  dragPan(dx, dy, pane = this.panes[this.active]) {
     const scale = this.scale(pane);
-    const [x, y] = this.state.pan;
-    return this.set({ pan: [x - dx / scale, y - dy / scale] });
+    return this.set(({ pan: [x, y] }) => ({ pan: [x - dx / scale, y - dy / scale] }), pane);
   }
 
-  zoomBy(factor) {
-    return this.set({ zoom: this.state.zoom * factor });
+  /** Zoom about a screen position of the pane, which stays where it is; without one, its middle. */
+  zoomBy(factor, pane = this.panes[this.active], at = null) {
+    const { width, height } = this.sizeOf(pane);
+    const [x, y] = at ? [at[0] - width / 2, at[1] - height / 2] : [0, 0];
+    const before = this.scale(pane);
+    const zoom = clamp(pane.state.zoom * factor, ZOOM_RANGE);
+    const after = place(this.geometry, { ...pane.state, zoom }, this.sizeOf(pane)).scale;
+    const shift = 1 / before - 1 / after;
+    return this.set(
+      ({ pan }) => ({ zoom, pan: [pan[0] + x * shift, pan[1] + y * shift] }),
+      pane,
+    );
+  }
+
+  /** Linked again, all panes show what the active one shows. */
+  link(on = !this.linked) {
+    this.linked = on;
+    return this.set({ ...this.state });
+  }
+
+  activate(index) {
+    if (index === this.active || !this.panes[index]) return;
+    this.active = index;
+    this.changed();
   }
 
   // --- Drawing ------------------------------------------------------------------------------
 
-  /** Draws the newest state; calls made while a drawing is under way end in one more drawing. */
+  pixels(pane) {
+    return this.pixelSet?.loaded.get(pane.urls[pane.state.slice]);
+  }
+
+  /** A slice came, or cannot be had. */
+  arrived() {
+    const stale = this.panes.some(
+      (pane) =>
+        (pane.waiting || pane.failed) !== !this.pixels(pane) ||
+        pane.failed !== this.pixelSet.failed.has(pane.urls[pane.state.slice]),
+    );
+    if (stale) this.draw();
+  }
+
+  /** Resolves when the newest state is on the screen. */
   draw() {
-    this.dirty = true;
-    this.drawing ??= this.drawUntilClean().finally(() => {
-      this.drawing = null;
+    this.frame ??= new Promise((resolve) => {
+      let done = false;
+      const once = () => {
+        if (done) return;
+        done = true;
+        cancelAnimationFrame(handle);
+        clearTimeout(timer);
+        this.frame = null;
+        this.paint();
+        resolve();
+      };
+      const handle = requestAnimationFrame(once);
+      const timer = setTimeout(once, UNDRAWN_MS);
     });
-    return this.drawing;
+    return this.frame;
   }
 
-  async drawUntilClean() {
-    while (this.dirty) {
-      this.dirty = false;
-      const { slice } = this.state;
-      await Promise.all(this.panes.map((pane) => this.showSlice(pane, slice)));
-      for (const pane of this.panes) this.applyTo(pane);
-      this.emit("drawn");
+  paint() {
+    for (const pane of this.panes) this.paintPane(pane);
+    this.emit("drawn");
+  }
+
+  /** A slice that is not there must not leave the one before it on the screen. */
+  paintPane(pane) {
+    const { state, painter } = pane;
+    const { width, height, ratio } = this.sizeOf(pane);
+    if (!width || !height) return; // not shown now
+    const pixels = this.pixels(pane);
+    pane.failed = !pixels && this.pixelSet.failed.has(pane.urls[state.slice]);
+    pane.waiting = !pixels && !pane.failed;
+    if (!pixels) {
+      if (pane.drawn !== null) painter.clear();
+      pane.drawn = null;
+      return;
     }
-  }
-
-  /** A slice that cannot be had must not leave the one before it on the screen. */
-  async showSlice(pane, slice) {
-    const { rows, columns } = this.geometry;
-    try {
-      await loadSlice(pane.urls[slice], rows * columns);
-      if (pane.viewport.getCurrentImageIdIndex() !== slice || pane.failed) {
-        await pane.viewport.setImageIdIndex(slice);
-      }
-      pane.failed = false;
-    } catch {
-      pane.failed = true;
-    }
-    pane.element.classList.toggle("is-failed", pane.failed);
-  }
-
-  applyTo(pane) {
-    const { viewport } = pane;
-    if (pane.failed) return;
-    const { center, width, invert, smooth } = this.state;
-    if (!viewport.getImageData()) return; // its first slice has not arrived
-    const interpolation = cornerstone.Enums.InterpolationType;
-    viewport.setProperties({
-      voiRange: { lower: center - width / 2, upper: center + width / 2 },
-      invert,
-      interpolationType: smooth ? interpolation.LINEAR : interpolation.NEAREST,
+    const { canvas } = painter;
+    const [across, down] = [Math.round(width * ratio), Math.round(height * ratio)];
+    if (canvas.width !== across) canvas.width = across;
+    if (canvas.height !== down) canvas.height = down;
+    painter.draw({
+      pixels,
+      columns: this.geometry.columns,
+      rows: this.geometry.rows,
+      placed: this.placed(pane),
+      ratio,
+      low: state.center - state.width / 2,
+      width: state.width,
+      invert: state.invert,
+      smooth: state.smooth,
+      lens: this.lens?.(pane) ?? null,
     });
-    viewport.setCamera(this.camera(pane));
-    viewport.render();
+    pane.drawn = state.slice;
   }
 
-  camera(pane) {
-    const { geometry, state } = this;
-    const focalPoint = geometry.toPatient({
-      column: (geometry.columns - 1) / 2 + state.pan[0] / geometry.columnSpacing,
-      row: (geometry.rows - 1) / 2 + state.pan[1] / geometry.rowSpacing,
-      slice: state.slice,
-    });
-    const { viewPlaneNormal, position, focalPoint: old } = pane.viewport.getCamera();
-    const distance = Math.hypot(...position.map((value, i) => value - old[i]));
-    return {
-      focalPoint,
-      position: focalPoint.map((value, i) => value + viewPlaneNormal[i] * distance),
-      parallelScale: pane.element.clientHeight / 2 / this.scale(pane),
+  /** Sizes are read once a change of layout: reading them in every frame would cost the frame. */
+  measure() {
+    for (const pane of this.panes) pane.size = null;
+  }
+
+  sizeOf(pane) {
+    pane.size ??= {
+      width: pane.element.clientWidth,
+      height: pane.element.clientHeight,
+      ratio: window.devicePixelRatio || 1,
     };
+    return pane.size;
   }
 
   resized() {
-    if (!this.state) return;
-    this.engine.resize(true, true);
-    this.draw();
+    this.measure();
+    if (this.panes.length && this.pixelSet) this.draw();
   }
 
   // --- Between the screen and the image ---------------------------------------------------
 
+  placed(pane) {
+    return place(this.geometry, pane.state, this.sizeOf(pane));
+  }
+
   /** Screen pixels a millimetre. */
-  scale({ element }) {
-    const fit = Math.min(
-      element.clientWidth / this.geometry.width,
-      element.clientHeight / this.geometry.height,
-    );
-    return fit * this.state.zoom;
+  scale(pane) {
+    return this.placed(pane).scale;
   }
 
   /** Screen position, relative to the pane, of a continuous pixel position. */
-  toScreen(pane, { column, row }) {
-    const { element } = pane;
-    const { geometry, state } = this;
-    const scale = this.scale(pane);
-    return [
-      element.clientWidth / 2 +
-        ((column - (geometry.columns - 1) / 2) * geometry.columnSpacing - state.pan[0]) * scale,
-      element.clientHeight / 2 +
-        ((row - (geometry.rows - 1) / 2) * geometry.rowSpacing - state.pan[1]) * scale,
-    ];
+  toScreen(pane, position) {
+    return toScreen(this.placed(pane), position);
   }
 
   /** The other way: continuous pixel position on the shown slice. */
-  toImage(pane, [x, y]) {
-    const { element } = pane;
-    const { geometry, state } = this;
-    const scale = this.scale(pane);
-    return {
-      column:
-        (geometry.columns - 1) / 2 +
-        ((x - element.clientWidth / 2) / scale + state.pan[0]) / geometry.columnSpacing,
-      row:
-        (geometry.rows - 1) / 2 +
-        ((y - element.clientHeight / 2) / scale + state.pan[1]) / geometry.rowSpacing,
-      slice: state.slice,
-    };
+  toImage(pane, point) {
+    return { ...toImage(this.placed(pane), point), slice: pane.state.slice };
+  }
+
+  changed() {
+    this.emit("change");
   }
 
   emit(name) {
