@@ -56,6 +56,12 @@ def read_table(path: Path, table: str) -> pd.DataFrame:
     if not lines:
         raise InputError(f"{table}: {path} is empty; a header is needed.")
     header = [name.strip() for name in lines[0]]
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and mark in header[0]:
+            raise InputError(
+                f"{table}: {path} separates its fields by {name}; save it with commas (and points "
+                "in numbers)."
+            )
     twice = [name for name, times in Counter(header).items() if times > 1]
     if twice:
         raise InputError(f"{table}: the header names the column {', '.join(twice)} twice.")

@@ -166,7 +166,7 @@ def check_occasions(frame: pd.DataFrame, keys: tuple[str, ...], table: str) -> p
 
 
 def first_occasion(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the first reading; hidden repeats never enter a table.
+    """The rows of the first reading, under their old index; hidden repeats never enter a table.
 
     Examples
     --------
@@ -175,7 +175,7 @@ def first_occasion(frame: pd.DataFrame) -> pd.DataFrame:
     """
     if OCCASION not in frame.columns:
         return frame
-    return frame[frame[OCCASION] == 1].drop(columns=OCCASION).reset_index(drop=True)
+    return frame[frame[OCCASION] == 1].drop(columns=OCCASION)
 
 
 def _shown(value: object) -> str:

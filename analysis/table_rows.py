@@ -74,16 +74,18 @@ def summarise_readers(
         each = scores[[*keys, "reader", "score"]].reset_index(drop=True)
         each["readers"] = each["score"].notna().astype(int)
         each["reader"] = each["reader"].astype(str)
-        return each[SUMMARY_COLUMNS], _incomplete(summaries, n_readers, plan)
+        return each[SUMMARY_COLUMNS], _incomplete(summaries, scores, n_readers, plan)
     pooled = cells.median() if plan.reader_summary == "median" else cells.mean()
     summaries["score"] = pooled.to_numpy(dtype=np.float64)
     summaries["reader"] = ""
     if plan.missing == "complete":
         summaries.loc[summaries["readers"] < n_readers, "score"] = np.nan
-    return summaries[SUMMARY_COLUMNS], _incomplete(summaries, n_readers, plan)
+    return summaries[SUMMARY_COLUMNS], _incomplete(summaries, scores, n_readers, plan)
 
 
-def _incomplete(summaries: pd.DataFrame, n_readers: int, plan: AnalysisPlan) -> list[PlanWarning]:
+def _incomplete(
+    summaries: pd.DataFrame, scores: pd.DataFrame, n_readers: int, plan: AnalysisPlan
+) -> list[PlanWarning]:
     found = []
     rule = (
         "left out, as the plan says"
@@ -93,7 +95,9 @@ def _incomplete(summaries: pd.DataFrame, n_readers: int, plan: AnalysisPlan) -> 
     if plan.reader_summary == "each":
         rule = "missing for that reader alone"
     short = summaries[summaries["readers"] < n_readers]
+    empty = scores[scores["score"].isna()] if not short.empty else scores.iloc[:0]
     for (criterion, arm), group in short.groupby(["criterion", "arm"], sort=False):
+        own = empty[(empty["criterion"] == criterion) & (empty["arm"] == arm)]
         verb = "volunteer lacks" if len(group) == 1 else "volunteers lack"
         unscored = int((group["readers"] == 0).sum())
         none = {0: "", 1: "; 1 has no score at all"}.get(
@@ -101,7 +105,7 @@ def _incomplete(summaries: pd.DataFrame, n_readers: int, plan: AnalysisPlan) -> 
         )
         text = (
             f"{len(group)} {verb} the score of at least one of {n_readers} readers "
-            f"({_some(group['volunteer'])}): {rule}{none}."
+            f"({_some(group['volunteer'])}{_rows(own)}): {rule}{none}."
         )
         found.append(PlanWarning("score", str(criterion), str(arm), "", text))
     return found
@@ -112,6 +116,16 @@ def _some(volunteers: pd.Series) -> str:
     names = sorted(volunteers.astype(str))
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more
+
+
+def _rows(empty: pd.DataFrame) -> str:
+    """Where the empty scores stand; a score whose row is absent has no place."""
+    rows = [str(number + 1) for number in sorted(empty.index)]
+    if not rows:
+        return ""
+    more = f" and {len(rows) - MOST_NAMED} more" if len(rows) > MOST_NAMED else ""
+    noun = "row" if len(rows) == 1 else "rows"
+    return f"; scores, {noun} {', '.join(rows[:MOST_NAMED])}{more}, column score"
 
 
 def ratio_rows(derived: pd.DataFrame, plan: AnalysisPlan) -> Iterator[TableRow]:

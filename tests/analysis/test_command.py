@@ -251,7 +251,7 @@ def test_a_folder_with_files_is_not_written_over(
     assert main([*options, f"--out={tmp_path}"]) == BAD_INPUT
     assert "give a new or an empty folder" in capsys.readouterr().err
     assert main(["run", f"--plan={tmp_path / 'plan.json'}", f"--out={tmp_path / 'x'}"]) == BAD_INPUT
-    assert "Give --scores, --regions or both" in capsys.readouterr().err
+    assert "Give --scores, --regions, --choices or --rankings" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -21,7 +21,11 @@ def test_an_outline_encloses_the_pixels_of_its_region() -> None:
     region = ellipse_region((48, 40), (1.0, 1.5), **geometry)  # type: ignore[arg-type]
     outline = EllipseOutline(**geometry)  # type: ignore[arg-type]
     white = region.mask.astype(float)
-    drawn = picture(figure_2(white, {"": outline}, (1.0, 1.5), window=(0, 1), scale_bar_mm=0, image_format="png"))
+    drawn = picture(
+        figure_2(
+            white, {"": outline}, (1.0, 1.5), window=(0, 1), scale_bar_mm=0, image_format="png"
+        )
+    )
     coloured = np.abs(drawn[..., 0] - drawn[..., 2]) > 60
     inside = drawn.min(axis=2) > 250
     rows, columns = np.nonzero(coloured)

@@ -56,4 +56,4 @@ def test_missing_scores_are_counted_beside_the_number(client: Client) -> None:
     kept = [line for line in lines if not line.startswith("V03,DF,R2,sharpness")]
     assert len(kept) == len(lines) - 1
     page = shown(client, scores=TableFile(SCORES, "\n".join(kept).encode()))
-    assert "1 volunteers lack the score of at least one of 3 readers" in page
+    assert "1 volunteer lacks the score of at least one of 3 readers" in page
