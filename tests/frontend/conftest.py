@@ -14,6 +14,8 @@ from . import harness
 
 AXE = Path(settings.BASE_DIR) / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 
+ITEM_PAGE = {"item_url_data": "@DATA@", "signin_url": "/signin/", "fault_url": "/faults/"}
+
 
 @pytest.fixture(scope="session")
 def volumes() -> dict[str, np.ndarray]:
@@ -30,7 +32,7 @@ def volumes() -> dict[str, np.ndarray]:
 @pytest.fixture
 def site(front_end: None, volumes: dict[str, np.ndarray]) -> Iterator[harness.Site]:
     pages = {
-        "item": harness.render("reading/item.html", "/item/", {"item_url_data": "@DATA@"}),
+        "item": harness.render("reading/item.html", "/item/", ITEM_PAGE),
         "measuring": harness.measuring_page(),
         "upload": harness.upload_page(),
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -28,17 +29,10 @@ from django.test import RequestFactory
 from readerstudy.demo import __file__ as demo_file
 from readerstudy.web.middleware import CONTENT_SECURITY_POLICY
 
+from .reading_room import NOTICE, ReadingRoom
+
 STATIC = Path(settings.BASE_DIR) / "static_build"
-CRITERIA = ["Perceived SNR", "Sharpness", "Contrast", "Structure visibility", "Artifact", "Overall"]
-ANCHORS = [
-    "1 obviously inferior",
-    "2 slightly inferior",
-    "3 equivalent",
-    "4 slightly superior",
-    "5 obviously superior",
-]
 TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-NOTICE = "Simulated acceleration: the accelerated images were computed, not scanned."
 
 
 def lumbar_slices() -> np.ndarray:
@@ -70,14 +64,10 @@ class Site:
 
     volumes: dict[str, np.ndarray]
     address: str = ""
-    items: int = 3
-    scores: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
-    submitted: set[str] = field(default_factory=set)
+    room: ReadingRoom = field(default_factory=ReadingRoom)
     posts: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     regions: dict[str, dict[str, Any]] = field(default_factory=dict)
     locked: bool = False
-    opened: list[str] = field(default_factory=list)
-    refuse_scores: int = 0  # answer so many score requests with 503
     break_pixels: str = ""  # answer slices whose address ends so with 503
     uploads: dict[str, dict[str, Any]] = field(default_factory=dict)
     slow_pieces: float = 0.0  # seconds that a piece of an upload takes
@@ -90,65 +80,6 @@ class Site:
     @property
     def control(self) -> np.ndarray:
         return self.volumes["control"]
-
-    # --- Reading ---
-
-    def item_data(self, token: str) -> dict[str, Any]:
-        number = int(token.removeprefix("item"))
-        stored = self.scores.setdefault(token, {})
-        last = number == self.items
-        return {
-            "token": token,
-            "position": number,
-            "total": self.items,
-            "submitted_count": len(self.submitted),
-            "mode": "relative",
-            "geometry": geometry_of(self.control),
-            "window": {"center": 1000, "width": 2000},
-            "panes": [
-                {"role": "control", "side": "left", "slices": f"/pixels/{token}a/{{index}}"},
-                {"role": "candidate", "side": "right", "slices": f"/pixels/{token}b/{{index}}"},
-            ],
-            "criteria": [
-                {
-                    "code": f"c{index}",
-                    "name": name,
-                    "question": f"{name}: how does the candidate compare with the control?",
-                    "anchors": ANCHORS,
-                    "value": stored.get(f"c{index}", {}).get("value"),
-                    "revision": stored.get(f"c{index}", {}).get("revision", 0),
-                }
-                for index, name in enumerate(CRITERIA)
-            ],
-            "previous": f"/item/item{number - 1}/" if number > 1 else None,
-            "next": None if last else f"/item/item{number + 1}/",
-            "home": "/home/",
-            "submitted": token in self.submitted,
-            "score_url": f"/score/{token}/",
-            "submit_url": f"/submit/{token}/",
-            "notice": NOTICE,
-        }
-
-    def missing(self, token: str) -> list[str]:
-        stored = self.scores.get(token, {})
-        return [f"c{i}" for i in range(len(CRITERIA)) if f"c{i}" not in stored]
-
-    def score(self, token: str, sent: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        if self.refuse_scores > 0:
-            self.refuse_scores -= 1
-            return 503, {"error": "The server is being restarted."}
-        stored = self.scores.setdefault(token, {})
-        now = stored.get(sent["criterion"], {"value": None, "revision": 0})
-        if sent["revision"] != now["revision"]:
-            return 409, {"error": "This score was changed elsewhere.", **now}
-        stored[sent["criterion"]] = {"value": sent["value"], "revision": now["revision"] + 1}
-        return 200, {"revision": now["revision"] + 1, "missing": self.missing(token)}
-
-    def submit(self, token: str) -> tuple[int, dict[str, Any]]:
-        if missing := self.missing(token):
-            return 422, {"error": "Scores are missing.", "missing": missing}
-        self.submitted.add(token)
-        return 200, {"next": self.item_data(token)["next"], "home": "/home/"}
 
     # --- Uploads ---
 
@@ -195,7 +126,8 @@ class Site:
         if token.startswith("arm-"):
             name = token.removeprefix("arm-")
             return self.volumes["control" if name == "standard" else name]
-        return self.control if token.endswith("a") else self.volumes["double-fast"]
+        names = list(self.volumes)
+        return self.volumes[names["abcdefgh".index(token[-1])]]
 
     def save_region(self, sent: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         stored = self.regions.get(sent["tissue"], {"revision": 0})
@@ -291,12 +223,18 @@ class Handler(BaseHTTPRequestHandler):
                     return self.reply(404, b"", "text/plain")
                 return self.reply(200, target.read_bytes(), TYPES.get(target.suffix, "text/plain"))
             case ["item", token]:
-                if self.headers.get("Purpose") != "prefetch":
-                    self.site.opened.append(token)
-                page = self.pages["item"].replace(b"@DATA@", f"/data/{token}/".encode())
+                self.site.room.opened.append(token)
+                page = self.pages["item"].replace(b"@DATA@", f"/item/{token}/data/".encode())
                 return self.reply(200, page, "text/html; charset=utf-8")
-            case ["data", token]:
-                return self.json(200, self.site.item_data(token))
+            case ["item", token, "data"]:
+                return self.json(*self.site.room.data(token, geometry_of(self.site.control)))
+            case ["signin"]:
+                return self.json(*self.site.room.who())
+            case ["session"]:
+                number = self.site.room.open_number()
+                if number <= self.site.room.items:
+                    return self.reply(302, b"", "text/plain", {"Location": f"/item/item{number}/"})
+                return self.reply(200, b"<!doctype html><title>Done</title>Done", "text/html")
             case ["pixels", token, index]:
                 if self.site.break_pixels and path.endswith(self.site.break_pixels):
                     return self.json(503, {"error": "storage"})
@@ -326,16 +264,27 @@ class Handler(BaseHTTPRequestHandler):
         if not self.headers.get("X-CSRFToken"):
             return self.json(403, {"error": "No CSRF token."})
         match parts:
-            case ["score", token]:
-                return self.json(*self.site.score(token, sent))
-            case ["submit", token]:
-                return self.json(*self.site.submit(token))
+            case ["room", token, kind]:
+                answer = self.site.room.post(token, kind, sent)
+                if answer is None:
+                    return self.break_off()
+                return self.json(*answer)
+            case ["signin"]:
+                return self.json(*self.site.room.sign_in(sent))
+            case ["faults"]:
+                self.site.room.faults.append(sent)
+                return self.json(200, {"noted": True})
             case ["regions", "save"]:
                 return self.json(*self.site.save_region(sent))
             case ["upload", "finish"]:
                 self.site.finished.append(sent)
                 return self.json(200, {})
         return self.reply(404, b"", "text/plain")
+
+    def break_off(self) -> None:
+        """As a server that is killed before it answers."""
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
 
     # --- tus 1.0: creation, HEAD, PATCH, DELETE ---
 

@@ -1,10 +1,15 @@
 /* Requests to our own server: JSON in, JSON out, the CSRF header, and errors that people can read. */
 
 export function csrfToken() {
-  const meta = document.querySelector('meta[name="csrf-token"]')?.content;
-  if (meta) return meta;
+  // The cookie first: it follows a sign-in in another window, the page's own copy does not.
   const match = /(?:^|;\s*)csrftoken=([^;]+)/.exec(document.cookie);
-  return match ? decodeURIComponent(match[1]) : "";
+  if (match) return decodeURIComponent(match[1]);
+  return document.querySelector('meta[name="csrf-token"]')?.content ?? "";
+}
+
+export function rememberCsrfToken(token) {
+  const meta = document.querySelector('meta[name="csrf-token"]');
+  if (meta && token) meta.content = token;
 }
 
 export class ServerError extends Error {
@@ -12,6 +17,7 @@ export class ServerError extends Error {
     super(message);
     this.status = status;
     this.body = body;
+    this.code = body?.code ?? "";
   }
 }
 

@@ -1,265 +1,355 @@
-/* The reading page: images beside the criteria, one item after the other without a page load. */
+/*
+ * The reading page: images beside the criteria, one item after the other without a page load.
+ * Whatever the reader does goes through the outbox; the page never waits for the server to go on.
+ */
+import { watchDisplay } from "./display/notices.js";
 import { bindKeys, fillHelp } from "./keys.js";
-import { getJson, postJson } from "./http.js";
-import { Autosave } from "./reading/autosave.js";
+import { Activity } from "./reading/activity.js";
+import { Answers } from "./reading/answers.js";
+import { Ask } from "./reading/ask.js";
 import { CriteriaPanel } from "./reading/criteria.js";
-import { keyTable } from "./reading/key_table.js";
-import { prefetch } from "./reading/prefetch.js";
-import { Geometry } from "./viewer/geometry.js";
-import { Overlay } from "./viewer/overlay.js";
-import { loadAll, releaseSlices, sliceUrl } from "./viewer/pixels.js";
-import { MOUSE, bindPointer } from "./viewer/pointer.js";
-import { Viewer } from "./viewer/viewer.js";
+import { checkDisplay } from "./reading/display_check.js";
+import { watchFaults } from "./reading/faults.js";
+import { Items, NotReachable } from "./reading/items.js";
+import { scoringKeys } from "./reading/key_table.js";
+import { OneWindow } from "./reading/one_window.js";
+import { Outbox } from "./reading/outbox.js";
+import { PageTexts } from "./reading/page_texts.js";
+import { Pause } from "./reading/pause.js";
+import { Remarks } from "./reading/remarks.js";
+import { SaveState } from "./reading/save_state.js";
+import { SignIn } from "./reading/sign_in.js";
+import { visitRecord } from "./reading/visit.js";
+import { describer } from "./reading/wording.js";
+import { ReadingView } from "./viewer/view.js";
 
 const root = document.querySelector("#reading");
-const find = (name) => root.querySelector(`[data-${name}]`) ?? document.querySelector(`[data-${name}]`);
-const LABELS = { control: "Control", candidate: "Candidate" };
+const { itemUrl, signinUrl, faultUrl } = root.dataset;
+const find = (name) => document.querySelector(`[data-${name}]`);
+const dialog = (id) => document.querySelector(`#${id}`);
 
-const viewer = new Viewer();
-const panel = new CriteriaPanel(find("criteria"), find("question"));
-const help = document.querySelector("#key-help");
-const panes = [...root.querySelectorAll(".pane")].map((host) => {
-  const canvas = host.querySelector(".pane-canvas");
-  return { host, canvas, overlay: new Overlay(host, "") };
-});
-
+let outbox = null;
 let item = null;
-let autosave = null;
-let loading = null; // AbortController of the pixels on their way
-let failedSlices = [];
-let visit = 0; // counts openings, so that a late answer of an item left behind is ignored
+let answers = null;
+let visit = 0; // counts openings, so that a late answer about an item left behind is ignored
+let isLeaving = false;
+let lastReason = "";
 
-const urlsOf = ({ panes: list, geometry }) =>
-  list.flatMap(({ slices }) => Array.from({ length: geometry.slices }, (_, i) => sliceUrl(slices, i)));
+const texts = new PageTexts(find);
+const say = (...all) => texts.say(...all);
+watchFaults(faultUrl, () => item?.token ?? null, (text) => say(text, "Reload", leaveFor));
 
-// --- Opening an item ----------------------------------------------------------------------------
+const view = new ReadingView(find("images"));
+const activity = new Activity();
+const ask = new Ask(dialog("ask"));
+const signIn = new SignIn(dialog("sign-in"), signinUrl, activity);
+const pause = new Pause(dialog("pause"), activity, endPause);
+const items = new Items({ signIn: signInAgain, say });
+const panel = new CriteriaPanel(find("criteria"), find("question"), { give, cannot });
+const remarks = new Remarks(find("remarks"), view, { reason: whyChanged, say });
+const help = dialog("key-help");
 
-async function open(dataUrl) {
+// --- Beginning --------------------------------------------------------------------------------------
+
+async function begin() {
+  const first = await items.open({ page: window.location.pathname, data: itemUrl }, () => true);
+  const window_ = new OneWindow(first.session_page);
+  window_.addEventListener("lost", () => elsewhere(window_, "Reading went on in another window, so this one stopped. Everything is saved; one window at a time is read in."));
+  if (!(await window_.enter())) {
+    elsewhere(window_, "So that no answer is given twice, only one window is read in at a time. Reading goes on at the same item.");
+    return;
+  }
+  item = first;
+  outbox = await Outbox.open(first.session_page, signinUrl);
+  items.outbox = outbox;
+  wire(first);
+  outbox.deliver();
+  if (outbox.held()) {
+    await open(addressOf(outbox.held().page));
+    return;
+  }
+  if (outbox.waiting().some(({ kind }) => kind === "submit")) {
+    say("Answers kept in this browser are being sent…");
+    if (await outbox.settled()) {
+      leaveFor(first.session_page);
+      return;
+    }
+  }
+  if (first.display_check?.wanted) await checkDisplay(dialog("display-check"), first, outbox);
+  await show(first);
+}
+
+function wire(first) {
+  new SaveState(document.querySelector("[data-save-state]"), outbox, { signIn: signInAgain });
+  outbox.addEventListener("change", () => {
+    if (outbox.trouble === "signed-out") signInAgain();
+  });
+  outbox.addEventListener("receipt", ({ detail }) => received(detail));
+  outbox.addEventListener("held", ({ detail: { delivery } }) => open(addressOf(delivery.page)));
+  outbox.addEventListener("refused", () => showRefused());
+  const table = [
+    ...scoringKeys(first, {
+      panel,
+      submit,
+      previous: goBack,
+      comment: () => remarks.toggle(true),
+      help: () => help.showModal(),
+    }),
+    ...view.keys(),
+  ];
+  bindKeys(table);
+  fillHelp(help, table, view.mouse(), view.hangings());
+}
+
+function elsewhere(window_, text) {
+  const box = dialog("elsewhere");
+  find("elsewhere-text").textContent = text;
+  activity.hold("hidden");
+  find("elsewhere-here").onclick = async () => {
+    await window_.takeOver();
+    leaveFor(item?.session_page ?? window.location.href);
+  };
+  box.oncancel = (event) => event.preventDefault();
+  box.showModal();
+}
+
+const addressOf = (page) => ({ page, data: `${page}data/` });
+
+// --- Opening an item ----------------------------------------------------------------------------------
+
+async function open(address) {
   visit += 1;
   const mine = visit;
   root.dataset.ready = "0";
-  root.dataset.loaded = "false";
   find("submit").disabled = true;
   say("");
-  let data;
   try {
-    data = await getJson(dataUrl);
+    const next = await items.open(address, () => mine === visit);
+    if (mine !== visit) return;
+    // Going back is a new entry in the browser's history only where the protocol allows it.
+    const change = next.may_go_back ? "pushState" : "replaceState";
+    if (address.page !== window.location.pathname) window.history[change](null, "", address.page);
+    send("open", next.open_url, {}, next);
+    await show(next);
   } catch (error) {
-    if (mine === visit) say(`This item could not be opened. ${error.message}`, () => open(dataUrl));
-    return;
+    if (!(error instanceof NotReachable)) throw error;
+    leaveFor(error.page ?? item.session_page);
   }
-  if (mine !== visit) return;
-  loading?.abort();
-  failedSlices = [];
-  if (item) releaseSlices(urlsOf(item).filter((url) => !urlsOf(data).includes(url)));
-  item = data;
-  showScores();
-  showProgress();
-  await showImages(mine);
 }
 
-function showScores() {
-  autosave?.close();
-  autosave = new Autosave(item);
-  const shown = autosave;
-  autosave.addEventListener("change", () => {
-    if (shown !== autosave) return;
-    panel.update();
-    showSaveState();
-  });
-  panel.show(item.criteria, autosave);
-  autosave.resume();
-  panel.focus(panel.current);
-  showSaveState();
-}
-
-function showProgress() {
-  document.title = `Item ${item.position} of ${item.total} · ReaderStudy`;
-  find("position").textContent = `Item ${item.position} of ${item.total}`;
-  const bar = find("progress");
-  bar.max = item.total;
-  bar.value = item.submitted_count;
-  find("submitted").textContent = `${item.submitted_count} submitted`;
-  find("notice").textContent = item.notice;
-  find("home").href = item.home;
-  find("previous").disabled = !item.previous;
-  find("submit").textContent = item.submitted ? "Go on" : "Submit and go on";
-}
-
-async function showImages(mine) {
-  const geometry = new Geometry(item.geometry);
-  const slice = Math.floor(geometry.slices / 2);
-  const order = [...item.panes].sort((a, b) => (a.side === "left" ? 0 : 1) - (b.side === "left" ? 0 : 1));
-  for (const [index, { role }] of order.entries()) {
-    panes[index].overlay.label.textContent = LABELS[role];
-    panes[index].canvas.setAttribute("aria-label", `${LABELS[role]} image`);
-  }
-  loading = new AbortController();
-  const { signal } = loading;
-  const all = loadAll(
-    order.map(({ slices }) => slices),
-    geometry,
-    slice,
-    { signal, onProgress: (...figures) => mine === visit && showLoading(...figures) },
-  );
-  await viewer.open({
-    geometry,
-    window: item.window,
-    slice,
-    panes: order.map(({ slices }, index) => ({ element: panes[index].canvas, slices })),
-  });
-  if (mine !== visit) return;
-  const seen = viewer.panes.every(({ failed }) => !failed);
-  if (seen) {
-    root.dataset.ready = "1";
-    document.documentElement.dataset.ready = "1";
-  }
-  failedSlices = await all;
-  if (mine !== visit) return;
-  root.dataset.loaded = String(failedSlices.length === 0 && seen);
-  find("submit").disabled = failedSlices.length > 0 || !seen;
-  if (failedSlices.length > 0) {
-    say(`${failedSlices.length} slices could not be loaded; the item cannot be submitted unseen.`, () =>
-      reload(mine),
-    );
-    return;
-  }
+async function show(next) {
+  visit += 1;
+  const mine = visit;
+  item = next;
   say("");
-  viewer.draw();
-  if (item.next) prefetch(item.next, signal);
+  showAnswers();
+  texts.item(item, answers);
+  activity.start(item.token);
+  if (item.isFresh) pause.clock(item.server_time);
+  if (item.isFresh) pause.show(item.pause);
+  const opening = view.open(viewOf(item));
+  remarks.update(); // its arrows
+  const shown = await opening;
+  if (!shown || mine !== visit) return;
+  root.dataset.ready = "1";
+  document.documentElement.dataset.ready = "1";
+  showSeen();
+  const held = outbox.held();
+  if (held?.item === item.token) showHeld(held);
+  const ahead = await items.prepare(item.ahead ?? []);
+  if (mine === visit) view.prefetch(ahead.map(viewOf));
 }
 
-async function reload(mine) {
-  if (mine !== visit) return;
-  say("Loading the missing slices…");
-  await showImages(mine);
+function viewOf({ token, mode, geometry, window: start, presets, panes }) {
+  const named = panes.map(({ number, label, slices }) => ({ id: String(number), label, slices }));
+  return { key: token, mode, geometry, window: start, presets, panes: named };
 }
 
-function showLoading(done, total, failed) {
-  const bar = find("loading");
-  bar.max = total;
-  bar.value = done;
-  find("loading-box").hidden = done === total;
-  find("loading-text").textContent = `Loading ${done} of ${total} slices${
-    failed.length ? `, ${failed.length} failed` : ""
-  }`;
+function showAnswers() {
+  answers?.close();
+  answers = new Answers(item, outbox, describer(item));
+  answers.addEventListener("change", update);
+  panel.show(item, answers);
+  remarks.show(item, answers);
+  panel.focus(panel.current);
 }
 
-// --- Moving on ------------------------------------------------------------------------------------
+function update() {
+  panel.update();
+  remarks.update();
+  if (item.practice) texts.feedback(panel.feedback());
+}
 
-async function go(url) {
-  if (!(await autosave.settled())) {
-    say("Some scores are not saved yet.", () => autosave.retry());
-    return;
+/** The item may be submitted when all of it is loaded and every pane was really shown. */
+function showSeen() {
+  const { complete, seen } = view.status();
+  root.dataset.loaded = String(complete && seen);
+  find("submit").disabled = root.dataset.ready !== "1";
+  find("submit").setAttribute("aria-disabled", String(!(complete && seen)));
+}
+
+// --- Answering ------------------------------------------------------------------------------------------
+
+async function give(code, answer) {
+  if (answers.holds(code, answer)) return true;
+  const entry = answers.get(code);
+  let reason = "";
+  if (answers.needsReason(entry.revision + entry.pending > 0)) {
+    const inWords = describer(item);
+    const [old, now] = [entry, answer].map((one) => inWords(one, entry.criterion));
+    reason = await whyChanged(`${entry.criterion.name}: ${old} becomes ${now}.`);
+    if (reason === null) return false;
   }
-  const page = await pageOf(url);
-  if (!page) {
-    window.location.assign(url);
-    return;
-  }
-  window.history.pushState(null, "", url);
-  await open(page);
+  answers.answer(code, answer, reason);
+  return true;
 }
 
-/** The data address of an item page, or null if the address is another page (the end, a pause). */
-async function pageOf(url) {
-  try {
-    const response = await fetch(url, { headers: { Accept: "text/html" } });
-    if (!response.ok || response.redirected) return null;
-    const page = new DOMParser().parseFromString(await response.text(), "text/html");
-    return page.querySelector("#reading")?.dataset.itemUrl ?? null;
-  } catch {
-    return null;
-  }
+/** Why something stored is changed, in the reader's words; null if it stays as it was. */
+async function whyChanged(text) {
+  const told = { comment: "The comment is changed.", arrows: "The arrows are changed." };
+  const reason = await ask.text({
+    title: "Why is this changed?",
+    text: `${told[text] ?? text} The earlier answer is kept beside the new one, with your reason.`,
+    label: "Reason",
+    value: lastReason,
+  });
+  lastReason = reason ?? lastReason;
+  return reason;
 }
+
+async function cannot(code) {
+  const entry = answers.get(code);
+  const why = await ask.text({
+    title: `${entry.criterion.name} cannot be assessed`,
+    text: "Say why. A score given later takes its place.",
+    label: "Why it cannot be assessed",
+    suggestions: ["Motion", "Structure not covered", "Artifact over the structure"],
+    value: entry.cannot_assess,
+  });
+  if (why === null) return;
+  const index = panel.groups.findIndex(({ criterion }) => criterion.code === code);
+  if (await give(code, { cannot_assess: why })) panel.focus(index + 1);
+}
+
+// --- Moving on --------------------------------------------------------------------------------------------
 
 async function submit() {
-  if (find("submit").disabled) {
-    if (root.dataset.loaded !== "true" && !failedSlices.length) say("The images are still loading.");
+  if (!item || root.dataset.ready !== "1") return;
+  if (!(await remarks.flush())) return;
+  const { complete, seen, text } = view.status();
+  if (!complete || !seen) {
+    say(text || "The images are still loading. An item can be submitted when all of it can be seen.");
     return;
   }
-  const missing = autosave.missing();
+  const missing = panel.missing();
   if (missing.length) {
-    say(missing.length === 1 ? "One score is missing." : `${missing.length} scores are missing.`);
+    say(missing.length === 1 ? "One answer is missing." : `${missing.length} answers are missing.`);
     panel.demand(missing);
     return;
   }
-  find("submit").disabled = true;
-  try {
-    if (!(await autosave.settled())) {
-      say(`Not submitted: ${autosave.error()}`, () => autosave.retry());
-      return;
-    }
-    // A submitted item needs no second submission: its changed scores are saved already.
-    const { next, home } = item.submitted ? item : await postJson(item.submit_url, {});
-    if (next) await go(next);
-    else window.location.assign(home);
-  } catch (error) {
-    if (error.body?.missing?.length) panel.demand(error.body.missing);
-    say(`Not submitted: ${error.message}`);
-  } finally {
-    if (root.dataset.loaded === "true") find("submit").disabled = false;
+  // A submitted item needs no second submission: its changed answers are stored already.
+  const isNew = !answers.submitted || outbox.held()?.item === item.token;
+  leave();
+  if (isNew) {
+    send("submit", item.submit_url, { shown: view.status().shown.map(Number) });
+    texts.submitted(item);
+    answers.submitted = true;
   }
+  if (item.next) await open({ page: item.next, data: item.next_data });
+  else await finish();
 }
 
-// --- What the page says ------------------------------------------------------------------------
-
-function say(text, again = null) {
-  find("message").textContent = text;
-  find("message-box").hidden = !text;
-  const button = find("again");
-  button.hidden = !again;
-  button.onclick = again;
+/** The item is left: what was seen of it, and for how long, goes with it. */
+function leave() {
+  send("visit", item.visit_url, visitRecord(activity, view));
+  activity.finish();
+  items.remember(item, answers);
 }
 
-function showSaveState() {
-  const state = autosave.state();
-  const scored = item.criteria.length - autosave.missing().length;
-  const texts = {
-    empty: "Every choice is saved at once",
-    saving: "Saving…",
-    saved: `Saved: ${scored} of ${item.criteria.length} scores`,
-    failed: `Not saved. ${autosave.error()} Kept in this browser.`,
-  };
-  const box = find("save-state");
-  box.dataset.saveState = state;
-  find("save-text").textContent = texts[state];
-  find("retry").hidden = state !== "failed";
+async function goBack() {
+  if (!item?.previous || !(await remarks.flush())) return;
+  leave();
+  await open({ page: item.previous, data: item.previous_data });
 }
 
-window.addEventListener("beforeunload", (event) => {
-  if (autosave?.unsaved()) event.preventDefault();
-});
-window.addEventListener("popstate", async () => {
-  const page = await pageOf(window.location.href);
-  if (page) open(page);
+/** After the last item: to the page that says so, once the server has everything. */
+async function finish() {
+  visit += 1;
+  root.dataset.ready = "0";
+  find("submit").disabled = true;
+  say("That was the last item. It is being stored…");
+  while (!(await outbox.settled())) {
+    if (outbox.held()) return;
+    say("That was the last item. It is kept in this browser until you have signed in again.");
+    await items.pause();
+  }
+  if (outbox.refused().length === 0) leaveFor(item.session_page);
+}
+
+function send(kind, url, body, of = item) {
+  outbox.add({ kind, url, body, item: of.token, page: of.page });
+}
+
+function received({ delivery, answer }) {
+  if (delivery.kind === "submit" && answer.pause) pause.show(answer.pause);
+}
+
+function endPause() {
+  send("pause", item.pause_url, {});
+}
+
+async function signInAgain() {
+  const done = await signIn.ask(item?.token ?? itemUrl.split("/").at(-3), item?.reader);
+  if (!done) return false;
+  outbox?.retry();
+  if (view.status().failed) view.retry();
+  return true;
+}
+
+/** Away from this page on purpose, with nothing to be asked about. */
+function leaveFor(url) {
+  isLeaving = true;
+  if (typeof url === "string" && url !== window.location.href) window.location.assign(url);
   else window.location.reload();
-});
-
-// --- Wiring ----------------------------------------------------------------------------------------
-
-viewer.addEventListener("drawn", () => {
-  viewer.panes.forEach((pane, index) => panes[index].overlay.update(viewer, pane));
-  const { slice, center, width, zoom, pan, invert } = viewer.state;
-  root.dataset.view = JSON.stringify({ slice, center, width, zoom, pan, invert });
-});
-for (const { canvas } of panes) {
-  bindPointer(viewer, (element) => viewer.panes.find((pane) => pane.element === element), canvas);
 }
-panel.addEventListener("finished", () => find("submit").focus());
 
-const table = keyTable({
-  viewer,
-  panel,
-  submit,
-  previous: () => item?.previous && go(item.previous),
-  help: () => help.showModal(),
+// --- What the server would not take ---------------------------------------------------------------------------
+
+function showHeld({ held }) {
+  say(`This item was not accepted: ${held.message}`);
+  if (held.body?.missing?.length) panel.demand(held.body.missing);
+}
+
+function showRefused() {
+  const refused = outbox.refused();
+  if (!refused.length) return;
+  const reasons = [...new Set(refused.map((one) => one.refused.message))].join(" ");
+  const many = refused.length === 1 ? "One entry was" : `${refused.length} entries were`;
+  say(`${many} not accepted: ${reasons}`, "Understood", async () => {
+    await outbox.dismiss();
+    leaveFor(item.session_page);
+  });
+}
+
+// --- Wiring -----------------------------------------------------------------------------------------------------
+
+view.addEventListener("status", () => {
+  showSeen();
+  if (view.status().complete && find("message").textContent.startsWith("The images")) say("");
 });
-bindKeys(table);
-fillHelp(help, table, MOUSE);
+view.addEventListener("drawn", () => {
+  root.dataset.view = JSON.stringify(view.state);
+});
+panel.addEventListener("finished", () => find("submit").focus());
+watchDisplay(find("display-notice"), {});
 find("open-help").addEventListener("click", () => help.showModal());
 find("submit").addEventListener("click", submit);
-find("retry").addEventListener("click", () => autosave.retry());
-find("previous").addEventListener("click", () => item.previous && go(item.previous));
+find("previous").addEventListener("click", goBack);
+window.addEventListener("beforeunload", (event) => {
+  if (outbox?.count() && !isLeaving) event.preventDefault();
+});
+window.addEventListener("popstate", () => {
+  if (item && window.location.pathname !== item.page) open(addressOf(window.location.pathname));
+});
 
-open(root.dataset.itemUrl);
+begin();

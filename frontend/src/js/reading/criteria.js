@@ -1,91 +1,83 @@
 /*
- * The criteria panel: one group of five real radio buttons a criterion, each with its wording.
- * One criterion is the current one: digits and left/right go there, wherever the focus is.
+ * The criteria panel. One criterion is the current one: digits and left/right go there, wherever the
+ * focus is. What is chosen goes through `give`, which may ask for a reason first and answers whether
+ * it was given; what is shown is always what the answers hold.
+ *
+ * Emits "finished" when the reader moves past the last criterion.
  */
+import { RankingGroup } from "./ranking_group.js";
+import { ChoiceGroup, ScaleGroup } from "./scale_group.js";
 
-function element(tag, className, text = "") {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  if (text) made.textContent = text;
-  return made;
-}
-
-/** "1 obviously inferior" and "obviously inferior" both give the wording alone, capitalised. */
-function wording(anchor, value) {
-  const text = String(anchor).replace(new RegExp(`^\\s*${value}\\s*[:.–-]?\\s*`), "");
-  return text.charAt(0).toUpperCase() + text.slice(1);
-}
+const KINDS = { relative: ScaleGroup, absolute: ScaleGroup, choice: ChoiceGroup, ranking: RankingGroup };
 
 export class CriteriaPanel extends EventTarget {
-  constructor(host, questionHost) {
+  /** `acts`: give(code, answer) -> Promise of true if given; cannot(code). */
+  constructor(host, questionHost, acts) {
     super();
     this.host = host;
     this.questionHost = questionHost;
+    this.acts = acts;
     this.groups = [];
     this.current = 0;
-    host.addEventListener("change", (event) => {
-      const { criterion } = event.target.dataset;
-      if (criterion) this.choose(criterion, Number(event.target.value));
-    });
     host.addEventListener("focusin", (event) => {
-      const index = this.groups.findIndex(({ fieldset }) => fieldset.contains(event.target));
+      const index = this.groups.findIndex((group) => group.contains(event.target));
       if (index >= 0) this.mark(index);
     });
   }
 
-  show(criteria, autosave) {
-    this.autosave = autosave;
-    this.groups = criteria.map((criterion) => this.group(criterion));
-    this.host.replaceChildren(...this.groups.map(({ fieldset }) => fieldset));
+  show(item, answers) {
+    this.answers = answers;
+    this.lastCode = null;
+    const Kind = KINDS[item.mode];
+    this.groups = item.criteria.map((criterion, index) => {
+      const group = new Kind(
+        criterion,
+        {
+          give: async (answer) => {
+            this.lastCode = criterion.code;
+            const given = await this.acts.give(criterion.code, answer);
+            this.update();
+            return given;
+          },
+          cannot: this.acts.cannot,
+        },
+        item,
+      );
+      group.completed = () => this.focus(index + 1);
+      return group;
+    });
+    this.host.replaceChildren(...this.groups.map(({ box }) => box));
+    this.host.dataset.mode = item.mode;
     this.update();
-    const open = criteria.findIndex(({ code }) => autosave.get(code).value === null);
+    const open = this.groups.findIndex(({ criterion }) => !answers.isAnswered(criterion.code));
     this.mark(Math.max(open, 0));
   }
 
-  group(criterion) {
-    const fieldset = element("fieldset", "criterion");
-    const legend = element("legend", "criterion-name", criterion.name);
-    const question = element("span", "visually-hidden", criterion.question);
-    question.id = `question-${criterion.code}`;
-    fieldset.setAttribute("aria-describedby", `${question.id} note-${criterion.code}`);
-    const state = element("span", "criterion-state");
-    const note = element("p", "criterion-note");
-    note.id = `note-${criterion.code}`;
-    const points = element("div", "points");
-    const radios = criterion.anchors.map((anchor, index) => {
-      const value = index + 1;
-      const label = element("label", "point");
-      const radio = element("input", "point-radio");
-      radio.type = "radio";
-      radio.name = criterion.code;
-      radio.value = String(value);
-      radio.dataset.criterion = criterion.code;
-      const digit = element("span", "point-digit", String(value));
-      label.append(radio, digit, element("span", "point-wording", wording(anchor, value)));
-      points.append(label);
-      return radio;
-    });
-    fieldset.append(legend, state, question, points, note);
-    return { criterion, fieldset, radios, state, note };
+  /** Bring what is shown in line with what is held. */
+  update() {
+    for (const group of this.groups) {
+      const { code } = group.criterion;
+      group.update(this.answers.get(code), this.answers.state(code));
+    }
   }
 
-  /** Bring what is shown in line with what is stored. */
-  update() {
-    const names = { empty: "", saved: "Saved", saving: "Saving…", failed: "Not saved" };
-    for (const { criterion, fieldset, radios, state, note } of this.groups) {
-      const entry = this.autosave.get(criterion.code);
-      for (const radio of radios) radio.checked = Number(radio.value) === entry.value;
-      fieldset.dataset.state = entry.state;
-      state.textContent = names[entry.state];
-      if (entry.value !== null) fieldset.classList.remove("is-missing");
-      note.textContent =
-        entry.note || (fieldset.classList.contains("is-missing") ? "Please choose a score." : "");
-    }
+  /** What the server says to the last choice of a practice item: its wording in the protocol. */
+  feedback() {
+    const entry = this.lastCode === null ? null : this.answers.get(this.lastCode);
+    return entry?.feedback ? `${entry.criterion.name}: ${entry.feedback}` : "";
+  }
+
+  /** Codes without an answer, and those whose answer was begun anew and not finished. */
+  missing() {
+    const missing = this.answers.missing();
+    return this.groups
+      .filter((group) => missing.includes(group.criterion.code) || group.isHalfDone())
+      .map(({ criterion }) => criterion.code);
   }
 
   mark(index) {
     this.current = index;
-    this.groups.forEach(({ fieldset }, i) => fieldset.classList.toggle("is-current", i === index));
+    this.groups.forEach(({ box }, i) => box.classList.toggle("is-current", i === index));
     this.questionHost.textContent = this.groups[index]?.criterion.question ?? "";
   }
 
@@ -96,40 +88,59 @@ export class CriteriaPanel extends EventTarget {
       return;
     }
     const group = this.groups[Math.max(index, 0)];
-    const target = group.radios.find(({ checked }) => checked) ?? group.radios[0];
-    target.focus({ preventScroll: true });
-    group.fieldset.scrollIntoView({ block: "nearest" });
+    group.target().focus({ preventScroll: true });
+    group.box.scrollIntoView({ block: "nearest" });
     this.mark(Math.max(index, 0));
   }
 
-  choose(code, value) {
-    this.autosave.choose(code, value);
-  }
-
-  /** A digit: score the current criterion and go on to the next. */
-  score(value) {
-    const group = this.groups[this.current];
-    if (!group || value > group.radios.length) return;
-    this.choose(group.criterion.code, value);
-    this.focus(this.current + 1);
-  }
-
-  /** Left and right: one point down or up; from none, the middle of the scale. */
-  nudge(step) {
+  /** A digit: answers the current criterion and goes on to the next; in a ranking, the next rank. */
+  async digit(number) {
     const group = this.groups[this.current];
     if (!group) return;
-    const points = group.radios.length;
-    const { value } = this.autosave.get(group.criterion.code);
-    const next = value === null ? Math.ceil(points / 2) : Math.min(points, Math.max(1, value + step));
-    this.choose(group.criterion.code, next);
-    this.focus(this.current);
+    if (group instanceof RankingGroup) {
+      if (number <= group.labels.length) group.press(number - 1);
+      return;
+    }
+    const value = group.fromDigit(number);
+    if (value === undefined) return;
+    const at = this.current;
+    if (await group.give({ value })) this.focus(at + 1);
+  }
+
+  /** Left and right: a point down or up, the left or the right image, or along the ranks. */
+  async step(direction) {
+    const group = this.groups[this.current];
+    if (!group) return;
+    if (group instanceof RankingGroup) {
+      group.walk(direction);
+      return;
+    }
+    const at = this.current;
+    const value = group.fromStep(direction, this.answers.get(group.criterion.code));
+    await group.give({ value });
+    this.focus(at);
+  }
+
+  next() {
+    this.focus(Math.min(this.current + 1, this.groups.length - 1));
+  }
+
+  before() {
+    this.focus(this.current - 1);
+  }
+
+  takeBack() {
+    this.groups[this.current]?.takeBack?.();
+  }
+
+  cannot() {
+    const group = this.groups[this.current];
+    if (group) this.acts.cannot(group.criterion.code);
   }
 
   /** Show which criteria are missing and go to the first. */
   demand(codes) {
-    for (const { criterion, fieldset } of this.groups) {
-      fieldset.classList.toggle("is-missing", codes.includes(criterion.code));
-    }
+    for (const group of this.groups) group.isMissing = codes.includes(group.criterion.code);
     this.update();
     this.focus(this.groups.findIndex(({ criterion }) => codes.includes(criterion.code)));
   }

@@ -1,26 +1,44 @@
-/* The keys of the reading page. This one table answers the keys and prints the help. */
+/* The scoring keys of the reading page, in one table with those of the images (view.keys()). */
 
-export function keyTable({ viewer, panel, submit, previous, help }) {
-  const images = "Images";
+const GIVES = {
+  relative: "Score the current criterion and go to the next",
+  absolute: "Score the current criterion and go to the next",
+  choice: "1: left, 2: right; then the next criterion",
+  ranking: "Give the first, second, … image the next rank, best first",
+};
+const STEPS = {
+  relative: ["One point lower (starts in the middle)", "One point higher (starts in the middle)"],
+  absolute: ["One point lower (starts in the middle)", "One point higher (starts in the middle)"],
+  choice: ["The left image", "The right image"],
+  ranking: ["To the image before", "To the next image"],
+};
+
+/** How many digits answer something in this mode. */
+function digitsOf({ mode, criteria, panes }) {
+  if (mode === "choice") return 2;
+  if (mode === "ranking") return Math.min(panes.length, 9);
+  return Math.max(...criteria.map(({ anchors }) => anchors.length));
+}
+
+export function scoringKeys(item, { panel, submit, previous, comment, help }) {
+  const { mode } = item;
+  const digits = Array.from({ length: digitsOf(item) }, (_, index) => String(index + 1));
   const scores = "Scores";
   const page = "Page";
+  const [lower, higher] = STEPS[mode];
   return [
-    { group: scores, keys: ["1", "2", "3", "4", "5"], does: "Score the current criterion and go to the next", run: (key) => panel.score(Number(key)) },
-    { group: scores, keys: ["ArrowLeft"], does: "One point lower (starts in the middle)", run: () => panel.nudge(-1) },
-    { group: scores, keys: ["ArrowRight"], does: "One point higher (starts in the middle)", run: () => panel.nudge(1) },
-    { group: scores, keys: ["j"], does: "Next criterion (as Tab)", run: () => panel.focus(Math.min(panel.current + 1, panel.groups.length - 1)) },
-    { group: scores, keys: ["k"], does: "Criterion before (as Shift Tab)", run: () => panel.focus(panel.current - 1) },
+    { group: scores, keys: digits, does: GIVES[mode], run: (key) => panel.digit(Number(key)) },
+    { group: scores, keys: ["ArrowLeft"], does: lower, run: () => panel.step(-1) },
+    { group: scores, keys: ["ArrowRight"], does: higher, run: () => panel.step(1) },
+    ...(mode === "ranking"
+      ? [{ group: scores, keys: ["Backspace"], does: "Take the last rank back", run: () => panel.takeBack() }]
+      : []),
+    { group: scores, keys: ["0"], does: "The current criterion cannot be assessed", run: () => panel.cannot() },
+    { group: scores, keys: ["j"], does: "Next criterion (as Tab)", run: () => panel.next() },
+    { group: scores, keys: ["k"], does: "Criterion before (as Shift Tab)", run: () => panel.before() },
+    { group: scores, keys: ["g"], does: "Comment (Escape closes it)", run: comment },
     { group: page, keys: ["Enter", "n"], does: "Submit and go on", run: submit },
-    { group: page, keys: ["p"], does: "Previous item", run: previous },
+    ...(item.may_go_back ? [{ group: page, keys: ["p"], does: "Item before", run: previous }] : []),
     { group: page, keys: ["?"], does: "This help", run: help },
-    { group: images, keys: ["ArrowUp"], does: "Slice before", run: () => viewer.scroll(-1) },
-    { group: images, keys: ["ArrowDown"], does: "Next slice", run: () => viewer.scroll(1) },
-    { group: images, keys: ["Home"], does: "First slice", run: () => viewer.set({ slice: 0 }) },
-    { group: images, keys: ["End"], does: "Last slice", run: () => viewer.set({ slice: viewer.geometry.slices - 1 }) },
-    { group: images, keys: ["+", "="], show: "+", does: "Enlarge", run: () => viewer.zoomBy(1.2) },
-    { group: images, keys: ["-"], does: "Reduce", run: () => viewer.zoomBy(1 / 1.2) },
-    { group: images, keys: ["i"], does: "Invert", run: () => viewer.set({ invert: !viewer.state.invert }) },
-    { group: images, keys: ["x"], does: "Smooth or exact pixels", run: () => viewer.set({ smooth: !viewer.state.smooth }) },
-    { group: images, keys: ["r"], does: "Reset window, zoom and pan", run: () => viewer.reset() },
   ];
 }

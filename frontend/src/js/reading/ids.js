@@ -1,0 +1,11 @@
+/* An id for each act of the reader, by which the server knows a repeated request again. */
+
+export function newId() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  // Addresses without https have no randomUUID: the same 122 random bits by hand.
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}

@@ -1,0 +1,92 @@
+/*
+ * The sign-in has run out: the password is asked for over the page, with everything on it left as it
+ * is. What was being done goes on when the reader is back.
+ */
+import { postJson, rememberCsrfToken } from "../http.js";
+import { signedInAs } from "./who.js";
+
+export class SignIn {
+  constructor(dialog, url, activity) {
+    this.dialog = dialog;
+    this.url = url;
+    this.activity = activity;
+    this.find = (name) => dialog.querySelector(`[data-signin-${name}]`);
+    this.password = dialog.querySelector("[name=password]");
+    this.code = dialog.querySelector("[name=code]");
+    dialog.querySelector("form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.send();
+    });
+    this.find("later").addEventListener("click", () => dialog.close());
+    dialog.addEventListener("close", () => {
+      this.activity.free("signed_out");
+      this.password.value = this.code.value = "";
+      this.asking = null;
+      this.resolve(this.isDone);
+    });
+  }
+
+  /** True once the reader of `item` is signed in again; false if the dialog was put off. */
+  ask(item, reader = "") {
+    if (this.asking) return this.asking;
+    this.item = item;
+    this.isDone = false;
+    this.find("reader").textContent = reader ? `Password of ${reader}` : "Your password";
+    this.find("code-row").hidden = true;
+    this.fault("");
+    this.activity.hold("signed_out");
+    this.asking = new Promise((resolve) => {
+      this.resolve = resolve;
+    });
+    const { asking } = this;
+    this.dialog.showModal();
+    this.password.focus();
+    this.look();
+    return asking;
+  }
+
+  /** Signed in again in another window meanwhile, or somebody else is. */
+  async look() {
+    const who = await signedInAs(this.url, this.item);
+    if (!this.dialog.open) return;
+    if (who === "reader") this.done();
+    if (who === "another") {
+      this.fault("Another person is signed in in this browser. They have to sign out first; your answers are kept until then.");
+    }
+  }
+
+  async send() {
+    if (this.sending) return;
+    this.sending = true;
+    this.fault("");
+    const body = { item: this.item, password: this.password.value };
+    if (!this.find("code-row").hidden) body.code = this.code.value.trim();
+    try {
+      const answer = await postJson(this.url, body);
+      rememberCsrfToken(answer.csrf_token);
+      this.done();
+    } catch (error) {
+      this.refused(error);
+    } finally {
+      this.sending = false;
+    }
+  }
+
+  refused(error) {
+    const needsCode = ["second_factor", "wrong_code"].includes(error.code);
+    if (needsCode) this.find("code-row").hidden = false;
+    this.fault(error.status ? error.message : "The server cannot be reached. Please try again.");
+    const field = needsCode ? this.code : this.password;
+    field.focus();
+    field.select();
+  }
+
+  done() {
+    this.isDone = true;
+    this.dialog.close();
+  }
+
+  fault(text) {
+    this.find("fault").textContent = text;
+  }
+}
