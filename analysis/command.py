@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -52,12 +53,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (InputError, PlanError) as error:
         print(f"analysis: {error}", file=sys.stderr)
         return BAD_INPUT
-    for name, content in files.items():
-        path = options.out / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+    try:
+        _write(options.out, files)
+    except OSError as error:
+        print(f"analysis: {options.out} cannot be written: {error.strerror}.", file=sys.stderr)
+        return BAD_INPUT
     print("\n".join(said))
     return 0
+
+
+def _write(folder: Path, files: dict[str, bytes]) -> None:
+    """All files or none: they are written beside the folder, which then takes their place."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as beside:
+        whole = Path(beside) / "out"
+        for name, content in files.items():
+            path = whole / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        whole.replace(folder)
 
 
 def _run(options: argparse.Namespace) -> tuple[dict[str, bytes], list[str]]:

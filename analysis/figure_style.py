@@ -51,7 +51,14 @@ def drawing() -> Iterator[None]:
 
 
 def arm_handles(plan: AnalysisPlan, labels: Mapping[str, str] | None) -> list[Patch]:
-    """The legend of the arms, in protocol order."""
+    """The legend of the arms, in protocol order.
+
+    Examples
+    --------
+    >>> plan = AnalysisPlan(arms=("A", "B"), control="A", comparisons=(("A", "B"),))
+    >>> [patch.get_label() for patch in arm_handles(plan, {"B": "DLR"})]
+    ['A', 'DLR']
+    """
     return [
         Patch(
             facecolor=PALETTE[number % len(PALETTE)],
@@ -79,7 +86,15 @@ def wrapped(text: str) -> str:
 
 
 def bare(axes: Axes, *sides: str) -> None:
-    """Axes without the lines of some sides, and without ticks where the left one is gone."""
+    """Axes without the lines of some sides, and without ticks where the left one is gone.
+
+    Examples
+    --------
+    >>> axes = Figure().subplots()
+    >>> bare(axes, "top")
+    >>> axes.spines["top"].get_visible()
+    False
+    """
     for side in sides:
         axes.spines[side].set_visible(False)
     if "left" in sides:
@@ -87,7 +102,16 @@ def bare(axes: Axes, *sides: str) -> None:
 
 
 def figure_note(figure: Figure, text: str, top: float = 0.05) -> None:
-    """Text below the panels, and room for it and for a legend above (inches)."""
+    """Text below the panels, and room for it and for a legend above (inches).
+
+    Examples
+    --------
+    >>> figure = Figure()
+    >>> _ = figure.subplots()
+    >>> figure_note(figure, "Bars: SD.")
+    >>> figure.texts[0].get_text()
+    'Bars: SD.'
+    """
     height = figure.get_figheight()
     lines = len(text.splitlines())
     if text:
@@ -102,6 +126,11 @@ def figure_bytes(figure: Figure, image_format: ImageFormat) -> bytes:
     ------
     ValueError
         If the format is none of svg, png and pdf.
+
+    Examples
+    --------
+    >>> figure_bytes(Figure(figsize=(1, 1)), "pdf")[:4]
+    b'%PDF'
     """
     metadata: dict[str, dict[str, str | None]] = {
         "svg": {"Date": None, "Creator": None},

@@ -63,15 +63,10 @@ def figure_3(
 
     Examples
     --------
+    >>> from analysis.example import example_study
     >>> from analysis.run import run_plan
-    >>> plan = AnalysisPlan(arms=("STD", "DLR"), control="STD", comparisons=(("STD", "DLR"),),
-    ...                     tissues=("fat", "muscle"))
-    >>> regions = pd.DataFrame(
-    ...     [(f"V{v}", arm, tissue, mean + v, 4.0, 45, 30.0)
-    ...      for v in range(6) for arm in plan.arms
-    ...      for tissue, mean in (("fat", 120), ("muscle", 40), ("air", 8))],
-    ...     columns=["volunteer", "arm", "tissue", "mean", "sd", "n_pixels", "area_mm2"])
-    >>> figure_3(run_plan(pd.DataFrame(), regions, plan), image_format="png")[1:4]
+    >>> study = example_study()
+    >>> figure_3(run_plan(pd.DataFrame(), study.regions, study.plan), image_format="png")[1:4]
     b'PNG'
     """
     metrics = [name for name in ("SNR", "CNR") if (results.tests["metric"] == name).any()]
@@ -116,13 +111,10 @@ def figure_4(
 
     Examples
     --------
+    >>> from analysis.example import example_study
     >>> from analysis.run import run_plan
-    >>> plan = AnalysisPlan(arms=("STD", "DLR"), control="STD", comparisons=(("STD", "DLR"),),
-    ...                     criteria=("sharpness",))
-    >>> scores = pd.DataFrame(
-    ...     [(f"V{v}", arm, "R1", "sharpness", 3 + (arm == "DLR")) for v in range(6)
-    ...      for arm in plan.arms], columns=["volunteer", "arm", "reader", "criterion", "score"])
-    >>> figure_4(run_plan(scores, pd.DataFrame(), plan), image_format="pdf")[:4]
+    >>> study = example_study()
+    >>> figure_4(run_plan(study.scores, pd.DataFrame(), study.plan), image_format="pdf")[:4]
     b'%PDF'
     """
     if not (results.tests["metric"] == "score").any():

@@ -33,6 +33,11 @@ def check_scores(scores: pd.DataFrame, plan: AnalysisPlan) -> pd.DataFrame:
         occasion, a whole number from 1.
     plan : AnalysisPlan
 
+    Returns
+    -------
+    pandas.DataFrame
+        A copy, rows numbered from 0.
+
     Raises
     ------
     InputError
@@ -76,6 +81,11 @@ def check_regions(regions: pd.DataFrame, plan: AnalysisPlan) -> pd.DataFrame:
         n_zero and n_at_limits (pixels of the region that are zero or clipped) and sd_difference
         (SD of the difference of two acquisitions), where known.
     plan : AnalysisPlan
+
+    Returns
+    -------
+    pandas.DataFrame
+        A copy, rows numbered from 0.
 
     Raises
     ------

@@ -79,6 +79,10 @@ def noise_estimate(name: str) -> NoiseEstimate:
         "air_sd", "rayleigh", "noncentral_chi(n)" with n channels from 1 to 32, "difference" or
         "tissue_sd".
 
+    Returns
+    -------
+    NoiseEstimate
+
     Raises
     ------
     ValueError
@@ -240,6 +244,15 @@ def cnr(
 def pooled_sd(sd: npt.ArrayLike, reference_sd: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """The root mean square of two SDs, for the CNR under tissue_sd and difference.
 
+    Parameters
+    ----------
+    sd, reference_sd : array_like
+        Of the tissue and of the reference tissue, image units.
+
+    Returns
+    -------
+    numpy.ndarray, float64
+
     Examples
     --------
     >>> float(pooled_sd(3, 4).round(4))
@@ -291,6 +304,10 @@ def air_fits(mean: float, sd: float, n_pixels: int, estimate: str = "air_sd") ->
     estimate : str
         "rayleigh" expects 1.91 and "noncentral_chi(n)" its own ratio; any other estimate accepts
         what lies between one channel (1.91) and 32 channels (11.3).
+
+    Returns
+    -------
+    bool
 
     Examples
     --------

@@ -305,6 +305,11 @@ def smallest_p(n_nonzero: int) -> float:
     n_nonzero : int
         Cases whose two values differ.
 
+    Returns
+    -------
+    float
+        2 / 2**n_nonzero, at most 1.
+
     Examples
     --------
     >>> smallest_p(5), smallest_p(6)

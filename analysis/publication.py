@@ -179,6 +179,11 @@ def table_1(
     plan : AnalysisPlan
     labels : mapping of str to str, optional
 
+    Returns
+    -------
+    pandas.DataFrame
+        Parameter, one column an arm; a dash where nothing is known.
+
     Raises
     ------
     InputError

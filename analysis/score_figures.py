@@ -164,13 +164,11 @@ def figure_differences(
 
     Examples
     --------
+    >>> from analysis.example import example_study
     >>> from analysis.run import run_plan
-    >>> plan = AnalysisPlan(arms=("STD", "DLR"), control="STD", comparisons=(("STD", "DLR"),),
-    ...                     criteria=("sharpness",))
-    >>> scores = pd.DataFrame(
-    ...     [(f"V{v}", arm, "R1", "sharpness", 3 + (arm == "DLR")) for v in range(6)
-    ...      for arm in plan.arms], columns=["volunteer", "arm", "reader", "criterion", "score"])
-    >>> figure_differences(run_plan(scores, pd.DataFrame(), plan), image_format="png")[1:4]
+    >>> study = example_study()
+    >>> results = run_plan(study.scores, pd.DataFrame(), study.plan)
+    >>> figure_differences(results, image_format="png")[1:4]
     b'PNG'
     """
     plan = results.plan

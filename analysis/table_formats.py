@@ -57,6 +57,14 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 def html_table(table: PublicationTable) -> str:
     """The table as an HTML page of its own.
 
+    Parameters
+    ----------
+    table : PublicationTable
+
+    Returns
+    -------
+    str
+
     Examples
     --------
     >>> import pandas as pd
@@ -143,6 +151,14 @@ def latex_table(table: PublicationTable) -> str:
 def latex_text(text: str) -> str:
     """Text with LaTeX's own characters escaped; a value and its SD stay on one line.
 
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
+
     Examples
     --------
     >>> print(latex_text("3.1 ± 0.3 & 5 %"))
@@ -154,6 +170,15 @@ def latex_text(text: str) -> str:
 
 def docx_table(table: PublicationTable) -> bytes:
     """The table as a Word document: three lines, as journals set tables.
+
+    Parameters
+    ----------
+    table : PublicationTable
+
+    Returns
+    -------
+    bytes
+        The same for the same table: no date, no author.
 
     Examples
     --------

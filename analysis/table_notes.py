@@ -52,7 +52,17 @@ def method_note(plan: AnalysisPlan) -> str:
 
 
 def ratio_notes(results: Results, labels: Mapping[str, str] | None) -> tuple[str, ...]:
-    """What Table 2 needs below: formulas, noise, test, and the warnings that concern it."""
+    """What Table 2 needs below: formulas, noise, test, and the warnings that concern it.
+
+    Examples
+    --------
+    >>> from analysis.example import example_study
+    >>> from analysis.run import run_plan
+    >>> study = example_study()
+    >>> results = run_plan(study.scores, study.regions, study.plan)
+    >>> ratio_notes(results, None)[0][:25]
+    'Mean ± SD of 12 volunteer'
+    """
     plan = results.plan
     estimate = noise_estimate(plan.noise_estimate)
     noise = _NOISE[estimate.kind].format(channels=estimate.channels)
@@ -66,7 +76,17 @@ def ratio_notes(results: Results, labels: Mapping[str, str] | None) -> tuple[str
 
 
 def beside_notes(results: Results, labels: Mapping[str, str] | None) -> tuple[str, ...]:
-    """What the table of other estimates needs below: that nothing in it is tested, and why."""
+    """What the table of other estimates needs below: that nothing in it is tested, and why.
+
+    Examples
+    --------
+    >>> from analysis.example import example_study
+    >>> from analysis.run import run_plan
+    >>> study = example_study()
+    >>> results = run_plan(study.scores, study.regions, study.plan)
+    >>> beside_notes(results, None)[0][28:57]
+    'Descriptive: outside the plan'
+    """
     plan = results.plan
     estimate = noise_estimate(plan.noise_estimate)
     reference = label_of(plan.reference_tissue, labels).lower() or "the reference tissue"
@@ -103,7 +123,14 @@ def volunteers(frame: pd.DataFrame) -> str:
 
 
 def choice_note(plan: AnalysisPlan) -> str:
-    """How the forced choices were summarised and tested."""
+    """How the forced choices were summarised and tested.
+
+    Examples
+    --------
+    >>> plan = AnalysisPlan(arms=("A", "B"), control="A", comparisons=(("A", "B"),))
+    >>> choice_note(plan)[:23]
+    'One choice a volunteer:'
+    """
     summary = "One choice a volunteer: the majority of the readers who chose"
     if plan.choice_summary == "each":
         summary = "Each reader alone"
@@ -128,13 +155,33 @@ RANKING_NOTE = (
 def beside_warnings(
     results: Results, metric: str, beginning: str, labels: Mapping[str, str] | None
 ) -> list[str]:
-    """The warnings of one metric that begin with some words, each text once."""
+    """The warnings of one metric that begin with some words, each text once.
+
+    Examples
+    --------
+    >>> from analysis.example import example_study
+    >>> from analysis.run import run_plan
+    >>> study = example_study()
+    >>> results = run_plan(study.scores, study.regions, study.plan)
+    >>> beside_warnings(results, "score", "Only 3", None)[0][:41]
+    'artifact, FAST v DLR: Only 3 of 12 pairs '
+    """
     found = [w for w in results.warnings if w.metric == metric and w.text.startswith(beginning)]
     return unique(found, results.plan, labels)
 
 
 def score_notes(results: Results, labels: Mapping[str, str] | None) -> tuple[str, ...]:
-    """What Table 3 needs below: summary, test, and the warnings that concern it."""
+    """What Table 3 needs below: summary, test, and the warnings that concern it.
+
+    Examples
+    --------
+    >>> from analysis.example import example_study
+    >>> from analysis.run import run_plan
+    >>> study = example_study()
+    >>> results = run_plan(study.scores, study.regions, study.plan)
+    >>> score_notes(results, None)[0][28:55]
+    'One score a volunteer: the '
+    """
     plan = results.plan
     summary = {
         "median": "One score a volunteer: the median of the readers",
@@ -163,7 +210,15 @@ def score_notes(results: Results, labels: Mapping[str, str] | None) -> tuple[str
 def unique(
     warnings: list[PlanWarning], plan: AnalysisPlan, labels: Mapping[str, str] | None
 ) -> list[str]:
-    """Each text once, behind the places that it concerns."""
+    """Each text once, behind the places that it concerns.
+
+    Examples
+    --------
+    >>> plan = AnalysisPlan(arms=("A", "B"), control="A", comparisons=(("A", "B"),))
+    >>> twice = [PlanWarning("SNR", row, "", "A v B", "Noise.") for row in ("fat", "disc")]
+    >>> unique(twice, plan, {"fat": "Fat"})
+    ['Fat, A v B; disc, A v B: Noise.']
+    """
     pairs = {f"{a} v {b}": comparison_label((a, b), labels) for a, b in plan.comparisons}
     places: dict[str, list[str]] = {}
     for warning in warnings:

@@ -129,7 +129,17 @@ def _rows(empty: pd.DataFrame) -> str:
 
 
 def ratio_rows(derived: pd.DataFrame, plan: AnalysisPlan) -> Iterator[TableRow]:
-    """SNR of each tissue, then CNR, in the plan's order."""
+    """SNR of each tissue, then CNR, in the plan's order.
+
+    Examples
+    --------
+    >>> from analysis.example import example_study
+    >>> from analysis.ratios import derive_ratios
+    >>> study = example_study()
+    >>> derived, _ = derive_ratios(study.regions, study.plan)
+    >>> [(row.metric, row.row) for row in ratio_rows(derived, study.plan)][2:]
+    [('SNR', 'muscle'), ('CNR', 'fat'), ('CNR', 'disc')]
+    """
     for metric in ("SNR", "CNR"):
         for tissue in plan.tissues:
             part = derived[(derived["metric"] == metric) & (derived["tissue"] == tissue)]
@@ -139,7 +149,16 @@ def ratio_rows(derived: pd.DataFrame, plan: AnalysisPlan) -> Iterator[TableRow]:
 
 
 def score_rows(summaries: pd.DataFrame, plan: AnalysisPlan) -> Iterator[TableRow]:
-    """Each criterion in the plan's order, and under it each reader who is analysed alone."""
+    """Each criterion in the plan's order, and under it each reader who is analysed alone.
+
+    Examples
+    --------
+    >>> from analysis.example import example_study
+    >>> study = example_study()
+    >>> summaries, _ = summarise_readers(study.scores, study.plan)
+    >>> [row.row for row in score_rows(summaries, study.plan)]
+    ['sharpness', 'artifact']
+    """
     everyone = summaries["volunteer"].unique()
     readers = sorted(summaries["reader"].unique())
     for criterion in plan.criteria:

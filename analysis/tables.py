@@ -34,16 +34,11 @@ def table_2(
 
     Examples
     --------
+    >>> from analysis.example import example_study
     >>> from analysis.run import run_plan
-    >>> plan = AnalysisPlan(arms=("STD", "DLR"), control="STD", comparisons=(("STD", "DLR"),),
-    ...                     tissues=("fat", "muscle"))
-    >>> regions = pd.DataFrame(
-    ...     [(f"V{v}", arm, tissue, mean + v, 4.0 if arm == "STD" else 2.0, 45, 30.0)
-    ...      for v in range(6) for arm in plan.arms
-    ...      for tissue, mean in (("fat", 120), ("muscle", 40), ("air", 8))],
-    ...     columns=["volunteer", "arm", "tissue", "mean", "sd", "n_pixels", "area_mm2"])
-    >>> table_2(run_plan(pd.DataFrame(), regions, plan)).iloc[0].tolist()
-    ['SNR', 'fat', '30.6 ± 0.5', '61.3 ± 0.9', '.03']
+    >>> study = example_study()
+    >>> table_2(run_plan(pd.DataFrame(), study.regions, study.plan)).iloc[0].tolist()
+    ['SNR', 'fat', '131.7 ± 18.9', '87.4 ± 13.5', '149.0 ± 25.9', '<.001', '<.001']
     """
     rows = _table(results, ("SNR", "CNR"), labels, decimals)
     return rows.rename(columns={"Row": "Tissue"})
@@ -74,14 +69,11 @@ def table_3(
 
     Examples
     --------
+    >>> from analysis.example import example_study
     >>> from analysis.run import run_plan
-    >>> plan = AnalysisPlan(arms=("STD", "DLR"), control="STD", comparisons=(("STD", "DLR"),),
-    ...                     criteria=("sharpness",))
-    >>> scores = pd.DataFrame(
-    ...     [(f"V{v}", arm, "R1", "sharpness", 3 + (arm == "DLR")) for v in range(6)
-    ...      for arm in plan.arms], columns=["volunteer", "arm", "reader", "criterion", "score"])
-    >>> table_3(run_plan(scores, pd.DataFrame(), plan)).values.tolist()
-    [['sharpness', '3.0 ± 0.0', '4.0 ± 0.0', '.03']]
+    >>> study = example_study()
+    >>> table_3(run_plan(study.scores, pd.DataFrame(), study.plan)).iloc[0].tolist()
+    ['sharpness', '3.0 ± 0.4', '2.3 ± 0.5', '3.6 ± 0.5', '.002', '.03']
     """
     rows = _table(results, ("score",), labels, decimals, medians)
     return rows.drop(columns="Metric").rename(columns={"Row": "Criterion"})
@@ -125,6 +117,15 @@ def fixed(value: float, decimals: int) -> str:
     Exact p values are dyadic fractions and medians are halves, so ties are common here; formatting
     with Python's own rule (half to even) would print .125 as .12.
 
+    Parameters
+    ----------
+    value : float
+    decimals : int
+
+    Returns
+    -------
+    str
+
     Examples
     --------
     >>> fixed(0.125, 2), fixed(-2.25, 1), fixed(2.0, 1)
@@ -135,6 +136,15 @@ def fixed(value: float, decimals: int) -> str:
 
 def format_mean_sd(mean: float, sd: float, decimals: int = 1) -> str:
     """ "mean ± SD", a dash for what is missing.
+
+    Parameters
+    ----------
+    mean, sd : float
+    decimals : int
+
+    Returns
+    -------
+    str
 
     Examples
     --------
@@ -152,6 +162,14 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
 
     The shortest text that reads back as the same float64 is written, so nothing is lost.
 
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+
+    Returns
+    -------
+    bytes
+
     Examples
     --------
     >>> csv_bytes(pd.DataFrame({"p": [0.1 + 0.2, float("nan")], "row": ["fat", "csf"]}))
@@ -162,6 +180,14 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
 
 def result_tables(results: Results) -> dict[str, pd.DataFrame]:
     """Every frame of the results by the name of its CSV file.
+
+    Parameters
+    ----------
+    results : Results
+
+    Returns
+    -------
+    dict of str to pandas.DataFrame
 
     Examples
     --------
@@ -192,6 +218,15 @@ def result_tables(results: Results) -> dict[str, pd.DataFrame]:
 def label_of(code: str, labels: Mapping[str, str] | None) -> str:
     """The name of a code, or the code.
 
+    Parameters
+    ----------
+    code : str
+    labels : mapping of str to str or None
+
+    Returns
+    -------
+    str
+
     Examples
     --------
     >>> label_of("DF", {"DF": "Double-fast"})
@@ -202,6 +237,15 @@ def label_of(code: str, labels: Mapping[str, str] | None) -> str:
 
 def comparison_label(pair: tuple[str, str], labels: Mapping[str, str] | None) -> str:
     """ "a v b" with names.
+
+    Parameters
+    ----------
+    pair : (str, str)
+    labels : mapping of str to str or None
+
+    Returns
+    -------
+    str
 
     Examples
     --------
