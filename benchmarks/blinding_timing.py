@@ -36,7 +36,7 @@ from django.conf import settings  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.test import Client  # noqa: E402
 
-from readerstudy.reading.models import Item  # noqa: E402
+from readerstudy.reading.models import Item, Pane  # noqa: E402
 from tests.reading import imaged_study  # noqa: E402
 
 ROWS, COLUMNS, SLICES = 384, 320, 8
@@ -63,13 +63,13 @@ def ask(
     The form is the answer's length and headers: one number for each that was seen.
     """
     draws = np.random.default_rng(7)
+    tokens = [item.panes.get(role=Pane.Role.CANDIDATE).token for item in items]
     seconds = np.empty((rounds, len(items)))
     forms: dict[object, int] = {}
     form_of = np.zeros(len(items), dtype=int)
     for one_round in range(rounds):
         for index in draws.permutation(len(items)):
-            item = items[index]
-            address = f"/reading/pixels/{item.candidate_token}/{draws.integers(SLICES)}"
+            address = f"/reading/pixels/{tokens[index]}/{draws.integers(SLICES)}"
             before = time.perf_counter()
             answer = client.get(address)
             content = answer.content

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from readerstudy.measurements.models import Region
-from readerstudy.reading.randomisation import OrderImpossible, check_order_possible
-from readerstudy.reading.services import constraints_of
+from readerstudy.reading.ordering import order_faults
 from readerstudy.studies.models import Membership, Role, Study
 from readerstudy.studies.selectors import reader_memberships
 
@@ -15,6 +14,7 @@ from .readiness import Cell, CellState, Grid
 
 OK, WARNING, FAULT = "ok", "warn", "bad"
 POINTS = 5  # of the scale
+POINT_MODES = {Study.ReadingMode.RELATIVE, Study.ReadingMode.ABSOLUTE}
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def launch_checks(study: Study, grid: Grid) -> list[Check]:
         *checks[:1],
         _geometry(grid),
         *checks[1:],
-        _order(study, grid),
+        _order(study),
         _regions(study, grid),
     ]
 
@@ -90,11 +90,12 @@ def _protocol(study: Study) -> Check:
     criteria = list(study.criteria.all())
     if not criteria:
         details.append("There is no criterion to score.")
-    details += [
-        f"{criterion.name}: a wording is needed for each of the {POINTS} points."
-        for criterion in criteria
-        if len(criterion.anchors) != POINTS
-    ]
+    if study.reading_mode in POINT_MODES:
+        details += [
+            f"{criterion.name}: a wording is needed for each of the {POINTS} points."
+            for criterion in criteria
+            if len(criterion.anchors) != POINTS
+        ]
     if not study.comparisons.exists():
         details.append("No comparison is named.")
     return _check("The protocol is complete", FAULT, details)
@@ -126,13 +127,8 @@ def _readers(study: Study) -> Check:
     return _check(title, WARNING, details)
 
 
-def _order(study: Study, grid: Grid) -> Check:
-    details = []
-    try:
-        check_order_possible(len(grid.rows), len(grid.arms), constraints_of(study))
-    except OrderImpossible as impossible:
-        details.append(str(impossible))
-    return _check("A reading order can keep the protocol's rules", FAULT, details)
+def _order(study: Study) -> Check:
+    return _check("A reading order can keep the protocol's rules", FAULT, order_faults(study))
 
 
 def _statistician(study: Study) -> Check:
@@ -142,9 +138,10 @@ def _statistician(study: Study) -> Check:
 
 
 def _regions(study: Study, grid: Grid) -> Check:
-    wanted = len(grid.rows) * study.tissues.count()
+    analysed = [row for row in grid.rows if row.volunteer.code not in study.practice_volunteers]
+    wanted = len(analysed) * study.tissues.count()
     placed = (
-        Region.objects.filter(volunteer__study=study)
+        Region.objects.filter(volunteer__in=[row.volunteer for row in analysed])
         .values("volunteer", "tissue")
         .distinct()
         .count()

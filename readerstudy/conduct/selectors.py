@@ -8,8 +8,8 @@ from django.db.models import Count, Q
 from django.urls import reverse
 
 from readerstudy.accounts.models import User
+from readerstudy.reading.frames import ReaderProgress, progress
 from readerstudy.reading.models import Item, Session
-from readerstudy.reading.selectors import ReaderProgress, progress
 from readerstudy.studies.access import roles_in, studies_for
 from readerstudy.studies.models import Role, Study
 
@@ -54,13 +54,14 @@ class StudyCard:
 def reading_cards(user: User) -> list[ReadingCard]:
     """The studies that the person reads in."""
     studies = Study.objects.filter(memberships__user=user, memberships__role=Role.READER)
+    read = ~Q(items__purpose=Item.Purpose.PRACTICE)
     sessions = {
         row["study"]: row
         for row in Session.objects.filter(reader=user, is_imported=False)
         .values("study")
         .annotate(
-            total=Count("items"),
-            submitted=Count("items", filter=Q(items__submitted_at__isnull=False)),
+            total=Count("items", filter=read),
+            submitted=Count("items", filter=read & Q(items__submitted_at__isnull=False)),
         )
     }
     cards = []

@@ -9,9 +9,9 @@ from django.utils import timezone
 
 from readerstudy.accounts.models import User
 from readerstudy.audit.services import record
-from readerstudy.reading import selectors as reading
-from readerstudy.reading.selectors import ReaderProgress
-from readerstudy.reading.services import do_store_randomisation
+from readerstudy.reading import frames as reading
+from readerstudy.reading.frames import ReaderProgress
+from readerstudy.reading.ordering import do_store_randomisation
 from readerstudy.studies.access import require_role
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Role, Study

@@ -19,6 +19,13 @@ DISPLAY_MAXIMUM = 65_535
 FACTOR_LIMITS = (1 / 64, 64.0)
 WINDOW_PERCENTILES = (1.0, 99.5)
 OTSU_BINS = 256
+# Percentiles of the body, the background left out.
+PRESETS = (
+    ("wide", "Wide", (0.0, 100.0)),
+    ("narrow", "Narrow", (5.0, 95.0)),
+    ("dark", "Dark tissue", (0.0, 60.0)),
+    ("bright", "Bright tissue", (40.0, 99.9)),
+)
 # Percentiles and medians of large volumes are taken over about this many evenly spaced voxels.
 SAMPLED_VOXELS = 250_000
 
@@ -51,6 +58,30 @@ def display_of_control(volume: np.ndarray, sha256: str) -> Display:
     return Display(
         scale=scale, center=round(low + width / 2, 1), width=round(width, 1), control_sha256=sha256
     )
+
+
+def presets_of_control(volume: np.ndarray, scale: float) -> list[dict[str, Any]]:
+    """Further windows of a volunteer, in display units, from the control's percentiles.
+
+    MR has no units in which windows could be given once for all, as CT has.
+    """
+    body = volume[body_mask(volume)]
+    sample = _sample(body if body.size else volume)
+    presets = []
+    for code, name, percentiles in PRESETS:
+        low, high = (max(float(v) * scale, 0.0) for v in np.percentile(sample, percentiles))
+        if code == "wide":
+            low = 0.0
+        width = max(high - low, 1.0)
+        presets.append(
+            {
+                "code": code,
+                "name": name,
+                "center": round(low + width / 2, 1),
+                "width": round(width, 1),
+            }
+        )
+    return presets
 
 
 def body_mask(volume: np.ndarray) -> np.ndarray:

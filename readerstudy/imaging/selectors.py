@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from django.utils import timezone
 from readerstudy.jobs.models import Job
 from readerstudy.studies.models import Arm, Study
 
-from .display import to_display
+from .display import presets_of_control, to_display
 from .geometry import Geometry
 from .models import ARCHIVE_NAME, FILE_NAME, Series, Upload, Volunteer
 from .volumes import read_volume
@@ -59,6 +60,22 @@ def display_window(volunteer: Volunteer) -> dict[str, float]:
     """The first window, in display units, from the control alone."""
     display = _display(volunteer)
     return {"center": float(display["center"]), "width": float(display["width"])}
+
+
+def display_presets(volunteer: Volunteer) -> list[dict[str, Any]]:
+    """Windows to choose from, in display units, the first one included: from the control alone."""
+    series = control_series(volunteer)
+    if series is None:
+        raise LookupError(f"{volunteer.code} has no control series.")
+    first = display_window(volunteer)
+    others = _presets_of(str(series.pk), series.volume_sha256, float(_display(volunteer)["scale"]))
+    return [{"code": "initial", "name": "Initial", **first}, *others]
+
+
+@lru_cache(maxsize=512)
+def _presets_of(series_id: str, _sha256: str, scale: float) -> tuple[dict[str, Any], ...]:
+    """Kept by series and content: a volume is read once for them, not at every item."""
+    return tuple(presets_of_control(load_volume(Series.objects.get(pk=series_id)), scale))
 
 
 def display_geometry(volunteer: Volunteer) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """The order in which one reader sees the items: a pure function of seed, reader and protocol.
 
 Stored at launch and never recomputed for reading; `manage.py rederive_order` computes it again to
-show that the stored order is the one that the seed gives.
+show that the stored order is the one that the seed gives. Studies launched today use version 2
+(`arrangement`), which knows every mode of reading and stands on the same parts; version 1 stays,
+for the studies that it ordered.
 
 The algorithm, version 1 (`ALGORITHM`):
 
@@ -149,20 +151,20 @@ def derive_order(
     volunteers, arms = sorted(set(volunteers)), sorted(set(arms))
     check_order_possible(len(volunteers), len(arms), constraints)
     draws = Draws("\x1f".join([ALGORITHM, seed, reader, str(occasion)]))
-    arms_by_round = _arms_by_round(volunteers, arms, draws)
+    rounds = arms_by_round(volunteers, arms, draws)
     pairs: list[tuple[str, str]] = []
     previous: list[str] = []
-    for assigned in arms_by_round:
-        previous = _round_order(volunteers, previous, constraints.minimum_gap, draws)
+    for assigned in rounds:
+        previous = round_order(volunteers, previous, constraints.minimum_gap, draws)
         pairs += [(volunteer, assigned[volunteer]) for volunteer in previous]
-    sides = _sides(pairs, arms, constraints.side_policy, draws)
+    sides = sides_of(pairs, arms, constraints.side_policy, draws)
     order = [Presentation(*pair, sides[pair], PRIMARY) for pair in pairs]
     for _ in range(repeat_count(len(volunteers), len(arms), constraints.repeat_percent)):
-        _insert_repeat(order, constraints.minimum_gap, draws)
+        insert_repeat(order, constraints.minimum_gap, draws)
     return order
 
 
-def _arms_by_round(
+def arms_by_round(
     volunteers: Sequence[str], arms: Sequence[str], draws: Draws
 ) -> list[dict[str, str]]:
     """For every round, which arm each volunteer shows: rows of shuffled Latin squares."""
@@ -179,27 +181,26 @@ def _arms_by_round(
     return rounds
 
 
-def _round_order(
+def round_order(
     volunteers: Sequence[str], previous: Sequence[str], gap: int, draws: Draws
 ) -> list[str]:
     """The volunteers of one round, uniform among the orders that keep the gap to `previous`.
 
-    Who stood at place p before may stand at place q now if n - p + q > gap. Places are filled from
-    the first on; who may stand at a place may also stand at any later one, so there is always
+    Who stood at place p of m before may stand at place q now if m - p + q > gap. Places are filled
+    from the first on; who may stand at a place may also stand at any later one, so there is always
     somebody left, and every allowed order is equally likely.
     """
-    n = len(volunteers)
     before = {volunteer: place for place, volunteer in enumerate(previous)}
     waiting, order = list(volunteers), []
-    for place in range(n):
-        allowed = [v for v in waiting if v not in before or n - before[v] + place > gap]
+    for place in range(len(volunteers)):
+        allowed = [v for v in waiting if v not in before or len(previous) - before[v] + place > gap]
         chosen = draws.choice(allowed)
         waiting.remove(chosen)
         order.append(chosen)
     return order
 
 
-def _sides(
+def sides_of(
     pairs: Sequence[tuple[str, str]], arms: Sequence[str], policy: str, draws: Draws
 ) -> dict[tuple[str, str], str]:
     """The control's side for each item."""
@@ -218,7 +219,7 @@ def _sides(
     return sides
 
 
-def _insert_repeat(order: list[Presentation], gap: int, draws: Draws) -> None:
+def insert_repeat(order: list[Presentation], gap: int, draws: Draws) -> None:
     """Insert one more hidden repeat, in place.
 
     Arms and volunteers with the fewest repeats come first; as far as possible half a session lies

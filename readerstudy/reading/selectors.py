@@ -1,30 +1,35 @@
-"""What readers may see, as plain objects that name no arm and no volunteer; and what others ask.
+"""What readers may see, as plain objects that name no arm and no volunteer.
 
 Everything a reader's browser gets comes through `reader_sessions`, `item_content` and `pane_slice`.
 """
 
 from __future__ import annotations
 
+import datetime
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 from django.http import Http404
 from django.utils import formats, timezone
 
 from readerstudy.accounts.models import User
 from readerstudy.imaging.selectors import (
-    control_series,
     display_geometry,
+    display_presets,
     display_slice,
     display_window,
     get_series,
 )
 from readerstudy.studies.models import Role, Study
 
-from .models import Item, ScoreRevision, Session
+from .answers import SIDES, answer_of, pane_letter, shown_value
+from .models import Item, Pane, ScoreRevision, Session
+
+CHECKED_FOR = datetime.timedelta(hours=12)  # a display is checked once a day of reading
+FETCHED_AHEAD = 2  # items after the open one whose images may be fetched
 
 
 class Reach(enum.Enum):
@@ -32,7 +37,7 @@ class Reach(enum.Enum):
 
     EARLIER = "submitted before"
     OPEN = "to be read now"
-    NEXT = "the one after: its images may be fetched ahead"
+    NEXT = "one of the next: its images may be fetched ahead"
     BEYOND = "later"
 
 
@@ -43,8 +48,10 @@ class SessionSummary:
     notice: str
     instructions: str
     occasion: int
-    submitted: int
+    submitted: int  # without practice
     total: int
+    practice_submitted: int
+    practice_total: int
     closed: str  # why no score can be given now; empty when one can
     may_go_back: bool
 
@@ -52,11 +59,9 @@ class SessionSummary:
     def is_done(self) -> bool:
         return self.submitted == self.total
 
-
-@dataclass(frozen=True)
-class StoredScore:
-    value: int
-    revision: int
+    @property
+    def is_begun(self) -> bool:
+        return self.submitted + self.practice_submitted > 0
 
 
 # --- Sessions and items of one reader -------------------------------------------------------------
@@ -76,22 +81,33 @@ def _own_sessions(user: User) -> Any:
     )
 
 
-def reader_sessions(user: User) -> list[SessionSummary]:
-    sessions = _own_sessions(user).annotate(
-        total=Count("items"), submitted=Count("items", filter=Q(items__submitted_at__isnull=False))
+def with_counts(sessions: QuerySet[Session]) -> Any:
+    """Sessions with `total` and `submitted`, and the same of practice."""
+    practice = Q(items__purpose=Item.Purpose.PRACTICE)
+    submitted = Q(items__submitted_at__isnull=False)
+    return sessions.annotate(
+        total=Count("items", filter=~practice),
+        submitted=Count("items", filter=~practice & submitted),
+        practice_total=Count("items", filter=practice),
+        practice_submitted=Count("items", filter=practice & submitted),
     )
+
+
+def reader_sessions(user: User) -> list[SessionSummary]:
+    sessions = with_counts(_own_sessions(user))
     return [
-        _summary(session, session.submitted, session.total)
+        _summary(session)
         for session in sessions.order_by("completed_at", "study__title", "occasion")
     ]
 
 
 def session_summary(session: Session) -> SessionSummary:
-    total = session.items.count()
-    return _summary(session, session.items.exclude(submitted_at=None).count(), total)
+    return _summary(
+        with_counts(Session.objects.filter(pk=session.pk)).select_related("study").get()
+    )
 
 
-def _summary(session: Session, submitted: int, total: int) -> SessionSummary:
+def _summary(session: Any) -> SessionSummary:
     study = session.study
     return SessionSummary(
         token=session.token,
@@ -99,8 +115,10 @@ def _summary(session: Session, submitted: int, total: int) -> SessionSummary:
         notice=study.notice,
         instructions=study.reading_instructions,
         occasion=session.occasion,
-        submitted=submitted,
-        total=total,
+        submitted=session.submitted,
+        total=session.total,
+        practice_submitted=session.practice_submitted,
+        practice_total=session.practice_total,
         closed=why_closed(session),
         may_go_back=study.may_go_back,
     )
@@ -112,9 +130,18 @@ def why_closed(session: Session) -> str:
         return "These scores were given elsewhere and cannot be changed here."
     if session.study.state != Study.State.READING:
         return "Reading is closed: scores can no longer be given or changed."
-    if session.opens_at is not None and session.opens_at > timezone.now():
+    if session.opens_at is None:
+        if session.occasion == 1:
+            return ""
+        days = session.study.washout_days
+        return (
+            f"This session opens {days} {'day' if days == 1 else 'days'} after occasion "
+            f"{session.occasion - 1} is finished."
+        )
+    if session.opens_at > timezone.now():
         opens = formats.date_format(timezone.localtime(session.opens_at), "j F Y, H:i")
-        return f"This session opens on {opens}."
+        washout = ": until then the washout lasts" if session.occasion > 1 else ""
+        return f"This session opens on {opens}{washout}."
     return ""
 
 
@@ -131,12 +158,31 @@ def get_item(user: User, token: str) -> Item:
     """An item of the reader's own sessions, else 404."""
     item = (
         Item.objects.filter(token=token, session__in=_own_sessions(user))
-        .select_related("session__study", "volunteer", "arm")
+        .select_related("session__study", "volunteer")
         .first()
     )
     if item is None:
         raise Http404
     return item
+
+
+@dataclass(frozen=True)
+class NumberedItem:
+    """An item as a list of them names it: practice has numbers of its own."""
+
+    token: str
+    position: int
+    is_practice: bool
+
+
+def numbered_items(session: Session) -> list[NumberedItem]:
+    numbered = []
+    counts = {True: 0, False: 0}
+    for token, purpose in session.items.order_by("position").values_list("token", "purpose"):
+        is_practice = purpose == Item.Purpose.PRACTICE
+        counts[is_practice] += 1
+        numbered.append(NumberedItem(token, counts[is_practice], is_practice))
+    return numbered
 
 
 def open_item(session: Session) -> Item | None:
@@ -150,11 +196,13 @@ def reach_of(item: Item) -> Reach:
     waiting_before = Item.objects.filter(
         session=item.session_id, submitted_at=None, position__lt=item.position
     ).count()
-    return {0: Reach.OPEN, 1: Reach.NEXT}.get(waiting_before, Reach.BEYOND)
+    if waiting_before == 0:
+        return Reach.OPEN
+    return Reach.NEXT if waiting_before <= FETCHED_AHEAD else Reach.BEYOND
 
 
 def may_see(item: Item) -> bool:
-    """Whether the images may leave: the open item, the next one ahead of time, earlier ones
+    """Whether the images may leave: the open item, the next ones ahead of time, earlier ones
     where the study allows going back."""
     if why_closed(item.session):
         return False
@@ -164,16 +212,55 @@ def may_see(item: Item) -> bool:
     return reach in {Reach.OPEN, Reach.NEXT}
 
 
-def latest_scores(item: Item) -> dict[str, StoredScore]:
-    """The counting score of each criterion scored so far, by its code."""
+def reader_of_item(token: str) -> User | None:
+    """Whose page it is; None for a token that nobody has."""
+    item = Item.objects.filter(token=token).select_related("session__reader").first()
+    return item.session.reader if item is not None else None
+
+
+def item_number(item: Item) -> int:
+    """The item's number as readers see it: among those of practice, or among the others."""
+    practice = Q(purpose=Item.Purpose.PRACTICE)
+    alike = practice if item.purpose == Item.Purpose.PRACTICE else ~practice
+    return Item.objects.filter(alike, session=item.session_id, position__lte=item.position).count()
+
+
+def display_check_wanted(session: Session) -> dict[str, Any]:
+    """Whether the display is to be checked now, and on what the last check was done."""
+    last = session.display_checks.order_by("-id").first()
+    if last is None:
+        return {"wanted": True, "last": None}
+    return {
+        "wanted": timezone.now() - last.created_at > CHECKED_FOR,
+        "last": {
+            "saved_at": last.created_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "result": last.result,
+            "screen": last.content["screen"],
+            "device_pixel_ratio": last.content["device_pixel_ratio"],
+        },
+    }
+
+
+def latest_answers(item: Item) -> dict[str, ScoreRevision]:
+    """The counting answer to each criterion answered so far, by its code."""
     revisions = item.scores.select_related("criterion").order_by("criterion__position", "revision")
-    return {score.criterion.code: StoredScore(score.value, score.revision) for score in revisions}
+    return {score.criterion.code: score for score in revisions}
 
 
 def missing_criteria(item: Item) -> list[str]:
-    scores = latest_scores(item)
+    answered = latest_answers(item)
     codes = item.session.study.criteria.values_list("code", flat=True)
-    return [code for code in codes if code not in scores]
+    return [code for code in codes if code not in answered]
+
+
+def items_ahead(item: Item) -> list[Item]:
+    """The items after this one whose images may be fetched now."""
+    following = Item.objects.filter(
+        session=item.session_id, position__gt=item.position, submitted_at=None
+    ).order_by("position")[: FETCHED_AHEAD + 1]
+    return [other for other in following if reach_of(other) in {Reach.OPEN, Reach.NEXT}][
+        :FETCHED_AHEAD
+    ]
 
 
 def neighbour(item: Item, step: int) -> Item | None:
@@ -185,9 +272,11 @@ def neighbour(item: Item, step: int) -> Item | None:
 
 
 @dataclass(frozen=True)
-class Pane:
-    role: str  # "control" or "candidate"
-    side: str
+class ShownPane:
+    number: int
+    role: str
+    label: str
+    side: str | None
     token: str
 
 
@@ -195,139 +284,112 @@ class Pane:
 class ItemContent:
     """Everything the reading page knows of an item."""
 
-    position: int
+    mode: str
+    is_practice: bool
+    position: int  # among the items of practice, or among all others
     total: int
     submitted_count: int
     submitted: bool
     geometry: dict[str, Any]
     window: dict[str, float]
-    panes: Sequence[Pane]
+    presets: Sequence[dict[str, Any]]
+    panes: Sequence[ShownPane]
     criteria: Sequence[dict[str, Any]]
+    comment: dict[str, Any]
+    marks: dict[str, Any]
+    instructions: str
     notice: str
 
 
 def item_content(item: Item) -> ItemContent:
     study = item.session.study
-    scores = latest_scores(item)
-    other = {Item.Side.LEFT: Item.Side.RIGHT, Item.Side.RIGHT: Item.Side.LEFT}
-    panes = [
-        Pane("control", item.control_side, item.control_token),
-        Pane("candidate", other[Item.Side(item.control_side)].value, item.candidate_token),
-    ]
-    items = Item.objects.filter(session=item.session_id)
+    mode = study.reading_mode
+    is_practice = item.purpose == Item.Purpose.PRACTICE
+    practice = Q(purpose=Item.Purpose.PRACTICE)
+    like_this = Item.objects.filter(practice if is_practice else ~practice, session=item.session_id)
+    comment = item.comments.order_by("-revision").first()
+    marks = item.marks.order_by("-revision").first()
     return ItemContent(
-        position=item.position,
-        total=items.count(),
-        submitted_count=items.exclude(submitted_at=None).count(),
+        mode=mode,
+        is_practice=is_practice,
+        position=item_number(item),
+        total=like_this.count(),
+        submitted_count=like_this.exclude(submitted_at=None).count(),
         submitted=item.submitted_at is not None,
         geometry=display_geometry(item.volunteer),
         window=display_window(item.volunteer),
-        panes=panes,
-        criteria=[
+        presets=display_presets(item.volunteer),
+        panes=_shown_panes(mode, item.panes.all()),
+        criteria=_criteria(mode, item),
+        comment={
+            "text": comment.text if comment else "",
+            "revision": comment.revision if comment else 0,
+        },
+        marks={
+            "marks": marks.marks if marks else [],
+            "revision": marks.revision if marks else 0,
+        },
+        instructions=study.reading_instructions,
+        notice=study.notice,
+    )
+
+
+def _shown_panes(mode: str, panes: Iterable[Pane]) -> list[ShownPane]:
+    """The panes from left to right, named for what a reader may know of them."""
+    has_sides = mode in {Study.ReadingMode.RELATIVE, Study.ReadingMode.CHOICE}
+    labels = {
+        Study.ReadingMode.RELATIVE: lambda pane: str(pane.get_role_display()),
+        Study.ReadingMode.ABSOLUTE: lambda pane: "Image",
+        Study.ReadingMode.CHOICE: lambda pane: SIDES[pane.number - 1].capitalize(),
+        Study.ReadingMode.RANKING: lambda pane: pane_letter(pane.number),
+    }
+    label = labels[Study.ReadingMode(mode)]
+    return [
+        ShownPane(
+            number=pane.number,
+            role=pane.role,
+            label=label(pane),
+            side=SIDES[pane.number - 1] if has_sides else None,
+            token=pane.token,
+        )
+        for pane in panes
+    ]
+
+
+def _criteria(mode: str, item: Item) -> list[dict[str, Any]]:
+    answered = latest_answers(item)
+    shown = []
+    for criterion in item.session.study.criteria.all():
+        score = answered.get(criterion.code)
+        shown.append(
             {
                 "code": criterion.code,
                 "name": criterion.name,
                 "question": criterion.question,
                 "anchors": criterion.anchors,
-                "value": scores[criterion.code].value if criterion.code in scores else None,
-                "revision": scores[criterion.code].revision if criterion.code in scores else 0,
+                "value": shown_value(mode, answer_of(score)) if score else None,
+                "cannot_assess": score.cannot_assess if score else "",
+                "revision": score.revision if score else 0,
             }
-            for criterion in study.criteria.all()
-        ],
-        notice=study.notice,
-    )
-
-
-def pane_slice(user: User, token: str, index: int) -> bytes:
-    """One slice of one pane as it is displayed, else 404: the same steps for every arm."""
-    item = (
-        Item.objects.filter(
-            Q(control_token=token) | Q(candidate_token=token), session__in=_own_sessions(user)
         )
-        .select_related("session__study", "volunteer", "arm")
+    return shown
+
+
+def get_pane(user: User, token: str) -> Pane:
+    """A pane of the reader's own sessions whose images may leave now, else 404."""
+    pane = (
+        Pane.objects.filter(token=token, item__session__in=_own_sessions(user))
+        .select_related("item__session__study", "item__volunteer", "arm")
         .first()
     )
-    if item is None or not may_see(item):
+    if pane is None or not may_see(pane.item):
         raise Http404
-    if token == item.candidate_token:
-        series = get_series(item.volunteer, item.arm)
-    else:
-        series = control_series(item.volunteer)
+    return pane
+
+
+def pane_slice(pane: Pane, index: int) -> bytes:
+    """One slice of one pane as it is displayed, else 404: the same steps for every arm."""
+    series = get_series(pane.item.volunteer, pane.arm)
     if series is None or index >= series.slices:
         raise Http404
     return display_slice(series, index)
-
-
-# --- What other rooms ask -------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class ReaderProgress:
-    reader_code: str
-    occasion: int
-    submitted: int
-    total: int
-    is_imported: bool
-
-    @property
-    def is_done(self) -> bool:
-        return self.submitted == self.total
-
-
-def progress(study: Study) -> list[ReaderProgress]:
-    """How far each reader is: figures of progress, never of scores."""
-    sessions = Session.objects.filter(study=study).annotate(
-        total=Count("items"), submitted=Count("items", filter=Q(items__submitted_at__isnull=False))
-    )
-    found = [
-        ReaderProgress(s.reader_code, s.occasion, s.submitted, s.total, s.is_imported)
-        for s in sessions
-    ]
-    return sorted(found, key=lambda p: (len(p.reader_code), p.reader_code, p.occasion))
-
-
-def scores_frame(study: Study) -> list[dict[str, Any]]:
-    """The scores of the primary analysis, one row each, for a data frame.
-
-    Submitted primary items of the first occasion; the latest revision of each score. Columns:
-    volunteer, arm, reader, criterion (codes), score, item_id, revision.
-    """
-    revisions = (
-        ScoreRevision.objects.filter(
-            item__session__study=study,
-            item__session__occasion=1,
-            item__purpose=Item.Purpose.PRIMARY,
-            item__submitted_at__isnull=False,
-        )
-        .order_by(
-            "item__volunteer__code",
-            "item__arm__position",
-            "item__session__reader_code",
-            "criterion__position",
-            "criterion_id",
-            "item_id",
-            "revision",
-        )
-        .values_list(
-            "item_id",
-            "criterion_id",
-            "item__volunteer__code",
-            "item__arm__code",
-            "item__session__reader_code",
-            "criterion__code",
-            "value",
-            "revision",
-        )
-    )
-    latest: dict[tuple[int, int], dict[str, Any]] = {}
-    for item_id, criterion_id, volunteer, arm, reader, criterion, value, revision in revisions:
-        latest[item_id, criterion_id] = {
-            "volunteer": volunteer,
-            "arm": arm,
-            "reader": reader,
-            "criterion": criterion,
-            "score": value,
-            "item_id": item_id,
-            "revision": revision,
-        }
-    return list(latest.values())

@@ -9,8 +9,12 @@ import pandas as pd
 
 from analysis.input_frames import REGION_COLUMNS, SCORE_COLUMNS
 from readerstudy.measurements.selectors import region_rows
-from readerstudy.reading.models import Item
-from readerstudy.reading.selectors import ReaderProgress, progress, scores_frame
+from readerstudy.reading.frames import (
+    ReaderProgress,
+    primary_items,
+    progress,
+    scores_frame,
+)
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Study
 from readerstudy.studies.protocol import protocol_of
@@ -61,7 +65,7 @@ def data_of(study: Study) -> Document:
         "score_columns": list(SCORE_COLUMNS),
         "scores": _rows(scores_frame(study), SCORE_COLUMNS, 4),
         "region_columns": list(_REGION_COLUMNS),
-        "regions": _rows(region_rows(study), _REGION_COLUMNS, 3),
+        "regions": _rows(analysed_regions(study), _REGION_COLUMNS, 3),
         "never_submitted": unsubmitted_items(study),
     }
 
@@ -105,12 +109,13 @@ def _rows(records: list[dict[str, Any]], columns: tuple[str, ...], keys: int) ->
 
 def unsubmitted_items(study: Study) -> int:
     """Primary items of the first occasion that were never submitted: their scores do not count."""
-    return Item.objects.filter(
-        session__study=study,
-        session__occasion=1,
-        purpose=Item.Purpose.PRIMARY,
-        submitted_at__isnull=True,
-    ).count()
+    return primary_items(study).filter(submitted_at__isnull=True).count()
+
+
+def analysed_regions(study: Study) -> list[dict[str, Any]]:
+    """The measurements of the analysis: volunteers that serve practice alone have none."""
+    practice = set(study.practice_volunteers)
+    return [row for row in region_rows(study) if row["volunteer"] not in practice]
 
 
 @dataclass(frozen=True)
@@ -129,5 +134,5 @@ def progress_of(study: Study) -> Progress:
         readers=readers,
         submitted=sum(reader.submitted for reader in readers),
         total=sum(reader.total for reader in readers),
-        measurements=len(region_rows(study)),
+        measurements=len(analysed_regions(study)),
     )

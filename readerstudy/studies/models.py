@@ -14,6 +14,7 @@ from __future__ import annotations
 import uuid
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
@@ -35,9 +36,20 @@ class Study(models.Model):
         LOCKED = "locked", "Locked"
         UNBLINDED = "unblinded", "Unblinded"
 
+    class ReadingMode(models.TextChoices):
+        RELATIVE = "relative", "Candidate beside the control, five points"
+        ABSOLUTE = "absolute", "One image, five points"
+        CHOICE = "choice", "Forced choice between the two arms of a comparison"
+        RANKING = "ranking", "Ranking of all arms of a volunteer"
+
     class SidePolicy(models.TextChoices):
         CONTROL_LEFT = "control_left", "Control on the left"
         BALANCED = "balanced", "Balanced over the session"
+
+    class ChangeReason(models.TextChoices):
+        NEVER = "never", "Never"
+        SUBMITTED = "submitted", "For every change of a submitted item"
+        ALWAYS = "always", "For every change"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     slug = models.SlugField(unique=True)  # stands in addresses
@@ -48,6 +60,9 @@ class Study(models.Model):
     credits = models.TextField(blank=True)  # where the images come from and under which licence
     state = models.CharField(max_length=10, choices=State.choices, default=State.DRAFT)
 
+    reading_mode = models.CharField(
+        max_length=10, choices=ReadingMode.choices, default=ReadingMode.RELATIVE
+    )
     side_policy = models.CharField(
         max_length=20, choices=SidePolicy.choices, default=SidePolicy.CONTROL_LEFT
     )
@@ -57,7 +72,25 @@ class Study(models.Model):
     repeat_percent = models.PositiveSmallIntegerField(
         default=0, validators=[MaxValueValidator(50)], help_text="Hidden repeats, % of the items."
     )
+    occasions = models.PositiveSmallIntegerField(
+        default=1, validators=[MinValueValidator(1), MaxValueValidator(5)]
+    )
+    washout_days = models.PositiveSmallIntegerField(
+        default=28, validators=[MinValueValidator(1), MaxValueValidator(730)]
+    )
+    practice_items = models.PositiveSmallIntegerField(default=0, validators=[MaxValueValidator(20)])
+    # Codes of the volunteers that serve practice alone; none: practice shows the study's own.
+    practice_volunteers = models.JSONField(default=list, blank=True)
+    pause_after_minutes = models.PositiveSmallIntegerField(  # of active reading; 0: never
+        default=0, validators=[MaxValueValidator(240)]
+    )
+    pause_minutes = models.PositiveSmallIntegerField(
+        default=5, validators=[MinValueValidator(1), MaxValueValidator(60)]
+    )
     may_go_back = models.BooleanField(default=True)
+    change_reason = models.CharField(
+        max_length=10, choices=ChangeReason.choices, default=ChangeReason.SUBMITTED
+    )
     reading_instructions = models.TextField(blank=True)
 
     # The protocol as launched, canonical JSON, and its hash.
@@ -79,6 +112,21 @@ class Study(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    def clean(self) -> None:
+        if (
+            self.reading_mode == self.ReadingMode.CHOICE
+            and self.side_policy != self.SidePolicy.BALANCED
+        ):
+            raise ValidationError(
+                {
+                    "side_policy": "Forced choice needs sides that are balanced over the session: "
+                    "with fixed ones the side would tell the arm."
+                }
+            )
+        codes = self.practice_volunteers
+        if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes):
+            raise ValidationError({"practice_volunteers": "This is a list of volunteers' codes."})
 
     @property
     def is_draft(self) -> bool:

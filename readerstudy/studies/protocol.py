@@ -8,7 +8,7 @@ from typing import Any
 
 from .models import Arm, Membership, Plan, Role, Study
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 
 def canonical_json(content: Any) -> str:
@@ -44,10 +44,18 @@ def protocol_of(study: Study) -> dict[str, Any]:
             for t in study.tissues.all()
         ],
         "reading": {
+            "mode": study.reading_mode,
             "side_policy": study.side_policy,
             "minimum_gap": study.minimum_gap,
             "repeat_percent": study.repeat_percent,
+            "occasions": study.occasions,
+            "washout_days": study.washout_days,
+            "practice_items": study.practice_items,
+            "practice_volunteers": study.practice_volunteers,
+            "pause_after_minutes": study.pause_after_minutes,
+            "pause_minutes": study.pause_minutes,
             "may_go_back": study.may_go_back,
+            "change_reason": study.change_reason,
             "instructions": study.reading_instructions,
             "readers": list(
                 Membership.objects.filter(study=study, role=Role.READER)

@@ -32,10 +32,18 @@ SETTINGS = (
     "description",
     "notice",
     "credits",
+    "reading_mode",
     "side_policy",
     "minimum_gap",
     "repeat_percent",
+    "occasions",
+    "washout_days",
+    "practice_items",
+    "practice_volunteers",
+    "pause_after_minutes",
+    "pause_minutes",
     "may_go_back",
+    "change_reason",
     "reading_instructions",
 )
 

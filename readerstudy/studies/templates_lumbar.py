@@ -7,6 +7,7 @@ the published 1.5T validation that the platform's golden data reproduce.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import transaction
 
@@ -15,15 +16,8 @@ from readerstudy.audit.services import record
 
 from .models import Arm, Comparison, Criterion, Study, Tissue
 from .protocol import protocol_of
-from .services import do_create_study
-
-ANCHORS = [
-    "Obviously inferior",
-    "Slightly inferior",
-    "Equivalent",
-    "Slightly superior",
-    "Obviously superior",
-]
+from .services import do_create_study, do_update_study
+from .wording_lumbar import LUMBAR_WORDINGS
 
 # The gain in SNR of the product that the paper validates.
 TARGET_SNR_GAIN = 1.7
@@ -47,38 +41,12 @@ ARMS = (
 )
 
 CRITERIA = (
-    (
-        "perceived_snr",
-        "Perceived SNR",
-        "How free of grain and noise is the candidate, compared with the control?",
-    ),
-    (
-        "sharpness",
-        "Sharpness",
-        "How sharp are edges and fine detail in the candidate, compared with the control?",
-    ),
-    (
-        "contrast",
-        "Contrast",
-        "How well are the tissues told apart in the candidate, compared with the control?",
-    ),
-    (
-        "structure_visibility",
-        "Structure visibility",
-        "How well are cord, nerve roots, discs and facet joints seen in the candidate, "
-        "compared with the control?",
-    ),
-    (
-        "artifact",
-        "Artifact",
-        "How free of artifacts is the candidate, compared with the control? "
-        "A higher score means fewer artifacts.",
-    ),
-    (
-        "overall",
-        "Overall image quality",
-        "How good is the candidate as a whole for diagnosis, compared with the control?",
-    ),
+    ("perceived_snr", "Perceived SNR"),
+    ("sharpness", "Sharpness"),
+    ("contrast", "Contrast"),
+    ("structure_visibility", "Structure visibility"),
+    ("artifact", "Artifact"),
+    ("overall", "Overall image quality"),
 )
 
 COMPARISONS = (("DF", "DLR_DF"), ("TF", "DLR_TF"), ("STD", "DLR_DF"), ("STD", "DLR_TF"))
@@ -94,11 +62,6 @@ TISSUES = (
     ("air", "Background air", Tissue.Purpose.AIR, "#f5f5f5"),
 )
 
-INSTRUCTIONS = (
-    "Score the candidate relative to the control, on all slices of the case. "
-    "3 means equivalent. Use the whole scale."
-)
-
 
 @transaction.atomic
 def create_lumbar_study(
@@ -106,16 +69,17 @@ def create_lumbar_study(
 ) -> Study:
     """A draft study with the lumbar protocol; `actor`, if any, becomes its coordinator."""
     study = do_create_study(slug, title, actor, notice=notice, credits=credits)
-    study.reading_instructions = INSTRUCTIONS
+    words = LUMBAR_WORDINGS[study.reading_mode]
+    study.reading_instructions = words.instructions
     study.save(update_fields=["reading_instructions"])
     arms = _create_arms(study)
-    for position, (code, name, question) in enumerate(CRITERIA, start=1):
+    for position, (code, name) in enumerate(CRITERIA, start=1):
         Criterion.objects.create(
             study=study,
             code=code,
             name=name,
-            question=question,
-            anchors=list(ANCHORS),
+            question=words.questions[code],
+            anchors=list(words.anchors),
             position=position,
         )
     for position, (first, second) in enumerate(COMPARISONS, start=1):
@@ -134,6 +98,38 @@ def create_lumbar_study(
         )
     record(
         "studies.protocol.filled", actor, study_id=study.pk, subject=study, new=protocol_of(study)
+    )
+    return study
+
+
+@transaction.atomic
+def do_update_settings(study: Study, actor: User | None, **changes: Any) -> Study:
+    """Change a draft's settings; with another mode of reading, the criteria are worded anew.
+
+    Wording that somebody has written stays: only what stands as the template gave it is changed.
+    """
+    before = LUMBAR_WORDINGS[Study.objects.get(pk=study.pk).reading_mode]
+    study = do_update_study(study, actor, **changes)
+    after = LUMBAR_WORDINGS[study.reading_mode]
+    if after is before:
+        return study
+    reworded = []
+    for criterion in study.criteria.all():
+        question = before.questions.get(criterion.code)
+        if (criterion.question, criterion.anchors) != (question, list(before.anchors)):
+            continue
+        criterion.question = after.questions[criterion.code]
+        criterion.anchors = list(after.anchors)
+        criterion.save(update_fields=["question", "anchors"])
+        reworded.append(criterion.code)
+    if study.reading_instructions == before.instructions:
+        do_update_study(study, actor, reading_instructions=after.instructions)
+    record(
+        "studies.criteria.reworded",
+        actor,
+        study_id=study.pk,
+        subject=study,
+        new={"mode": study.reading_mode, "criteria": reworded},
     )
     return study
 

@@ -17,7 +17,7 @@ from .access import get_study, has_role
 from .errors import StudyError
 from .forms import InviteForm, NewStudyForm, SettingsForm
 from .models import Membership, Role, Study
-from .templates_lumbar import ARMS, create_lumbar_study
+from .templates_lumbar import ARMS, create_lumbar_study, do_update_settings
 
 
 def _user(request: HttpRequest) -> User:
@@ -79,7 +79,7 @@ def study_settings(request: HttpRequest, slug: str) -> HttpResponse:
         # The form has written to its own copy; the service compares with the row.
         current = Study.objects.get(pk=found.pk)
         try:
-            services.do_update_study(current, _user(request), **form.cleaned_data)
+            do_update_settings(current, _user(request), **form.cleaned_data)
         except StudyError as error:
             form.add_error(None, list(error.messages))
         else:

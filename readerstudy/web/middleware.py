@@ -1,10 +1,12 @@
-"""Headers that every response carries."""
+"""Headers that every response carries, and what a page's own requests get when signed out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.http import HttpRequest, HttpResponse, JsonResponse
 
 CONTENT_SECURITY_POLICY = "; ".join(
     [
@@ -37,3 +39,20 @@ class SecurityHeadersMiddleware:
         # Pages hold a study's data: nothing is kept by a shared cache unless a view says so.
         response.headers.setdefault("Cache-Control", "private, no-store")
         return response
+
+
+class SignedInMiddleware(LoginRequiredMiddleware):
+    """Sends people to the sign-in page; what a page fetches by itself is told in JSON.
+
+    A view that carries `answers_json` is never redirected: a page takes the sign-in page's HTML for
+    neither data nor pixels.
+    """
+
+    def handle_no_permission(  # type: ignore[override]
+        self, request: HttpRequest, view_func: Callable[..., Any]
+    ) -> HttpResponse:
+        if getattr(view_func, "answers_json", False):
+            return JsonResponse(
+                {"error": "You are signed out: sign in again.", "code": "signed_out"}, status=401
+            )
+        return super().handle_no_permission(request, view_func)

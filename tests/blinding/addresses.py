@@ -39,9 +39,17 @@ FOR_READERS = {
     "reading_session",
     "reading_item",
     "reading_item_data",
+    "reading_open",
     "reading_scores",
+    "reading_comment",
+    "reading_marks",
+    "reading_visit",
     "reading_submit",
     "reading_pixels",
+    "reading_display",
+    "reading_pause",
+    "reading_signin",
+    "reading_faults",
 }
 
 CLOSED = {

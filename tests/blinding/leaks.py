@@ -10,7 +10,12 @@ from readerstudy.accounts.models import User
 from readerstudy.imaging.models import Series, Upload, Volunteer
 from readerstudy.reading.models import Item, Session
 from readerstudy.studies.models import Arm, Study
-from tests.reading.imaged_study import PLANTED_DESCRIPTION, PLANTED_NAME, PLANTED_UID
+from tests.reading.imaged_study import (
+    PLANTED_DESCRIPTION,
+    PLANTED_NAME,
+    PLANTED_UID,
+    tokens_of,
+)
 
 UID = re.compile(r"(?<![\d.])(?:2\.25|1\.2\.\d+)\.\d+")
 DICOM_WORDS = (
@@ -53,7 +58,7 @@ class Leaks:
             {
                 token
                 for item in Item.objects.filter(session__study=study)
-                for token in (item.token, item.control_token, item.candidate_token)
+                for token in tokens_of(item)
             }
             | set(Session.objects.filter(study=study).values_list("token", flat=True))
         )

@@ -22,9 +22,11 @@ from tests.reading.imaged_study import (
     ROWS,
     SLICES,
     make_reading_study,
+    pane_of,
     read_to_the_end,
     reader_of,
     session_of,
+    tokens_of,
 )
 
 pytestmark = pytest.mark.django_db
@@ -55,8 +57,8 @@ def panes(study: Study) -> list[tuple[Item, str, str]]:
         pane
         for item in items_of(study)
         for pane in (
-            (item, item.control_token, "STD"),
-            (item, item.candidate_token, item.arm.code),
+            (item, pane_of(item, "control").token, "STD"),
+            (item, pane_of(item, "candidate").token, item.arm.code),
         )
     ]
 
@@ -107,11 +109,13 @@ def test_the_data_of_an_item_are_the_same_for_every_arm_of_a_volunteer(
     for item in items_of(study):
         answer = client.get(f"/reading/item/{item.token}/data/")
         data: dict[str, Any] = answer.json()
-        for name in ("token", "position", "previous", "next", "score_url", "submit_url"):
+        own = [name for name in data if name.endswith(("_url", "_data"))]
+        for name in (*own, "token", "position", "previous", "next", "ahead", "server_time"):
             data.pop(name)
         for pane in data["panes"]:
-            pane.pop("slices")
-            pane.pop("side")
+            for name in ("slices", "side", "number"):
+                pane.pop(name)
+        data["panes"].sort(key=lambda pane: pane["role"])
         for criterion in data["criteria"]:
             criterion.pop("value")
         seen[item.volunteer.code].add(json.dumps(data))
@@ -144,7 +148,7 @@ def test_the_server_does_the_same_work_for_every_arm(study: Study, client: Clien
             re.sub(r"'[^']*'|\b\d+\b", "?", query["sql"]) for query in captured.captured_queries
         )
         counts.add(len(statements))
-        if token == item.candidate_token:
+        if token == pane_of(item, "candidate").token:
             candidate_work.add(statements)
     assert len(candidate_work) == 1
     assert len(counts) == 1
@@ -152,19 +156,16 @@ def test_the_server_does_the_same_work_for_every_arm(study: Study, client: Clien
 
 def test_the_control_as_candidate_has_a_token_of_its_own(study: Study) -> None:
     for item in items_of(study):
-        assert item.control_token != item.candidate_token
-    shown = [item.control_token for item in items_of(study) if item.volunteer.code == "V01"]
+        assert pane_of(item, "control").token != pane_of(item, "candidate").token
+    shown = [
+        pane_of(item, "control").token for item in items_of(study) if item.volunteer.code == "V01"
+    ]
     assert len(set(shown)) == 5  # the one control, under another token in every item
 
 
 def test_readers_share_no_token(study: Study) -> None:
     tokens = [
-        {
-            token
-            for i in items_of(study, code)
-            for token in (i.token, i.control_token, i.candidate_token)
-        }
-        for code in ("R1", "R2")
+        {token for i in items_of(study, code) for token in tokens_of(i)} for code in ("R1", "R2")
     ]
     assert not tokens[0] & tokens[1]
     assert len(tokens[0]) == len(tokens[1]) == 30
@@ -180,9 +181,9 @@ def test_a_guess_another_readers_token_and_a_later_case_are_the_same_404(study: 
         client.get(f"/reading/pixels/{token}/0")
         for token in (
             new_token(),
-            mine_of_r1.candidate_token,
-            mine_of_r1.control_token,
-            later.candidate_token,
+            pane_of(mine_of_r1, "candidate").token,
+            pane_of(mine_of_r1, "control").token,
+            pane_of(later, "candidate").token,
             later.token,
         )
     ]

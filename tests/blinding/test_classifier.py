@@ -42,9 +42,10 @@ def image_answers(session: Session) -> list[Answer]:
     client.force_login(imaged_study.reader_of(session))
     answers = []
     for item in session.items.select_related("volunteer", "arm"):
+        token = imaged_study.pane_of(item, "candidate").token
         for index in range(SLICES):
             with CaptureQueriesContext(connection) as captured:
-                answer = client.get(f"/reading/pixels/{item.candidate_token}/{index}")
+                answer = client.get(f"/reading/pixels/{token}/{index}")
             answers.append(
                 Answer(
                     arm=item.arm.code,

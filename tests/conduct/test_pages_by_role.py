@@ -233,7 +233,15 @@ def test_settings_are_saved_by_form_and_refused_after_the_launch() -> None:
         "description": "",
         "notice": "",
         "credits": "",
+        "reading_mode": "choice",
         "side_policy": "balanced",
+        "occasions": "1",
+        "washout_days": "28",
+        "practice_items": "2",
+        "practice_volunteers": "P1, P2",
+        "pause_after_minutes": "45",
+        "pause_minutes": "5",
+        "change_reason": "always",
         "minimum_gap": "1",
         "repeat_percent": "0",
         "reading_instructions": "Compare.",
@@ -241,8 +249,19 @@ def test_settings_are_saved_by_form_and_refused_after_the_launch() -> None:
     assert client.post(where, fields).status_code == 302
     study.refresh_from_db()
     assert (study.title, study.side_policy, study.may_go_back) == ("Renamed", "balanced", False)
-    page = client.post(where, {**fields, "repeat_percent": "90"}).content.decode()
-    assert "less than or equal to 50" in page
+    assert (study.practice_volunteers, study.change_reason) == (["P1", "P2"], "always")
+    # The wording follows the mode: there are no points in a forced choice.
+    assert {tuple(criterion.anchors) for criterion in study.criteria.all()} == {()}
+    assert study.criteria.get(code="artifact").question == "Which image is freer of artifacts?"
+    for wrong, words in (
+        ({"repeat_percent": "90"}, "less than or equal to 50"),
+        ({"side_policy": "control_left"}, "Forced choice needs sides that are balanced"),
+        ({"practice_volunteers": "P1, ../P2"}, "is no code"),
+    ):
+        assert words in client.post(where, {**fields, **wrong}).content.decode()
+    fields |= {"reading_mode": "relative", "practice_volunteers": ""}
+    assert client.post(where, fields).status_code == 302
+    assert study.criteria.get(code="artifact").anchors[2] == "Equivalent"
     do_launch(study, None)
     page = client.post(where, {**fields, "title": "Later"}).content.decode()
     assert "frozen" in page

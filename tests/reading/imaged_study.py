@@ -12,9 +12,10 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from readerstudy.accounts.models import User
 from readerstudy.imaging.models import Volunteer
 from readerstudy.imaging.services import do_store_series
-from readerstudy.reading.models import Item, Session
+from readerstudy.reading.models import Item, Pane, Session
+from readerstudy.reading.ordering import do_store_randomisation
 from readerstudy.reading.selectors import open_item
-from readerstudy.reading.services import do_record_score, do_store_randomisation, do_submit_item
+from readerstudy.reading.services import do_note_fetched, do_record_score, do_submit_item
 from readerstudy.studies.models import Study
 from tests.factories import make_study
 
@@ -22,7 +23,7 @@ SLICES, ROWS, COLUMNS = 3, 32, 24
 ROW_SPACING, COLUMN_SPACING, SLICE_SPACING = 1.5, 1.0, 4.0
 # Planted in the headers, each in a place that de-identification removes or replaces.
 PLANTED_DESCRIPTION = "Zebrafish protocol"
-PLANTED_NAME = "Planted^Person"
+PLANTED_NAME = "Planted^Aardvark"
 PLANTED_UID = "1.2.826.0.1.3680043.8.498.77"
 
 
@@ -105,8 +106,10 @@ def make_reading_study(volunteers: int = 3, readers: int = 2, **fields: Any) -> 
     return start_reading(make_imaged_study(volunteers, readers, **fields))
 
 
-def session_of(study: Study, code: str = "R1") -> Session:
-    return Session.objects.select_related("study", "reader").get(study=study, reader_code=code)
+def session_of(study: Study, code: str = "R1", occasion: int = 1) -> Session:
+    return Session.objects.select_related("study", "reader").get(
+        study=study, reader_code=code, occasion=occasion
+    )
 
 
 def reader_of(session: Session) -> User:
@@ -120,13 +123,40 @@ def first_item(session: Session) -> Item:
     return item
 
 
+def pane_of(item: Item, role: str) -> Pane:
+    return item.panes.select_related("arm").get(role=role)
+
+
+def tokens_of(item: Item) -> list[str]:
+    """The item's own token and those of its panes."""
+    return [item.token, *item.panes.values_list("token", flat=True)]
+
+
+def look_at(item: Item) -> set[int]:
+    """Every pane's pixels are fetched and shown; returns the panes' numbers."""
+    for pane in item.panes.all():
+        do_note_fetched(pane)
+    return {pane.number for pane in item.panes.all()}
+
+
+def answer_for(item: Item, value: int) -> object:
+    """An answer that the study's mode knows, different for different values."""
+    n_panes = item.panes.count()
+    return {
+        "relative": value,
+        "absolute": value,
+        "choice": ["left", "right"][value % 2],
+        "ranking": [(number + value) % n_panes + 1 for number in range(n_panes)],
+    }[item.session.study.reading_mode]
+
+
 def score_item(item: Item, value: int = 3) -> None:
     """Score every criterion that has no score yet, and submit."""
     reader = reader_of(item.session)
     for criterion in item.session.study.criteria.all():
         if not item.scores.filter(criterion=criterion).exists():
-            do_record_score(item, criterion.code, value, 0, reader)
-    do_submit_item(item, reader)
+            do_record_score(item, criterion.code, answer_for(item, value), 0, reader)
+    do_submit_item(item, reader, look_at(item))
 
 
 def read_to_the_end(session: Session) -> None:

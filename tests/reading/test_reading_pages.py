@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import numpy as np
 import pytest
-from django.http import HttpResponse
 from django.test import Client
 
 from readerstudy.imaging.models import Series
@@ -21,6 +21,7 @@ from tests.reading.imaged_study import (
     SLICES,
     first_item,
     make_reading_study,
+    pane_of,
     read_to_the_end,
     reader_of,
     score_item,
@@ -48,6 +49,9 @@ def client(session: Session) -> Client:
 
 
 def post(client: Client, address: str, content: Any) -> Any:
+    """Sent as the page sends it: with an id of its own unless one is given."""
+    if isinstance(content, dict):
+        content = {"id": str(uuid.uuid4()), **content}
     return client.post(address, content, content_type="application/json")
 
 
@@ -59,8 +63,7 @@ def data_of(client: Client, item: Item) -> dict[str, Any]:
 def all_item_addresses(item: Item) -> list[str]:
     return [
         f"/reading/item/{item.token}/data/",
-        f"/reading/pixels/{item.control_token}/0",
-        f"/reading/pixels/{item.candidate_token}/0",
+        *(f"/reading/pixels/{pane.token}/0" for pane in item.panes.all()),
     ]
 
 
@@ -88,8 +91,12 @@ def test_item_data_holds_what_the_page_needs_and_nothing_else(
     item = first_item(session)
     data = data_of(client, item)
     assert set(data) == {
-        "token", "position", "total", "submitted_count", "mode", "geometry", "window", "panes",
-        "criteria", "previous", "next", "home", "submitted", "score_url", "submit_url", "notice",
+        "token", "position", "total", "submitted_count", "submitted", "mode", "practice",
+        "geometry", "window", "presets", "panes", "criteria", "comment", "marks",
+        "change_needs_reason", "may_go_back", "previous", "previous_data", "next", "next_data",
+        "ahead", "home", "session_page", "open_url", "score_url", "comment_url", "marks_url",
+        "visit_url", "submit_url", "display_url", "pause_url", "signin_url", "fault_url",
+        "display_check", "pause", "instructions", "notice", "reader", "server_time",
     }  # fmt: skip
     assert (data["token"], data["position"], data["total"]) == (item.token, 1, 10)
     assert data["geometry"] == {
@@ -100,16 +107,18 @@ def test_item_data_holds_what_the_page_needs_and_nothing_else(
     }  # fmt: skip
     assert data["panes"] == [
         {
-            "role": "control",
-            "side": "left",
-            "slices": f"/reading/pixels/{item.control_token}/{{index}}",
-        },
-        {
-            "role": "candidate",
-            "side": "right",
-            "slices": f"/reading/pixels/{item.candidate_token}/{{index}}",
-        },
+            "number": number,
+            "role": role,
+            "label": role.capitalize(),
+            "side": side,
+            "slices": f"/reading/pixels/{pane_of(item, role).token}/{{index}}",
+        }
+        for number, role, side in ((1, "control", "left"), (2, "candidate", "right"))
     ]
+    assert data["presets"][0] == {"code": "initial", "name": "Initial", **data["window"]}
+    assert [preset["code"] for preset in data["presets"][1:]] == [
+        "wide", "narrow", "dark", "bright",
+    ]  # fmt: skip
     assert [criterion["code"] for criterion in data["criteria"]] == [
         "perceived_snr", "sharpness", "contrast", "structure_visibility", "artifact", "overall",
     ]  # fmt: skip
@@ -119,6 +128,10 @@ def test_item_data_holds_what_the_page_needs_and_nothing_else(
     following = neighbour(item, 1)
     assert following is not None
     assert data["next"] == f"/reading/item/{following.token}/"
+    assert data["next_data"] == f"/reading/item/{following.token}/data/"
+    assert [other["page"] for other in data["ahead"]] == [
+        f"/reading/item/{other.token}/" for other in session.items.filter(position__in=[2, 3])
+    ]
 
 
 def test_a_whole_item_over_the_wire(client: Client, session: Session) -> None:
@@ -129,13 +142,18 @@ def test_a_whole_item_over_the_wire(client: Client, session: Session) -> None:
     for number, code in enumerate(codes, start=1):
         answer = post(client, data["score_url"], {"criterion": code, "value": 4, "revision": 0})
         assert answer.status_code == 200
-        assert answer.json() == {"revision": 1, "missing": codes[number:]}
+        receipt = answer.json()
+        assert (receipt["revision"], receipt["missing"]) == (1, codes[number:])
+        assert (receipt["criterion"], receipt["value"], receipt["feedback"]) == (code, 4, None)
         if number < len(codes):
-            refused = post(client, data["submit_url"], {})
+            refused = post(client, data["submit_url"], {"shown": [1, 2]})
             assert refused.status_code == 422
             assert refused.json()["missing"] == codes[number:]
-    submitted = post(client, data["submit_url"], {})
-    assert submitted.json() == {"next": data["next"], "home": "/reading/"}
+    for pane in data["panes"]:
+        assert client.get(pane["slices"].format(index=1)).status_code == 200
+    submitted = post(client, data["submit_url"], {"shown": [1, 2]}).json()
+    assert (submitted["next"], submitted["next_data"]) == (data["next"], data["next_data"])
+    assert (submitted["home"], submitted["done"], submitted["pause"]) == ("/reading/", False, None)
     data = data_of(client, item)
     assert data["submitted"] is True
     assert data["submitted_count"] == 1
@@ -197,7 +215,7 @@ def test_the_next_case_may_be_fetched_ahead_but_not_opened(
 
 
 def test_cases_further_on_do_not_leave(client: Client, session: Session) -> None:
-    later = session.items.get(position=3)
+    later = session.items.get(position=4)
     for address in all_item_addresses(later):
         assert client.get(address).status_code == 404
     for headers in ({}, {"Purpose": "prefetch"}):
@@ -225,7 +243,10 @@ def test_pixels_are_the_stored_slices_in_the_volunteers_display_convention(
 ) -> None:
     item = first_item(session)
     volunteer = item.volunteer
-    for token, arm in ((item.control_token, "STD"), (item.candidate_token, item.arm.code)):
+    for token, arm in (
+        (pane_of(item, "control").token, "STD"),
+        (pane_of(item, "candidate").token, item.arm.code),
+    ):
         series = Series.objects.get(volunteer=volunteer, arm__code=arm)
         volume = np.asarray(load_volume(series), dtype=np.float64)
         shown = np.clip(
@@ -238,13 +259,13 @@ def test_pixels_are_the_stored_slices_in_the_volunteers_display_convention(
 
 
 def test_a_slice_that_is_not_there_is_404(client: Client, session: Session) -> None:
-    token = first_item(session).control_token
+    token = pane_of(first_item(session), "control").token
     for index in (str(SLICES), "99999999999999999999", "-1", "x"):
         assert client.get(f"/reading/pixels/{token}/{index}").status_code == 404
 
 
 def test_pixels_cannot_be_revalidated(client: Client, session: Session) -> None:
-    address = f"/reading/pixels/{first_item(session).control_token}/0"
+    address = f"/reading/pixels/{pane_of(first_item(session), 'control').token}/0"
     answer = client.get(address, headers={"If-Modified-Since": "Wed, 01 Jan 2070 00:00:00 GMT"})
     assert answer.status_code == 200
     assert not {"ETag", "Last-Modified", "Content-Disposition"} & set(answer.headers)
@@ -256,8 +277,9 @@ def test_when_all_is_read_the_session_says_so_and_lets_cases_be_seen_again(
 ) -> None:
     read_to_the_end(session)
     last = session.items.get(position=10)
-    answer: HttpResponse = post(client, f"/reading/item/{last.token}/submit/", {})
-    assert answer.json() == {"next": None, "home": f"/reading/session/{session.token}/"}
+    answer = post(client, f"/reading/item/{last.token}/submit/", {"shown": [1, 2]}).json()
+    assert (answer["next"], answer["done"]) == (None, True)
+    assert answer["home"] == f"/reading/session/{session.token}/"
     page = client.get(f"/reading/session/{session.token}/").content.decode()
     assert "All 10 items are scored" in page
     assert f"/reading/item/{last.token}/" in page

@@ -9,17 +9,16 @@ from django.core.exceptions import PermissionDenied
 from django.utils import timezone
 
 from readerstudy.audit.models import Event
-from readerstudy.reading.errors import ReadingError, ScoreConflict, ScoresMissing
+from readerstudy.reading.errors import Conflict, ReadingError, ScoresMissing
+from readerstudy.reading.frames import progress, scores_frame
 from readerstudy.reading.models import Item, ScoreRevision
 from readerstudy.reading.selectors import (
     Reach,
-    latest_scores,
+    latest_answers,
     missing_criteria,
     neighbour,
     open_item,
-    progress,
     reach_of,
-    scores_frame,
 )
 from readerstudy.reading.services import do_open_item, do_record_score, do_submit_item
 from readerstudy.studies.models import Study
@@ -56,7 +55,7 @@ def test_each_change_of_a_score_is_a_new_revision_and_all_are_kept(item: Item) -
         score = do_record_score(item, "sharpness", value, revision, reader)
         assert score.revision == revision + 1
     assert list(item.scores.values_list("value", flat=True)) == [4, 2, 5]
-    assert latest_scores(item)["sharpness"].value == 5
+    assert latest_answers(item)["sharpness"].value == 5
 
 
 def test_the_trail_tells_a_first_score_from_a_revised_one(item: Item) -> None:
@@ -77,9 +76,11 @@ def test_a_score_on_an_outdated_revision_is_a_conflict_that_carries_what_is_stor
 ) -> None:
     reader = reader_of(item.session)
     do_record_score(item, "sharpness", 4, 0, reader)
-    with pytest.raises(ScoreConflict) as conflict:
+    with pytest.raises(Conflict) as conflict:
         do_record_score(item, "sharpness", 2, 0, reader)
-    assert (conflict.value.value, conflict.value.revision) == (4, 1)
+    assert conflict.value.details == {
+        "criterion": "sharpness", "value": 4, "cannot_assess": "", "revision": 1,
+    }  # fmt: skip
     assert ScoreRevision.objects.count() == 1
 
 
@@ -111,7 +112,7 @@ def test_nobody_else_scores_a_readers_item(study: Study, item: Item) -> None:
         with pytest.raises(PermissionDenied):
             do_record_score(item, "sharpness", 3, 0, other)
         with pytest.raises(PermissionDenied):
-            do_submit_item(item, other)
+            do_submit_item(item, other, {1, 2})
 
 
 def test_an_item_is_submitted_when_every_criterion_is_scored(item: Item) -> None:
@@ -119,7 +120,7 @@ def test_an_item_is_submitted_when_every_criterion_is_scored(item: Item) -> None
     for code in ("sharpness", "overall"):
         do_record_score(item, code, 3, 0, reader)
     with pytest.raises(ScoresMissing) as missing:
-        do_submit_item(item, reader)
+        do_submit_item(item, reader, {1, 2})
     assert missing.value.codes == ["perceived_snr", "contrast", "structure_visibility", "artifact"]
     assert "Perceived SNR, Contrast" in str(missing.value)
     assert missing_criteria(item) == missing.value.codes
@@ -133,20 +134,21 @@ def test_an_item_is_submitted_when_every_criterion_is_scored(item: Item) -> None
 
 
 def test_items_are_read_in_order(item: Item) -> None:
-    following = neighbour(item, 1)
-    later = neighbour(item, 2)
+    following, second, later = (neighbour(item, step) for step in (1, 2, 3))
     assert following is not None
+    assert second is not None
     assert later is not None
-    assert [reach_of(one) for one in (item, following, later)] == [
+    assert [reach_of(one) for one in (item, following, second, later)] == [
         Reach.OPEN,
+        Reach.NEXT,
         Reach.NEXT,
         Reach.BEYOND,
     ]
-    for one in (following, later):
+    for one in (following, second, later):
         with pytest.raises(ReadingError, match="not open yet"):
             do_record_score(one, "sharpness", 3, 0, reader_of(item.session))
         with pytest.raises(ReadingError, match="not open yet"):
-            do_submit_item(one, reader_of(item.session))
+            do_submit_item(one, reader_of(item.session), {1, 2})
     score_item(item)
     assert open_item(item.session) == following
 
@@ -155,8 +157,8 @@ def test_a_submitted_item_can_be_revised_where_the_study_allows_going_back(item:
     score_item(item, 3)
     item.refresh_from_db()
     submitted = item.submitted_at
-    do_record_score(item, "sharpness", 5, 1, reader_of(item.session))
-    do_submit_item(item, reader_of(item.session))
+    do_record_score(item, "sharpness", 5, 1, reader_of(item.session), reason="seen again")
+    do_submit_item(item, reader_of(item.session), {1, 2})
     item.refresh_from_db()
     assert item.submitted_at == submitted
     rows = {row["criterion"]: row for row in scores_frame(item.session.study)}
@@ -175,7 +177,7 @@ def test_after_the_lock_nothing_is_scored_or_submitted(study: Study, item: Item)
     close(study)
     for act in (
         lambda: do_record_score(item, "sharpness", 3, 0, reader_of(item.session)),
-        lambda: do_submit_item(item, reader_of(item.session)),
+        lambda: do_submit_item(item, reader_of(item.session), {1, 2}),
     ):
         with pytest.raises(ReadingError, match="Reading is closed"):
             act()
@@ -228,4 +230,4 @@ def test_the_primary_analysis_gets_the_latest_scores_of_submitted_primary_items(
         item = Item.objects.get(pk=row["item_id"])
         assert item.purpose == "primary"
         assert (item.volunteer.code, item.arm.code) == (row["volunteer"], row["arm"])
-        assert row["score"] == latest_scores(item)[row["criterion"]].value
+        assert row["score"] == latest_answers(item)[row["criterion"]].value

@@ -13,9 +13,15 @@ from readerstudy.audit.models import Event
 from readerstudy.imaging.models import Series
 from readerstudy.reading.errors import ReadingError
 from readerstudy.reading.models import Item, Randomisation, Session
-from readerstudy.reading.services import check_randomisation, do_store_randomisation
+from readerstudy.reading.ordering import check_randomisation, do_store_randomisation
 from tests.factories import make_coordinator, make_study
-from tests.reading.imaged_study import first_item, make_imaged_study, session_of, start_reading
+from tests.reading.imaged_study import (
+    first_item,
+    make_imaged_study,
+    session_of,
+    start_reading,
+    tokens_of,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -35,11 +41,9 @@ def test_every_reader_gets_every_arm_of_every_volunteer_in_an_order_of_their_own
 
 def test_tokens_are_all_different_and_do_not_follow_from_the_seed() -> None:
     study = start_reading(make_imaged_study(volunteers=2))
-    tokens = [
-        token
-        for item in Item.objects.all()
-        for token in (item.token, item.control_token, item.candidate_token)
-    ] + list(Session.objects.values_list("token", flat=True))
+    tokens = [token for item in Item.objects.all() for token in tokens_of(item)] + list(
+        Session.objects.values_list("token", flat=True)
+    )
     assert len(set(tokens)) == len(tokens) == 2 * (10 * 3 + 1)
     assert all(len(token) >= 22 for token in tokens)
     before = order_of(session_of(study))

@@ -19,6 +19,8 @@ PUBLIC = {
     "accounts/invitation/<str:token>/",
     # Behind the password, before the second factor; without a password it leads back to sign-in.
     "accounts/2fa/authenticate/",
+    # The password over the reading page, whose session has ended.
+    "reading/signin/",
     # Leads to the sign-in page.
     "admin/login/",
 }

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from readerstudy.reading.models import Randomisation
-from readerstudy.reading.services import differences_from_stored
+from readerstudy.reading.ordering import differences_from_stored
 
 
 class Command(BaseCommand):

@@ -1,21 +1,14 @@
-"""Blinded reading: stored order, items, scores.
-
-At launch a *randomisation* is stored for the study: seed, algorithm version, constraints and the
-whole permutation of each reader. A *session* is one reader's ordered *items* of one occasion. An
-item shows a candidate beside its control under opaque tokens. A score is never overwritten: each
-change is a new *revision*. Readers' browsers see tokens, pixels and geometry, nothing else.
-"""
+"""The stored order: sessions of items, and the panes that an item shows."""
 
 from __future__ import annotations
 
 import secrets
 
 from django.conf import settings
-from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from readerstudy.imaging.models import Volunteer
-from readerstudy.studies.models import Arm, Criterion, Study
+from readerstudy.studies.models import Arm, Comparison, Study
 
 
 def new_token() -> str:
@@ -28,7 +21,7 @@ class Randomisation(models.Model):
     seed = models.CharField(max_length=64)
     algorithm = models.CharField(max_length=30)  # name and version
     constraints = models.JSONField()
-    # {"<reader code>": {"<occasion>": [["V01", "DF", "left", "primary"], …]}}
+    # {"<reader code>": {"<occasion>": [row, …]}}; what a row holds, the algorithm says.
     permutation = models.JSONField()
     sha256 = models.CharField(max_length=64)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -68,19 +61,17 @@ class Item(models.Model):
         REPEAT = "repeat", "Hidden repeat"
         PRACTICE = "practice", "Practice"
 
-    class Side(models.TextChoices):
-        LEFT = "left", "Left"
-        RIGHT = "right", "Right"
-
     session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="items")
     position = models.PositiveIntegerField()
     volunteer = models.ForeignKey(Volunteer, on_delete=models.PROTECT, related_name="+")
-    arm = models.ForeignKey(Arm, on_delete=models.PROTECT, related_name="+")  # the candidate
+    # What is scored, where that is one arm: the candidate, or the one image of the item.
+    arm = models.ForeignKey(Arm, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    # What is asked, in a forced choice.
+    comparison = models.ForeignKey(
+        Comparison, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
     purpose = models.CharField(max_length=10, choices=Purpose.choices, default=Purpose.PRIMARY)
-    control_side = models.CharField(max_length=5, choices=Side.choices, default=Side.LEFT)
     token = models.CharField(max_length=32, unique=True, default=new_token)
-    control_token = models.CharField(max_length=32, unique=True, default=new_token)
-    candidate_token = models.CharField(max_length=32, unique=True, default=new_token)
     opened_at = models.DateTimeField(null=True, blank=True)
     submitted_at = models.DateTimeField(null=True, blank=True)
 
@@ -94,28 +85,30 @@ class Item(models.Model):
         return f"item {self.position} of {self.session}"
 
 
-class ScoreRevision(models.Model):
-    """One reader's score of one criterion of one item; the highest revision counts."""
+class Pane(models.Model):
+    """One image of an item: which arm stands at which place, under a token of its own.
 
-    item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="scores")
-    criterion = models.ForeignKey(Criterion, on_delete=models.PROTECT, related_name="+")
-    revision = models.PositiveIntegerField()
-    value = models.PositiveSmallIntegerField(
-        validators=[MinValueValidator(1), MaxValueValidator(5)]
-    )
-    reason = models.CharField(max_length=300, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    Items of imported sessions have none: what was shown there, and where, is not known here.
+    """
+
+    class Role(models.TextChoices):
+        CONTROL = "control", "Control"
+        CANDIDATE = "candidate", "Candidate"
+        IMAGE = "image", "Image"
+
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="panes")
+    number = models.PositiveSmallIntegerField()  # 1 is the leftmost
+    role = models.CharField(max_length=10, choices=Role.choices)
+    arm = models.ForeignKey(Arm, on_delete=models.PROTECT, related_name="+")
+    token = models.CharField(max_length=32, unique=True, default=new_token)
+    # When its pixels first left: an item whose pixels never did cannot be submitted.
+    fetched_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        ordering = ["item", "criterion", "revision"]
+        ordering = ["item_id", "number"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["item", "criterion", "revision"], name="one_score_a_revision"
-            ),
-            models.CheckConstraint(
-                condition=models.Q(value__gte=1, value__lte=5), name="score_is_one_to_five"
-            ),
+            models.UniqueConstraint(fields=["item", "number"], name="one_pane_a_place"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.criterion}: {self.value}"
+        return f"pane {self.number} of {self.item}"
