@@ -48,8 +48,11 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def server() -> Iterator[str]:
-    """Start a server on a free loopback port; yields its address without a database name."""
+def server(*, durable: bool = False) -> Iterator[str]:
+    """Start a server on a free loopback port; yields its address without a database name.
+
+    `durable`: it waits for the disk at each commit, as a site's does; tests need not.
+    """
     folder = require()
     # PostgreSQL refuses to run as root: the package's own user runs it then.
     who: dict[str, Any] = {}
@@ -72,7 +75,7 @@ def server() -> Iterator[str]:
         command: list[str | Path] = [folder / "postgres", "-D", data, "-p", str(port), "-k", home]
         for setting in (
             "listen_addresses=127.0.0.1",
-            "fsync=off",
+            f"fsync={'on' if durable else 'off'}",
             "max_connections=60",
             "shared_buffers=32MB",
         ):

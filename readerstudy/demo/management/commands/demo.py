@@ -52,6 +52,7 @@ class Command(BaseCommand):
         web = [
             *(sys.executable, "-m", "gunicorn", "readerstudy.wsgi", "--bind", f"127.0.0.1:{port}"),
             *("--worker-class", "gthread", "--workers", "2", "--threads", "4"),
+            *("--keep-alive", "65"),  # readers pause between clicks: see docs/deployment.md
             *("--log-level", "warning"),
         ]
         worker = [sys.executable, str(settings.BASE_DIR / "manage.py"), "worker"]

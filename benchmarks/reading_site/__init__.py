@@ -1,0 +1,1 @@
+"""A site of real processes with a study of real-sized images, for the benchmarks of reading."""
