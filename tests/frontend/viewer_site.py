@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from readerstudy.web.middleware import CONTENT_SECURITY_POLICY
+
 HERE = Path(__file__).parent
 SOURCES = HERE.parents[1] / "frontend" / "src"
 TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html; charset=utf-8"}
-POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:"
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Case:
 
     def data(self, name: str) -> dict[str, Any]:
         slices, rows, columns = self.volumes[0].shape
+        first = {"center": self.center, "width": self.width}
         return {
             "key": name,
             "mode": self.mode,
@@ -52,9 +54,14 @@ class Case:
                 "slice_direction": [1.0, 0.0, 0.0],
                 "origin": [-30.0, -110.0, 140.0],
             },
-            "window": {"center": self.center, "width": self.width},
+            "window": first,
             "presets": [
-                {"code": "standard", "name": "Standard", "center": self.center, "width": self.width},
+                {
+                    "code": "standard",
+                    "name": "Standard",
+                    "center": self.center,
+                    "width": self.width,
+                },
                 {"code": "full", "name": "Full range", "center": 1900, "width": 3800},
                 {"code": "dark", "name": "Dark tissue", "center": 400, "width": 800},
                 {"code": "bright", "name": "Bright tissue", "center": 2500, "width": 2400},
@@ -93,7 +100,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Security-Policy", POLICY)
+        self.send_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
         self.end_headers()
         self.wfile.write(body)
 

@@ -7,7 +7,6 @@ import { TissueList, fillTable, warningsOf } from "./measuring/panel.js";
 import { Regions } from "./measuring/regions.js";
 import { Geometry } from "./viewer/geometry.js";
 import { Overlay } from "./viewer/overlay.js";
-import { loadAll } from "./viewer/pixels.js";
 import { MOUSE, bindPointer } from "./viewer/pointer.js";
 import { Viewer } from "./viewer/viewer.js";
 
@@ -281,8 +280,13 @@ async function main() {
     help: () => help.showModal(),
   };
   const table = keyTable(acts);
-  const mouse = [{ mark: "Click", does: "Place the chosen tissue's region" }, { mark: "Drag a region", does: "Move it" }];
-  fillHelp(help, table, [...mouse, ...MOUSE]);
+  const mouse = [
+    { mark: "Click", does: "Place the chosen tissue's region" },
+    { mark: "Drag a region", does: "Move it" },
+    ...MOUSE.filter(({ reading }) => !reading),
+    { mark: "One finger", does: "Slice" },
+  ];
+  fillHelp(help, table, mouse);
   find("open-help").addEventListener("click", acts.help);
   find("place").addEventListener("click", placeHere);
   find("undo").addEventListener("click", undo);
@@ -292,14 +296,7 @@ async function main() {
   find("turn-right").addEventListener("click", () => rotate(5));
   find("retry").addEventListener("click", () => regions.retry());
 
-  const all = loadAll(arms.map(({ slices }) => slices), geometry, slice, {
-    onProgress: (done, total) => {
-      find("loading").max = total;
-      find("loading").value = done;
-      find("loading-text").textContent = `Loading ${done} of ${total} slices`;
-      find("loading-box").hidden = done === total;
-    },
-  });
+  viewer.store.addEventListener("change", ({ detail }) => showLoading(detail));
   await viewer.open({
     geometry,
     window: data.window,
@@ -310,11 +307,16 @@ async function main() {
   show();
   root.dataset.ready = "1";
   document.documentElement.dataset.ready = "1";
-  const failed = await all;
-  if (failed.length) {
-    find("error").textContent = `${failed.length} slices could not be loaded. Please reload the page.`;
-    find("error-box").hidden = false;
-  }
+}
+
+function showLoading({ loaded, failed, total }) {
+  find("loading").max = total;
+  find("loading").value = loaded.size;
+  find("loading-text").textContent = `Loading ${loaded.size} of ${total} slices`;
+  find("loading-box").hidden = loaded.size + failed.size === total;
+  if (loaded.size + failed.size < total || !failed.size) return;
+  find("error").textContent = `${failed.size} slices could not be loaded. Please reload the page.`;
+  find("error-box").hidden = false;
 }
 
 main();

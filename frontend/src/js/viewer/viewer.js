@@ -7,8 +7,7 @@
  */
 import { makePainter } from "./painter.js";
 import { place, toImage, toScreen } from "./placement.js";
-import { shared } from "./pixels.js";
-import { sliceUrl } from "./store.js";
+import { PixelStore, sliceUrl } from "./store.js";
 
 const ZOOM_RANGE = [0.5, 20];
 const LEVEL_RANGE = [-65535, 131070];
@@ -17,7 +16,7 @@ const UNDRAWN_MS = 300; // a hidden page draws no frames
 const clamp = (value, [low, high]) => Math.min(high, Math.max(low, value));
 
 export class Viewer extends EventTarget {
-  constructor(store = shared) {
+  constructor(store = new PixelStore()) {
     super();
     this.store = store;
     this.panes = [];
