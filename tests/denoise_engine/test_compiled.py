@@ -107,7 +107,13 @@ def test_the_backend_says_that_they_are_in_use(passes: compiled.Passes) -> None:
 
 @pytest.mark.parametrize(
     ("compiler", "said"),
-    [("no-such-compiler", r"There is no C\+\+ compiler"), ("false", "could not")],
+    [
+        ("no-such-compiler", r"no C\+\+ compiler “no-such-compiler”"),
+        ("", r"no C\+\+ compiler “”"),
+        ("false", "could not be compiled: false ended with 1"),
+        # It compiles, but what it makes lacks a name, as of another compiler's OpenMP.
+        ("c++ -Wl,--wrap=memset", "cannot be loaded: undefined symbol"),
+    ],
 )
 def test_without_a_working_compiler_one_sentence_and_nothing_left_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiler: str, said: str
@@ -119,12 +125,40 @@ def test_without_a_working_compiler_one_sentence_and_nothing_left_behind(
     assert not list(tmp_path.rglob("*.*"))
 
 
+def test_a_folder_that_cannot_be_written_to_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "FOLDER", tmp_path / "none" / "_build")
+    with pytest.raises(BackendError, match="_build”: No such file"):
+        compiled.build()
+
+
+def test_a_library_cut_short_is_not_loaded_but_named_and_built_again(
+    passes: compiled.Passes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The loader of the system stops the program on some of these."""
+    whole = compiled.build()
+    monkeypatch.setattr(compiled, "FOLDER", tmp_path / "_build")
+    compiled.FOLDER.mkdir()
+    for left in (0, 8000, 16000):
+        caplog.clear()
+        (compiled.FOLDER / whole.name).write_bytes(whole.read_bytes()[:left])
+        assert compiled.load.__wrapped__() is None
+        assert "is damaged. The denoiser runs without" in caplog.text
+    again = compiled.build()
+    assert compiled.library_path() == again
+    assert compiled.load.__wrapped__() is not None
+
+
 def test_what_was_built_for_another_processor_is_not_loaded(
     passes: compiled.Passes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = compiled.library_path()
+    assert compiled.library_path() is not None
     monkeypatch.setattr(compiled, "_processor", lambda: "flags: fewer")
-    assert compiled.library_path() != here
+    assert compiled.library_path() is None
 
 
 def test_a_tensor_that_lies_elsewhere_is_refused(passes: compiled.Passes, network) -> None:
@@ -132,3 +166,22 @@ def test_a_tensor_that_lies_elsewhere_is_refused(passes: compiled.Passes, networ
     padded = torch.nn.functional.pad(image, (6,) * 4, mode="reflect").transpose(2, 3)[..., :40]
     with pytest.raises(BackendError, match="cannot read"):
         passes.analyse(padded, compiled.dct_basis(network.dct.kernels), torch.ones(48), None)
+
+
+@pytest.mark.parametrize("wrong", ["level", "type", "basis", "scale"])
+def test_a_tensor_of_another_size_or_type_is_refused(
+    passes: compiled.Passes, network, wrong: str
+) -> None:
+    """The compiled code would read beyond its end."""
+    padded, basis = torch.ones(2, 1, 62, 72), compiled.dct_basis(network.dct.kernels)
+    scale, level = torch.ones(48), torch.ones(2, 56, 66)
+    if wrong == "level":
+        level = level[:1]
+    elif wrong == "type":
+        padded = padded.half()
+    elif wrong == "basis":
+        basis = basis[:6]
+    else:
+        scale = scale[:47]
+    with pytest.raises(BackendError, match="cannot read"):
+        passes.analyse(padded, basis, scale, level)
