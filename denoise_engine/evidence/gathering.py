@@ -169,13 +169,16 @@ def _places(flagged: BoolArray) -> list[dict[str, int]]:
     found = []
     for k, plane in enumerate(flagged):
         labels, _ = label(plane, structure=np.ones((3, 3)))
-        for number, (rows, columns) in enumerate(find_objects(labels), start=1):
-            part = labels[rows, columns] == number
+        sizes = np.bincount(labels.ravel())[1:]
+        boxes = find_objects(labels)
+        # No more of a slice than of the volume: there may be tens of thousands of single pixels.
+        for index in np.argsort(-sizes, kind="stable")[:_MOST_PLACES]:
+            rows, columns = boxes[index]
             # The flagged pixel nearest to the middle: a ring's own middle is not flagged.
-            at = np.argwhere(part)
+            at = np.argwhere(labels[rows, columns] == index + 1)
             nearest = at[np.argmin(np.square(at - at.mean(axis=0)).sum(axis=1))]
             row, column = int(rows.start + nearest[0]), int(columns.start + nearest[1])
-            found.append({"slice": k, "row": row, "column": column, "pixels": int(part.sum())})
+            found.append({"slice": k, "row": row, "column": column, "pixels": len(at)})
     found.sort(key=lambda place: (-place["pixels"], place["slice"], place["row"], place["column"]))
     return found[:_MOST_PLACES]
 
