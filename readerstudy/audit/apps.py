@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, pre_migrate
 
 
 class AuditConfig(AppConfig):
@@ -9,8 +9,11 @@ class AuditConfig(AppConfig):
     verbose_name = "Audit trail"
 
     def ready(self) -> None:
-        from .triggers import reinstall_after_migrate
+        from .triggers import reinstall_after_migrate, remove_before_migrate
 
+        pre_migrate.connect(
+            remove_before_migrate, sender=self, dispatch_uid="audit.remove_triggers"
+        )
         post_migrate.connect(
             reinstall_after_migrate, sender=self, dispatch_uid="audit.reinstall_triggers"
         )

@@ -10,6 +10,8 @@ class ReadingConfig(AppConfig):
     def ready(self) -> None:
         from readerstudy.audit import visibility
 
+        from .append_only import register_tables
         from .audit_visibility import hidden_events
 
         visibility.register(hidden_events)
+        register_tables()
