@@ -115,7 +115,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _noise(text: str) -> float | str:
-    return text if text == "map" else float(text)
+    if text == "map":
+        return text
+    try:
+        return float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"“{text}” is neither a number nor “map”") from error
 
 
 def _methods(arguments: argparse.Namespace) -> int:

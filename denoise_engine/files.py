@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,7 +77,7 @@ def _load_npy(path: Path) -> NDArray[Any]:
             raise UnusableVolumeError(f"“{path.name}” is no npy file, whatever its name says.")
     try:
         return np.asarray(np.load(path, allow_pickle=False))
-    except ValueError as error:  # cut short, or of Python objects
+    except (ValueError, TokenError) as error:  # cut short, a broken header, or Python objects
         raise UnusableVolumeError(
             f"“{path.name}” is damaged, or holds something other than numbers; save the volume "
             "again with numpy.save."

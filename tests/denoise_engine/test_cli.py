@@ -305,6 +305,8 @@ def test_a_truncated_npy_file_and_a_missing_one_are_refused(
     assert "is damaged" in refusal(capsys, ["apply", place / "bad.npy", place / "o.npy"])
     (place / "bad.npy").write_text("slices, rows, columns")
     assert "is no npy file" in refusal(capsys, ["apply", place / "bad.npy", place / "o.npy"])
+    (place / "bad.npy").write_bytes(b"\x93NUMPY\x01\x00\x10\x00{((((((((((((((\n")
+    assert "is damaged" in refusal(capsys, ["apply", place / "bad.npy", place / "o.npy"])
     gone = refusal(capsys, ["apply", place / "none.npy", place / "o.npy"])
     assert "none.npy” does not exist" in gone
     assert names_in(place) == ["bad.npy"]
