@@ -6,11 +6,11 @@ Pure functions on arrays and data frames; nothing here knows of the web platform
 from analysis.agreement import gwet_ac, krippendorff_alpha, percent_agreement
 from analysis.descriptives import Descriptives, describe
 from analysis.estimates import Coefficient, Estimate, Interval
+from analysis.example import ExampleStudy, example_study
 from analysis.forced_choice import BradleyTerry, ForcedChoice, bradley_terry, forced_choice
 from analysis.grading import (
     NonInferiority,
     non_inferiority,
-    power_signed_rank,
     share_at_least,
     vgc,
 )
@@ -28,6 +28,7 @@ from analysis.paired import (
 )
 from analysis.plan import AnalysisPlan, PlanError
 from analysis.plan_document import read_plan, write_plan
+from analysis.power import SampleSize, power_signed_rank, sample_size_signed_rank
 from analysis.ranking import FollowUp, Ranking, rank_arms
 from analysis.ratios import PlanWarning
 from analysis.regions import EllipseRegion, RegionStatistics, ellipse_region, region_statistics
@@ -49,6 +50,7 @@ __all__ = [
     "Descriptives",
     "EllipseRegion",
     "Estimate",
+    "ExampleStudy",
     "FollowUp",
     "ForcedChoice",
     "InputError",
@@ -61,6 +63,7 @@ __all__ = [
     "RegionStatistics",
     "Repeatability",
     "Results",
+    "SampleSize",
     "SignedRankResult",
     "benjamini_hochberg",
     "bland_altman",
@@ -70,6 +73,7 @@ __all__ = [
     "contrast_ratio",
     "describe",
     "ellipse_region",
+    "example_study",
     "fleiss_kappa",
     "forced_choice",
     "gwet_ac",
@@ -90,6 +94,7 @@ __all__ = [
     "region_statistics",
     "repeatability",
     "run_plan",
+    "sample_size_signed_rank",
     "share_at_least",
     "signed_rank_test",
     "smallest_p",

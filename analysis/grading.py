@@ -1,8 +1,6 @@
-"""Visual grading characteristics, non-inferiority of scores, and the power of the planned test."""
+"""Visual grading characteristics, non-inferiority of scores, and the share of good scores."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +8,7 @@ from scipy import stats
 
 from analysis.bootstrap import bootstrap_interval
 from analysis.estimates import Estimate, Interval
-from analysis.paired import paired_differences, signed_rank_test
+from analysis.paired import paired_differences
 
 NO_VARIATION = "no width: the cases do not differ from each other, which does not mean certainty"
 
@@ -218,77 +216,17 @@ def share_at_least(
         exact = stats.binomtest(int(reached.sum()), reached.size).proportion_ci(level, "exact")
         interval = Interval(float(exact.low), float(exact.high), level, "Clopper-Pearson, exact")
     else:
-        cases = np.asarray(clusters)[known]
+        cases, place = np.unique(np.asarray(clusters)[known], return_inverse=True)
+        # Sums over each case: with thousands of scores the bootstrap then handles cases alone.
+        scored = np.bincount(place).astype(np.float64)
+        sums = np.bincount(place, reached)
         interval = bootstrap_interval(
-            lambda weights: weights @ reached / weights.sum(axis=1), cases, level=level
+            lambda weights: weights @ sums / (weights @ scored), np.arange(cases.size), level=level
         )
         if reached.min() == reached.max():
-            n = int(np.unique(cases).size)
+            n = int(cases.size)
             exact = stats.binomtest(n * int(reached[0]), n).proportion_ci(level, "exact")
             method = f"Clopper-Pearson over {n} cases"
             interval = Interval(float(exact.low), float(exact.high), level, method)
     name = f"share of scores of {threshold:g} or more"
     return Estimate(float(reached.mean()), name, interval, int(reached.size))
-
-
-def power_signed_rank(
-    n: int,
-    differences: Sequence[float],
-    probabilities: Sequence[float],
-    *,
-    alpha: float = 0.05,
-    method: Literal["exact", "asymptotic"] = "exact",
-    zeros: Literal["drop", "pratt"] = "drop",
-    simulations: int = 2000,
-    seed: int = 1,
-) -> Estimate:
-    """Power of the planned signed-rank test for n cases, by simulation.
-
-    Parameters
-    ----------
-    n : int
-        Cases.
-    differences, probabilities : sequence of float
-        The differences b - a that a case may show, and how likely each is.
-    alpha : float
-        Level of one test; for m tests under Benjamini-Hochberg, alpha / m is the strict case.
-    method, zeros : str
-        As in `signed_rank_test`.
-    simulations : int
-    seed : int
-        The same seed gives the same answer.
-
-    Returns
-    -------
-    Estimate
-        With the Clopper-Pearson interval of the simulation.
-
-    Raises
-    ------
-    ValueError
-        If the probabilities do not sum to 1 or n is not positive.
-
-    Examples
-    --------
-    >>> power_signed_rank(5, [0, 1], [0.1, 0.9]).value
-    0.0
-    >>> power_signed_rank(10, [0, 1], [0.1, 0.9], simulations=200).value > 0.95
-    True
-    """
-    chances = np.asarray(probabilities, dtype=np.float64)
-    if len(differences) != chances.size or (chances < 0).any() or abs(chances.sum() - 1) > 1e-9:
-        raise ValueError("Give one probability for each difference; together they must be 1.")
-    if n < 1:
-        raise ValueError("The number of cases must be positive.")
-    generator = np.random.default_rng(seed)
-    # Only how often each difference occurs matters, and few patterns recur: test each once.
-    counts = generator.multinomial(n, chances / chances.sum(), size=simulations)
-    patterns, times = np.unique(counts, axis=0, return_counts=True)
-    hits = 0
-    for pattern, often in zip(patterns, times, strict=True):
-        drawn = np.repeat(np.asarray(differences, dtype=np.float64), pattern)
-        p = signed_rank_test(np.zeros(n), drawn, method, zeros).p
-        hits += int(often) if p <= alpha else 0
-    bounds = stats.binomtest(hits, simulations).proportion_ci(0.95, method="exact")
-    interval = Interval(float(bounds.low), float(bounds.high), 0.95, "Clopper-Pearson, simulation")
-    return Estimate(hits / simulations, "power of the signed-rank test", interval, n)

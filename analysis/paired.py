@@ -168,12 +168,7 @@ def signed_rank_test(
     twice_plus = int(doubled[positive].sum())
     twice_minus = int(doubled[~positive].sum())
     n_nonzero = int(np.count_nonzero(differences))
-    if n_nonzero == 0:
-        p = 1.0
-    elif method == "exact":
-        p = _exact_p(doubled, twice_plus, twice_minus, alternative)
-    else:
-        p = _asymptotic_p(differences, zeros, alternative, correction)
+    p = signed_rank_p(differences, method, zeros, alternative=alternative, correction=correction)
     sides = 2 if alternative == "two-sided" else 1
     smallest = min(1.0, sides * 0.5**n_nonzero)
     return SignedRankResult(
@@ -196,6 +191,30 @@ def signed_rank_test(
         losses=int((differences < 0).sum()),
         warning=_too_few(int(differences.size), n_nonzero, smallest),
     )
+
+
+def signed_rank_p(
+    differences: npt.NDArray[np.float64],
+    method: Method = "exact",
+    zeros: Zeros = "drop",
+    *,
+    alternative: Alternative = "two-sided",
+    correction: bool = False,
+) -> float:
+    """The p value of `signed_rank_test` alone, from differences b - a that are rounded already.
+
+    Examples
+    --------
+    >>> signed_rank_p(np.array([1.0, 2.0, -1.0, 3.0, 0.0]))
+    0.375
+    """
+    doubled, positive = _doubled_ranks(differences, zeros)
+    if doubled.size == 0:
+        return 1.0
+    if method == "asymptotic":
+        return _asymptotic_p(differences, zeros, alternative, correction)
+    plus = int(doubled[positive].sum())
+    return _exact_p(doubled, plus, int(doubled.sum()) - plus, alternative)
 
 
 def hodges_lehmann(

@@ -25,12 +25,16 @@ def with_interval(value: float, low: float, high: float, decimals: int = 2) -> s
     --------
     >>> with_interval(0.75, 0.428, 0.9451), with_interval(1, float("nan"), float("nan"))
     ('0.75 (0.43 to 0.95)', '1.00 (no interval)')
+    >>> with_interval(-0.3, -0.64, 0.02, 1)
+    '−0.3 (−0.6 to 0.0)'
     """
     if np.isnan(value):
         return DASH
-    if np.isnan(low):
-        return f"{fixed(value, decimals)} (no interval)"
-    return f"{fixed(value, decimals)} ({fixed(low, decimals)} to {fixed(high, decimals)})"
+    # The sign as printers set it.
+    texts = [fixed(number, decimals).replace("-", "−") for number in (value, low, high)]
+    return (
+        f"{texts[0]} (no interval)" if np.isnan(low) else f"{texts[0]} ({texts[1]} to {texts[2]})"
+    )
 
 
 def choice_table(

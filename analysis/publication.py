@@ -322,7 +322,7 @@ def _agreement_table(results: Results, labels: Mapping[str, str] | None) -> pd.D
 def _margin_table(results: Results, labels: Mapping[str, str] | None) -> pd.DataFrame:
     records = []
     for row in results.non_inferiority.itertuples():
-        interval = f"{fixed(row.difference, 2)} ({fixed(row.low, 2)} to {fixed(row.high, 2)})"
+        interval = with_interval(float(row.difference), float(row.low), float(row.high))
         name = label_of(row.row, labels) + (f", {row.reader}" if row.reader else "")
         verdict = "non-inferior" if row.non_inferior else "not shown"
         records.append([name, comparison_label((row.a, row.b), labels), interval, verdict])

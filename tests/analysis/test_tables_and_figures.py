@@ -2,13 +2,16 @@
 
 import csv
 import io
+import re
 from dataclasses import replace
 
 import pandas as pd
 import pytest
 
-from analysis import Results, run_plan
+from analysis import Results, example_study, run_plan
 from analysis.figures import figure_3, figure_4
+from analysis.publication import publication_tables
+from analysis.table_formats import latex_table
 from analysis.tables import csv_bytes, format_q, result_tables, table_2, table_3
 from tests.analysis.published_study import ARMS, PLAN, PUBLISHED, regions, scores
 
@@ -82,3 +85,32 @@ def test_figures_refuse_what_they_cannot_draw() -> None:
     each = run_plan(scores(), pd.DataFrame(), replace(PLAN, reader_summary="each"))
     with pytest.raises(ValueError, match="keeps them apart"):
         figure_4(each)
+
+
+def test_latex_tables_balance_their_braces_and_columns() -> None:
+    study = example_study()
+    found = run_plan(
+        study.scores, study.regions, study.plan, choices=study.choices, rankings=study.rankings
+    )
+    # Marks that LaTeX would take for its own.
+    labels = {"STD": "[1.5 T] 50 % & more_", "DLR": "DLR #2 {µ²} ~^\\ $"}
+    tables = publication_tables(found, labels, study.acquisition)
+    assert len(tables) == 11
+    for table in tables:
+        text = latex_table(table).replace(r"\{", "").replace(r"\}", "")
+        depth = 0
+        for mark in text:
+            depth += {"{": 1, "}": -1}.get(mark, 0)
+            assert depth >= 0, table.name
+        assert depth == 0, table.name
+        assert text.count(r"\arraybackslash") == table.cells.shape[1]
+        body = text.split(r"\toprule")[1].split(r"\bottomrule")[0]
+        rows = [line for line in body.splitlines() if line.endswith(r" \\")]
+        assert len(rows) == len(table.cells) + 1
+        for row in rows:
+            assert len(re.findall(r"(?<!\\)&", row)) == table.cells.shape[1] - 1
+            assert not row.startswith("[")
+            plain = re.sub(r"\\[&%$#_]|\$\\[a-z]+\$|\$[-<>]\$|\$\^[23]\$", "", row)
+            assert not re.search(r"(?<!\\)[%#$]|±|µ|²", plain), row
+        environments = re.findall(r"\\(?:begin|end)\{([a-z]+)\}", text)
+        assert environments == [environments[0], "tabular", "tabular", environments[0]]
