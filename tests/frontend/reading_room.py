@@ -112,9 +112,7 @@ class ReadingRoom:
             "change_needs_reason": token in self.submitted,
             "may_go_back": self.may_go_back,
             **self.neighbours(number),
-            "ahead": [
-                {"page": f"/item/item{n}/", "data": f"/item/item{n}/data/"} for n in ahead
-            ],
+            "ahead": [{"page": f"/item/item{n}/", "data": f"/item/item{n}/data/"} for n in ahead],
             "home": "/home/",
             "session_page": "/session/",
             **{
@@ -174,6 +172,9 @@ class ReadingRoom:
             return self.refuse[kind].pop(0)
         if sent["id"] in self.receipts:
             self.repeated += 1
+            if self.lose_receipts:
+                self.lose_receipts -= 1
+                return None
             return 200, {**self.receipts[sent["id"]], "repeated": True}
         status, body = getattr(self, f"do_{kind}")(token, sent)
         if status == 200:

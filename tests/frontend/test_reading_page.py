@@ -2,383 +2,347 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
-import numpy as np
 import pytest
 from playwright.sync_api import expect
 
 from .conftest import Window
 from .harness import Site
+from .reading_steps import at_item, open_item, saved, score, values, view
 
 pytestmark = pytest.mark.browser
 
 
-def open_item(window: Window, site: Site) -> None:
-    window.page.goto(f"{site.address}/item/item1/")
-    window.page.wait_for_selector("#reading[data-ready='1'][data-loaded='true']")
-
-
-def view(window: Window) -> dict[str, Any]:
-    return json.loads(window.page.locator("#reading").get_attribute("data-view") or "{}")
-
-
-def wait_view(window: Window, **wanted: Any) -> None:
-    window.page.wait_for_function(
-        """wanted => {
-            const view = JSON.parse(document.querySelector('#reading').dataset.view);
-            const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
-            return Object.entries(wanted).every(([key, value]) => same(view[key], value));
-        }""",
-        arg=wanted,
-    )
-
-
-def greys(window: Window, pane: int) -> np.ndarray:
-    """The drawn grey values of a pane, [rows, columns]."""
-    got = window.page.evaluate(
-        """index => {
-            const canvas = document.querySelectorAll('.pane-canvas canvas')[index];
-            const { width, height } = canvas;
-            const data = canvas.getContext('2d').getImageData(0, 0, width, height).data;
-            return { width, height, values: Array.from(data).filter((_, i) => i % 4 === 0) };
-        }""",
-        pane,
-    )
-    return np.array(got["values"]).reshape(got["height"], got["width"])
-
-
-def drag(window: Window, pane: int, button: Any, dx: int, dy: int) -> None:
-    box = window.page.locator(".pane-canvas").nth(pane).bounding_box()
-    assert box is not None
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    window.page.mouse.move(x, y)
-    window.page.mouse.down(button=button)
-    window.page.mouse.move(x + dx, y + dy, steps=4)
-    window.page.mouse.up(button=button)
-
-
-def scores(site: Site) -> dict[str, int]:
-    return {code: entry["value"] for code, entry in site.scores.get("item1", {}).items()}
-
-
-def test_the_page_shows_control_and_candidate_without_any_other_name(
+def test_control_and_candidate_are_scored_by_digits_which_never_touch_the_window(
     window: Window, site: Site
 ) -> None:
-    open_item(window, site)
-    assert window.page.locator(".overlay-label").all_text_contents() == ["Control", "Candidate"]
-    text = window.page.locator("body").inner_text().lower()
+    page = window.page
+    open_item(page, site)
+    assert page.locator(".overlay-label").all_text_contents() == ["Control", "Candidate"]
+    text = page.locator("body").inner_text().lower()
     assert "double" not in text
     assert "dlr" not in text
-    letters = {
-        side: window.page.locator(f".overlay-letter-{side}").first.text_content()
-        for side in ("left", "right", "top", "bottom")
-    }
-    assert letters == {"left": "A", "right": "P", "top": "H", "bottom": "F"}
+    wordings = page.locator("[data-group=c0] .point-wording").all_text_contents()
+    assert wordings[0] == "Obviously inferior"
+    assert len(wordings) == 5
+
+    # The window is dragged, and kept while scrolling and scoring.
+    box = page.locator(".pane-canvas").first.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 60, y + 40, steps=4)
+    page.mouse.up()
+    dragged = view(page)
+    assert dragged["width"] != 2000
+    assert dragged["center"] != 1000
+    page.mouse.wheel(0, 120)
+    page.wait_for_function(
+        "start => JSON.parse(document.querySelector('#reading').dataset.view).slice !== start",
+        arg=dragged["slice"],
+    )
+    score(page, "123453")
+    saved(page)
+    after = view(page)
+    assert {**after, "slice": 0} == {**dragged, "slice": 0}
+    assert values(site) == {"c0": 1, "c1": 2, "c2": 3, "c3": 4, "c4": 5, "c5": 3}
+    expect(page.locator("[data-submit]")).to_be_focused()
+
+    page.keyboard.press("Enter")
+    at_item(page, "Item 2 of 3")
+    assert page.url.endswith("/item/item2/")
+    assert view(page)["width"] == 2000  # the next case starts from its own control's window
+    page.wait_for_timeout(300)
+    assert site.room.submitted == ["item1"]
+    assert site.room.opened == ["item1", "item2"]
+
+    # The record of the visit went with it, and says what was looked at.
+    [(token, visit)] = site.room.visits
+    assert token == "item1"
+    assert visit["active_ms"] > 0
+    assert [pane["number"] for pane in visit["panes"]] == [1, 2]
+    assert all(len(pane["slices"]) == 2 for pane in visit["panes"])
+    assert {1000, 2000} < {value for one in visit["windows"] for value in one.values()} | {0}
+    assert visit["display"]["viewport"] == [1280, 720]
     assert window.troubles == []
 
 
-def test_both_panes_start_with_the_window_of_the_case_and_draw_its_pixels(
+def test_a_session_by_keyboard_alone_ends_at_the_page_that_says_so(
     window: Window, site: Site
 ) -> None:
-    open_item(window, site)
-    assert view(window)["center"] == 1000
-    middle = site.control.shape[0] // 2
-    for pane, volume in enumerate((site.control, site.volume("double-fast"))):
-        drawn = greys(window, pane)
-        shown = np.clip((volume[middle].astype(float) - 0) / 2000 * 255, 0, 255)
-        # The image fills the height; its mean grey survives the interpolation.
-        columns = drawn.shape[0] * shown.shape[1] / shown.shape[0]
-        left = round((drawn.shape[1] - columns) / 2)
-        inside = drawn[4:-4, max(left, 0) + 4 : drawn.shape[1] - max(left, 0) - 4]
-        margin = shown[:, 4:-4]
-        assert inside.mean() == pytest.approx(margin.mean(), abs=4)
-
-
-def test_a_pixel_is_drawn_where_the_page_says_it_lies(window: Window, site: Site) -> None:
-    volume = np.zeros_like(site.control)
-    volume[volume.shape[0] // 2, 100, 60] = 4000
-    site.volumes = {**site.volumes, "control": volume}
-    open_item(window, site)
-    drawn = greys(window, 0).astype(float)
-    rows, columns = np.mgrid[: drawn.shape[0], : drawn.shape[1]]
-    weight = drawn / drawn.sum()
-    scale = min(drawn.shape[0] / volume.shape[1], drawn.shape[1] / volume.shape[2])
-    expected_x = drawn.shape[1] / 2 + (60 - (volume.shape[2] - 1) / 2) * scale
-    expected_y = drawn.shape[0] / 2 + (100 - (volume.shape[1] - 1) / 2) * scale
-    # Half a screen pixel: a screen pixel's centre lies at its index plus one half.
-    assert (columns * weight).sum() + 0.5 == pytest.approx(expected_x, abs=0.5)
-    assert (rows * weight).sum() + 0.5 == pytest.approx(expected_y, abs=0.5)
-
-
-@pytest.mark.parametrize("pane", [0, 1])
-def test_scrolling_moves_both_panes_and_never_the_window_zoom_or_pan(
-    window: Window, site: Site, pane: int
-) -> None:
-    open_item(window, site)
-    drag(window, pane, "left", 60, 40)
-    drag(window, pane, "right", 0, -50)
-    drag(window, pane, "middle", 30, 20)
-    before = view(window)
-    assert before["width"] != 2000
-    assert before["center"] != 1000
-    assert before["zoom"] > 1.1
-    assert before["pan"] != [0, 0]
-    window.page.locator(".pane-canvas").nth(pane).hover()
-    window.page.mouse.wheel(0, 120)
-    wait_view(window, slice=before["slice"] + 1)
-    after = view(window)
-    assert {**after, "slice": before["slice"]} == before
-    labels = window.page.locator(".overlay-slice").all_text_contents()
-    assert labels == [f"Slice {after['slice'] + 1} / 6"] * 2
-    # What is drawn, not only what is said: the same grey scale as before on both panes.
-    first = [greys(window, index) for index in (0, 1)]
-    window.page.keyboard.press("ArrowUp")
-    window.page.keyboard.press("ArrowDown")
-    wait_view(window, slice=before["slice"] + 1)
-    window.page.wait_for_timeout(200)
-    for index in (0, 1):
-        assert np.array_equal(first[index], greys(window, index))
-
-
-def test_keys_move_slices_invert_and_reset(window: Window, site: Site) -> None:
-    open_item(window, site)
-    press = window.page.keyboard.press
-    press("ArrowDown")
-    wait_view(window, slice=4)
-    press("Home")
-    wait_view(window, slice=0)
-    press("ArrowUp")
-    wait_view(window, slice=0)
-    press("End")
-    wait_view(window, slice=5)
-    bright = greys(window, 0).mean()
-    press("i")
-    wait_view(window, invert=True)
-    window.page.wait_for_timeout(150)
-    assert greys(window, 0).mean() > bright + 60
-    drag(window, 1, "left", 80, 0)
-    press("r")
-    wait_view(window, slice=5, invert=False, width=2000, center=1000, zoom=1, pan=[0, 0])
-
-
-def test_digits_score_and_go_on_and_never_touch_the_window(window: Window, site: Site) -> None:
-    open_item(window, site)
-    before = view(window)
-    for digit in "123453":
-        window.page.keyboard.press(digit)
-    expect(window.page.locator("[data-save-text]")).to_have_text("Saved: 6 of 6 scores")
-    assert scores(site) == {"c0": 1, "c1": 2, "c2": 3, "c3": 4, "c4": 5, "c5": 3}
-    assert view(window) == before
-    expect(window.page.locator("[data-submit]")).to_be_focused()
-    window.page.keyboard.press("Enter")
-    expect(window.page.locator("[data-position]")).to_have_text("Item 2 of 3")
-    window.page.wait_for_selector("#reading[data-ready='1']")
-    assert site.submitted == {"item1"}
-    assert window.page.url.endswith("/item/item2/")
-    assert window.troubles == []
-
-
-def test_left_and_right_change_a_score_and_j_k_tab_move_between_criteria(
-    window: Window, site: Site
-) -> None:
-    open_item(window, site)
-    press = window.page.keyboard.press
+    page = window.page
+    open_item(page, site)
+    press = page.keyboard.press
+    press("ArrowRight")  # from nothing: the middle of the scale
     press("ArrowRight")
-    press("ArrowRight")
-    expect(window.page.locator("input[name=c0][value='4']")).to_be_checked()
     press("j")
     press("ArrowLeft")
     press("ArrowLeft")
-    expect(window.page.locator("input[name=c1][value='2']")).to_be_checked()
     press("Tab")
+    press("Tab")  # past "Cannot assess"
     press("5")
-    expect(window.page.locator("input[name=c2][value='5']")).to_be_checked()
-    press("k")
-    press("k")
-    press("1")
-    expect(window.page.locator("input[name=c1][value='1']")).to_be_checked()
-    expect(window.page.locator("[data-save-text]")).to_have_text("Saved: 3 of 6 scores")
-    assert scores(site) == {"c0": 4, "c1": 1, "c2": 5}
+    saved(page)
+    assert values(site) == {"c0": 4, "c1": 2, "c2": 5}
+
+    # What is missing is said, and the first of it is in focus.
+    press("n")
+    expect(page.locator("[data-message]")).to_have_text("3 answers are missing.")
+    expect(page.locator("input[name=c3][value='1']")).to_be_focused()
+    expect(page.locator("#note-c3")).to_contain_text("Please choose")
+    assert window.violations() == []
+
+    # What cannot be assessed gets a reason instead of a score.
+    press("0")
+    expect(page.locator("#ask")).to_be_visible()
+    expect(page.locator("#ask-field")).to_be_focused()
+    press("Enter")
+    expect(page.locator("#ask-fault")).to_contain_text("a few words")
+    page.keyboard.type("Motion in the last slices")
+    assert window.violations() == []
+    press("Enter")
+    expect(page.locator("#note-c3")).to_have_text("Cannot assess: Motion in the last slices")
+    score(page, "44")
+    press("g")
+    page.keyboard.type("Digits like 1 2 3 here are text")
+    press("Escape")
+    press("Enter")  # on the button that opens the comment: it opens again
+    expect(page.locator("[data-comment]")).to_be_visible()
+    press("Escape")
+    press("n")
+    at_item(page, "Item 2 of 3")
+    for position in (2, 3):
+        at_item(page, f"Item {position} of 3")
+        score(page, "222222")
+        press("Enter")
+    page.wait_for_url("**/session/")
+    assert site.room.submitted == ["item1", "item2", "item3"]
+    assert site.room.answers["item1"]["c3"]["cannot_assess"] == "Motion in the last slices"
+    assert site.room.comments["item1"]["text"] == "Digits like 1 2 3 here are text"
+    assert window.troubles == []
 
 
-def test_submitting_with_scores_missing_names_and_focuses_the_first(
-    window: Window, site: Site
-) -> None:
-    open_item(window, site)
-    window.page.keyboard.press("3")
-    window.page.keyboard.press("n")
-    expect(window.page.locator("[data-message]")).to_have_text("5 scores are missing.")
-    expect(window.page.locator("input[name=c1][value='1']")).to_be_focused()
-    assert site.submitted == set()
-
-
-def test_a_mouse_alone_scores_and_submits(window: Window, site: Site) -> None:
-    open_item(window, site)
+def test_a_mouse_alone_scores_marks_an_artifact_and_submits(window: Window, site: Site) -> None:
+    page = window.page
+    open_item(page, site)
     for index in range(6):
-        window.page.locator(f"label:has(input[name=c{index}][value='4'])").click()
-    window.page.locator("[data-submit]").click()
-    expect(window.page.locator("[data-position]")).to_have_text("Item 2 of 3")
-    assert set(scores(site).values()) == {4}
+        page.locator(f"label:has(input[name=c{index}][value='4'])").click()
+    page.get_by_role("button", name="Arrow", exact=True).click()
+    box = page.locator(".pane-canvas").nth(1).bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 150, box["y"] + 200)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 200, box["y"] + 240, steps=3)
+    page.mouse.up()
+    expect(page.locator("[data-marks] li")).to_have_count(1)
+    expect(page.locator("[data-marks] li")).to_contain_text("Candidate, slice 4")
+    page.locator("[data-submit]").click()
+    at_item(page, "Item 2 of 3")
+    assert set(values(site).values()) == {4}
+    [mark] = site.room.marks["item1"]["marks"]
+    assert (mark["pane"], mark["slice"]) == (2, 3)
+    # Patient millimetres on that slice: 150 and 200 pixels are not 150 and 200 mm.
+    assert mark["head"][0] == pytest.approx(-30 + 3 * 4.0)
+    assert mark["head"] != mark["tail"]
+
+    # Back on the item the arrow is there; removing it asks why, as the item is submitted.
+    page.locator("[data-previous]").click()
+    at_item(page, "Item 1 of 3")
+    page.get_by_role("button", name="Remove arrow 1").click()
+    page.locator("#ask-field").fill("Set by mistake")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator("[data-marks]")).to_be_hidden()
+    saved(page)
+    assert site.room.marks["item1"] == {"marks": [], "revision": 2}
 
 
-def test_a_session_by_keyboard_alone_ends_at_home(window: Window, site: Site) -> None:
-    open_item(window, site)
-    for number in (1, 2, 3):
-        expect(window.page.locator("[data-position]")).to_have_text(f"Item {number} of 3")
-        window.page.wait_for_selector("#reading[data-ready='1'][data-loaded='true']")
-        for _ in range(6):
-            window.page.keyboard.press("2")
-        expect(window.page.locator("[data-save-text]")).to_have_text("Saved: 6 of 6 scores")
-        window.page.keyboard.press("Enter")
-    window.page.wait_for_url("**/home/")
-    assert site.submitted == {"item1", "item2", "item3"}
-    assert site.opened == ["item1", "item2", "item3"]
-
-
-def test_an_unreachable_server_keeps_the_choice_and_sends_it_again(
+def test_a_change_of_a_submitted_item_is_a_new_revision_with_a_reason(
     window: Window, site: Site
 ) -> None:
-    site.refuse_scores = 1
-    open_item(window, site)
-    window.page.keyboard.press("4")
-    expect(window.page.locator("[data-save-text]")).to_contain_text("Not saved")
-    kept = window.page.evaluate("localStorage.getItem('readerstudy.unsaved.item1')")
-    assert json.loads(kept) == {"c0": {"value": 4, "revision": 0}}
-    window.page.locator("[data-retry]").click()
-    expect(window.page.locator("[data-save-text]")).to_have_text("Saved: 1 of 6 scores")
-    assert scores(site) == {"c0": 4}
-    assert window.page.evaluate("localStorage.getItem('readerstudy.unsaved.item1')") is None
+    page = window.page
+    open_item(page, site)
+    score(page)
+    page.keyboard.press("Enter")
+    at_item(page, "Item 2 of 3")
+    page.keyboard.press("p")
+    at_item(page, "Item 1 of 3")
+    expect(page.locator("[data-submit]")).to_have_text("Go on")
+    page.locator("input[name=c0][value='3']").focus()
 
-
-def test_a_failed_choice_is_sent_without_anyone_asking(window: Window, site: Site) -> None:
-    site.refuse_scores = 1
-    open_item(window, site)
-    window.page.keyboard.press("2")
-    expect(window.page.locator("[data-save-text]")).to_contain_text("Not saved")
-    expect(window.page.locator("[data-save-text]")).to_have_text(
-        "Saved: 1 of 6 scores", timeout=8000
+    page.keyboard.press("5")
+    expect(page.locator("#ask")).to_contain_text(
+        "Perceived SNR: 3 – Equivalent becomes 5 – Obviously superior."
     )
+    page.keyboard.press("Escape")  # thought better of it
+    expect(page.locator("input[name=c0][value='3']")).to_be_checked()
+    page.keyboard.press("5")
+    page.keyboard.type("Looked again at full window")
+    page.keyboard.press("Enter")
+    expect(page.locator("input[name=c0][value='5']")).to_be_checked()
+    saved(page)
+    assert site.room.revisions[-1] == ("item1", "c0", 5, "Looked again at full window")
+    assert site.room.answers["item1"]["c0"]["revision"] == 2
+    page.keyboard.press("n")
+    at_item(page, "Item 2 of 3")
+    page.go_back()
+    at_item(page, "Item 1 of 3")
+    expect(page.locator("input[name=c0][value='5']")).to_be_checked()
 
 
-def test_unsent_choices_survive_a_reload(window: Window, site: Site) -> None:
-    site.refuse_scores = 10
-    open_item(window, site)
-    window.page.on("dialog", lambda dialog: dialog.accept())
-    window.page.keyboard.press("5")
-    expect(window.page.locator("[data-save-text]")).to_contain_text("Not saved")
-    site.refuse_scores = 0
-    window.page.reload()
-    expect(window.page.locator("[data-save-text]")).to_have_text("Saved: 1 of 6 scores")
-    expect(window.page.locator("input[name=c0][value='5']")).to_be_checked()
-    assert scores(site) == {"c0": 5}
+def test_where_the_protocol_forbids_it_nothing_leads_back(window: Window, site: Site) -> None:
+    site.room.may_go_back = False
+    page = window.page
+    open_item(page, site)
+    score(page)
+    page.keyboard.press("Enter")
+    at_item(page, "Item 2 of 3")
+    expect(page.locator("[data-previous]")).to_be_hidden()
+    page.keyboard.press("p")
+    page.keyboard.press("?")
+    expect(page.locator("#key-help")).not_to_contain_text("Item before")
+    assert page.evaluate("history.length") == 2  # the browser's own Back does not lead there either
 
 
-def test_leaving_with_unsaved_scores_is_asked_about(window: Window, site: Site) -> None:
-    site.refuse_scores = 10
-    open_item(window, site)
-    asked: list[str] = []
-    window.page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
-    window.page.locator("label:has(input[name=c0][value='2'])").click()
-    expect(window.page.locator("[data-save-text]")).to_contain_text("Not saved")
-    window.page.close(run_before_unload=True)
-    for _ in range(50):
-        if asked:
-            break
-        window.page.context.pages  # noqa: B018 - lets playwright deliver events
-        window.page.context.new_page().close()
-    assert asked == ["beforeunload"]
-
-
-def test_a_score_changed_in_another_window_is_shown_and_not_overwritten(
+def test_absolute_scores_one_image_and_practice_tells_the_wording_of_the_choice(
     window: Window, site: Site
 ) -> None:
-    open_item(window, site)
-    site.scores["item1"] = {"c0": {"value": 2, "revision": 1}}
-    window.page.keyboard.press("5")
-    expect(window.page.locator("input[name=c0][value='2']")).to_be_checked()
-    expect(window.page.locator("#note-c0")).to_contain_text("another window")
-    assert scores(site) == {"c0": 2}
-    window.page.keyboard.press("k")
-    window.page.keyboard.press("5")
-    expect(window.page.locator("[data-save-text]")).to_have_text("Saved: 1 of 6 scores")
-    assert scores(site) == {"c0": 5}
+    site.room.mode, site.room.practice, site.room.items = "absolute", 1, 3
+    page = window.page
+    open_item(page, site)
+    expect(page.locator("[data-position]")).to_have_text("Practice 1 of 1")
+    expect(page.locator(".pane-canvas")).to_have_count(1)
+    score(page, "4")
+    expect(page.locator("[data-practice]")).to_have_text(
+        "You chose Perceived SNR: 4 – Slightly superior"
+    )
+    assert window.violations() == []
+    score(page, "44444")
+    page.keyboard.press("Enter")
+    at_item(page, "Item 1 of 2")
+    expect(page.locator("[data-practice]")).to_be_hidden()
+    expect(page.locator("[data-submitted]")).to_have_text("0 submitted")
 
 
-def test_a_receipt_lost_on_the_way_does_not_trouble_the_reader(window: Window, site: Site) -> None:
-    open_item(window, site)
-    site.scores["item1"] = {"c0": {"value": 5, "revision": 1}}  # stored; the answer never came
-    window.page.keyboard.press("5")
-    expect(window.page.locator("[data-save-text]")).to_have_text("Saved: 1 of 6 scores")
-    expect(window.page.locator("#note-c0")).to_have_text("")
+def test_a_choice_is_made_by_arrows_digits_or_mouse(window: Window, site: Site) -> None:
+    site.room.mode = "choice"
+    page = window.page
+    open_item(page, site)
+    assert page.locator(".overlay-label").all_text_contents() == ["Left", "Right"]
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("j")
+    page.keyboard.press("1")
+    page.keyboard.press("3")  # no such answer
+    page.keyboard.press("2")
+    page.locator("label:has(input[name=c3][value=left])").click()
+    saved(page)
+    assert values(site) == {"c0": "right", "c1": "left", "c2": "right", "c3": "left"}
+    assert window.violations() == []
 
 
-def test_a_slice_that_cannot_be_loaded_is_said_and_blocks_the_submission(
+def test_all_images_of_a_volunteer_are_ranked_by_keyboard(window: Window, site: Site) -> None:
+    site.room.mode = "ranking"
+    page = window.page
+    open_item(page, site)
+    assert page.locator(".overlay-label").all_text_contents() == list("ABCDE")
+    score(page, "3152")
+    expect(page.locator("#note-c0")).to_have_text("Best first: C, A, E, B; 1 to go.")
+    page.keyboard.press("Backspace")
+    expect(page.locator("#note-c0")).to_have_text("Best first: C, A, E; 2 to go.")
+    assert values(site) == {}
+    # A ranking that was begun outlives a reload.
+    page.reload()
+    page.wait_for_selector("#reading[data-ready='1']")
+    expect(page.locator("#note-c0")).to_have_text("Best first: C, A, E; 2 to go.")
+    score(page, "42")
+    expect(page.locator("#note-c0")).to_have_text("Best first: C, A, E, D, B")
+    saved(page)
+    assert values(site) == {"c0": [2, 5, 1, 4, 3]}
+    page.locator("[data-group=c0] [data-rank=E]").click()  # takes back E and those after it
+    page.keyboard.press("n")
+    expect(page.locator("[data-message]")).to_have_text("6 answers are missing.")
+    score(page, "245")
+    saved(page)
+    assert values(site) == {"c0": [2, 3, 1, 4, 5]}
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("[data-group=c1] [data-rank=B]")).to_be_focused()
+    page.keyboard.press("Space")
+    expect(page.locator("[data-group=c1] [data-rank=B]")).to_contain_text("1st")
+    assert window.violations() == []
+    assert window.troubles == []
+
+
+def test_pixels_that_fail_are_said_and_the_item_cannot_be_submitted_unseen(
     window: Window, site: Site
 ) -> None:
     site.break_pixels = "item1b/5"
-    window.page.goto(f"{site.address}/item/item1/")
-    expect(window.page.locator("[data-message]")).to_contain_text(
-        "could not be loaded", timeout=15000
-    )
-    expect(window.page.locator("[data-submit]")).to_be_disabled()
-    window.page.keyboard.press("End")
-    expect(window.page.locator(".overlay-error").nth(1)).to_be_visible(timeout=15000)
+    page = window.page
+    page.goto(f"{site.address}/item/item1/")
+    page.wait_for_selector("#reading[data-ready='1']")
+    score(page)
+    expect(page.locator(".pane-trouble").nth(1)).to_be_visible(timeout=20_000)
+    page.keyboard.press("n")
+    expect(page.locator("[data-message]")).to_contain_text("cannot be submitted unseen")
+    saved(page)
+    assert site.room.submitted == []
     site.break_pixels = ""
-    window.page.locator("[data-again]").click()
-    expect(window.page.locator("[data-submit]")).to_be_enabled(timeout=15000)
-    window.page.keyboard.press("End")
-    expect(window.page.locator(".overlay-error").nth(1)).to_be_hidden()
+    page.get_by_role("button", name="Retry").nth(0).click()
+    page.wait_for_selector("#reading[data-loaded='true']")
+    page.keyboard.press("n")
+    at_item(page, "Item 2 of 3")
 
 
-def test_the_help_lists_every_key_and_single_keys_can_be_switched_off(
-    window: Window, site: Site
-) -> None:
-    open_item(window, site)
-    window.page.keyboard.press("?")
-    dialog = window.page.locator("#key-help")
+def test_the_help_is_true_and_single_keys_can_be_switched_off(window: Window, site: Site) -> None:
+    page = window.page
+    open_item(page, site)
+    page.keyboard.press("?")
+    dialog = page.locator("#key-help")
     expect(dialog).to_be_visible()
     caps = set(dialog.locator("kbd").all_text_contents())
-    assert {"1", "5", "j", "k", "n", "p", "i", "r", "?", "↑", "↓", "←", "→", "Home", "End"} <= caps
+    assert {"1", "5", "0", "j", "k", "n", "p", "g", "i", "r", "?", "↑", "←", "Home"} <= caps
     assert window.violations() == []
     dialog.locator("[data-character-keys]").uncheck()
-    window.page.keyboard.press("Escape")
-    window.page.keyboard.press("4")
-    window.page.keyboard.press("ArrowDown")
-    wait_view(window, slice=4)
-    assert scores(site) == {}
-    window.page.reload()
-    window.page.wait_for_selector("#reading[data-ready='1']")
-    window.page.keyboard.press("4")
-    window.page.wait_for_timeout(200)
-    assert scores(site) == {}
+    page.keyboard.press("Escape")
+    page.keyboard.press("4")
+    page.keyboard.press("ArrowRight")  # no character: still a key
+    saved(page)
+    assert values(site) == {"c0": 3}
+    page.reload()
+    page.wait_for_selector("#reading[data-ready='1']")
+    page.keyboard.press("4")
+    page.wait_for_timeout(200)
+    assert values(site) == {"c0": 3}
 
 
-def test_the_next_item_is_fetched_ahead_without_being_opened(window: Window, site: Site) -> None:
-    open_item(window, site)
+def test_the_next_two_items_are_fetched_ahead_without_being_opened(
+    window: Window, site: Site
+) -> None:
+    open_item(window.page, site)
     window.page.wait_for_function(
-        """() => performance.getEntriesByType('resource')
-            .filter(({ name }) => name.includes('item2b')).length === 6"""
+        """() => ['item2b', 'item3b'].every((name) => performance.getEntriesByType('resource')
+            .filter((entry) => entry.name.includes(name)).length === 6)"""
     )
-    assert site.opened == ["item1"]
+    assert site.room.opened == ["item1"]
 
 
-@pytest.mark.parametrize(("width", "height"), [(1280, 720), (2560, 1440), (1200, 1920)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(1280, 720), (2560, 1440), (1440, 2560), (1024, 768)]
+)
 def test_images_and_all_criteria_fit_without_scrolling_and_are_accessible(
     window: Window, site: Site, width: int, height: int
 ) -> None:
-    window.page.set_viewport_size({"width": width, "height": height})
-    open_item(window, site)
-    overflow = window.page.evaluate(
+    page = window.page
+    page.set_viewport_size({"width": width, "height": height})
+    open_item(page, site)
+    overflow = page.evaluate(
         """() => [document.documentElement, document.querySelector('[data-criteria]')]
             .map(e => [e.scrollHeight - e.clientHeight, e.scrollWidth - e.clientWidth])"""
     )
     assert all(rest <= 0 for pair in overflow for rest in pair), overflow
-    for label in window.page.locator(".point").all():
+    for label in page.locator(".point").all():
         box = label.bounding_box()
         assert box is not None
         assert box["height"] >= 44
         assert box["y"] + box["height"] <= height
+    notice = page.locator("[data-notice]")
+    assert notice.evaluate("e => e.scrollHeight <= e.clientHeight + 1")
     assert window.violations() == []
     assert window.troubles == []

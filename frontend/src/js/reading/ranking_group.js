@@ -19,7 +19,11 @@ export class RankingGroup extends CriterionGroup {
     const box = element("div", "ranks");
     this.buttons = this.labels.map((label, index) => {
       const made = button("rank", "", () => this.press(index));
-      made.append(element("span", "rank-label", label), element("span", "rank-place"));
+      made.append(
+        element("span", "visually-hidden", "Image "),
+        element("span", "rank-label", label),
+        element("span", "rank-place"),
+      );
       made.dataset.rank = label;
       return made;
     });
@@ -85,8 +89,6 @@ export class RankingGroup extends CriterionGroup {
       const place = order.indexOf(index) + 1;
       made.querySelector(".rank-place").textContent = place ? ordinal(place) : "–";
       made.setAttribute("aria-pressed", String(place > 0));
-      const said = place ? `rank ${place} of ${this.labels.length}` : "not ranked yet";
-      made.setAttribute("aria-label", `Image ${this.labels[index]}, ${said}`);
     });
     this.box.classList.toggle("is-half-done", this.isHalfDone());
     if (!this.isHalfDone() || this.isMissing) return;

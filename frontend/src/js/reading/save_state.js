@@ -28,6 +28,7 @@ export class SaveState {
     const { outbox } = this;
     const waiting = outbox.waiting().filter(({ kind }) => TOLD.has(kind)).length;
     const isAway = outbox.trouble !== null || outbox.isOffline();
+    this.box.dataset.count = String(outbox.count());
     clearTimeout(this.slow);
     if (outbox.count() && !isAway && !outbox.held()) {
       this.slow = setTimeout(() => this.show("saving", "Saving…"), SLOW_MS);

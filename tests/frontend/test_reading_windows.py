@@ -1,0 +1,157 @@
+"""What comes over the reading page: a second window, an expired sign-in, a pause, a fault."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from .conftest import Window
+from .harness import Site
+from .reading_room import PASSWORD, short_pause
+from .reading_steps import READY, at_item, kept, open_item, saved, score, values
+
+pytestmark = pytest.mark.browser
+
+
+def test_two_windows_do_not_fight_and_the_second_can_take_over(window: Window, site: Site) -> None:
+    first = window.page
+    open_item(first, site)
+    score(first, "12")
+    saved(first)
+    second = first.context.new_page()
+    second.goto(f"{site.address}/item/item1/")
+    dialog = second.locator("#elsewhere")
+    expect(dialog).to_contain_text("This session is open in another window")
+    second.keyboard.press("Escape")
+    second.keyboard.press("5")
+    expect(dialog).to_be_visible()
+
+    second.get_by_role("button", name="Read in this window").click()
+    at_item(second, "Item 1 of 3")
+    expect(second.locator("input[name=c1][value='2']")).to_be_checked()
+    expect(first.locator("#elsewhere")).to_contain_text("Reading went on in another window")
+    first.keyboard.press("5")
+    score(second, "34")
+    saved(second)
+    assert values(site) == {"c0": 1, "c1": 2, "c2": 3, "c3": 4}
+
+    first.get_by_role("button", name="Read in this window").click()
+    at_item(first, "Item 1 of 3")
+    expect(first.locator("input[name=c3][value='4']")).to_be_checked()
+    expect(second.locator("#elsewhere")).to_be_visible()
+    assert window.troubles == []
+
+
+def test_an_expired_sign_in_asks_for_the_password_over_the_page(window: Window, site: Site) -> None:
+    page = window.page
+    open_item(page, site)
+    page.locator("[data-open-comment]").click()
+    page.keyboard.type("Half a senten")
+    page.locator("input[name=c0][value='1']").focus()
+    saved(page)
+    site.room.signed_in, site.room.second_factor = False, "123456"
+    score(page, "4")
+    dialog = page.locator("#sign-in")
+    expect(dialog).to_be_visible()
+    expect(dialog).to_contain_text("Password of Dr A. Reader")
+    expect(page.locator("#sign-in-password")).to_be_focused()
+    assert window.violations() == []
+    page.keyboard.type("not this one")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-signin-fault]")).to_have_text("The password is wrong.")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.locator("#sign-in-code")).to_be_focused()
+    page.keyboard.type("123456")
+    page.keyboard.press("Enter")
+    expect(dialog).to_be_hidden()
+    saved(page)
+    # The page is as it was, and the choice arrived.
+    assert values(site) == {"c0": 4}
+    expect(page.locator("[data-comment]")).to_have_value("Half a senten")
+    assert page.url.endswith("/item/item1/")
+
+    # Put off: the answers wait, and the page offers the sign-in again.
+    site.room.signed_in, site.room.second_factor = False, ""
+    score(page, "5")
+    expect(dialog).to_be_visible()
+    page.get_by_role("button", name="Later").click()
+    expect(page.locator("[data-save-text]")).to_contain_text("Signed out. 1 answer waits")
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    saved(page)
+    assert values(site) == {"c0": 4, "c1": 5}
+
+
+def test_answers_are_never_sent_in_another_person_s_name(window: Window, site: Site) -> None:
+    page = window.page
+    open_item(page, site)
+    site.room.other_person = True  # signed in from another window of the same browser
+    score(page, "4")
+    expect(page.locator("[data-save-text]")).to_contain_text("Another person is signed in here.")
+    assert len(kept(page)) == 1
+    site.room.other_person = False
+    page.locator("[data-retry]").click()
+    saved(page)
+    assert values(site) == {"c0": 4}
+
+
+def test_a_pause_puts_the_images_away_and_is_no_time_on_an_item(window: Window, site: Site) -> None:
+    page = window.page
+    open_item(page, site)
+    site.room.pause = short_pause(2.5)
+    score(page)
+    page.keyboard.press("Enter")
+    dialog = page.locator("#pause")
+    expect(dialog).to_contain_text("You have read for 45 minutes.")
+    expect(dialog.get_by_role("button", name="Go on reading")).to_be_disabled()
+    assert window.violations() == []
+    page.keyboard.press("Escape")
+    page.keyboard.press("5")
+    expect(dialog).to_be_visible()
+    expect(dialog.get_by_role("button", name="Go on reading")).to_be_focused(timeout=5000)
+    page.keyboard.press("Enter")
+    expect(dialog).to_be_hidden()
+    score(page)
+    saved(page)
+    assert site.room.pauses_ended == 1
+    page.keyboard.press("n")
+    at_item(page, "Item 3 of 3")
+    saved(page)
+    _, visit = site.room.visits[-1]
+    assert [one["why"] for one in visit["interruptions"]] == ["pause"]
+    assert visit["interruptions"][0]["ms"] >= 2000
+    assert visit["active_ms"] < 3000
+    assert values(site, "item2")["c0"] == 3
+
+
+def test_the_display_is_looked_at_once_before_the_first_item(window: Window, site: Site) -> None:
+    site.room.display_wanted = True
+    page = window.page
+    page.goto(f"{site.address}/item/item1/")
+    dialog = page.locator("#display-check")
+    expect(dialog).to_be_visible()
+    assert window.violations() == []
+    dialog.get_by_role("button", name="Skip").click()
+    expect(dialog).to_be_hidden()
+    page.wait_for_selector(READY)
+    saved(page)
+    [sent] = site.room.displays
+    assert sent["contrast"] is None
+    assert sent["viewport"] == [1280, 720]
+    assert window.troubles == []
+
+
+def test_a_fault_of_the_page_is_said_and_told_without_its_words(window: Window, site: Site) -> None:
+    page = window.page
+    open_item(page, site)
+    with page.expect_response("**/faults/"):
+        page.evaluate("setTimeout(() => { throw new TypeError('volunteer V01 of arm DF') })")
+    expect(page.locator("[data-message]")).to_contain_text("Nothing that you scored is lost")
+    [fault] = site.room.faults
+    assert fault["kind"] == "script"
+    assert fault["name"] == "TypeError"
+    assert "V01" not in str(fault)
+    page.get_by_role("button", name="Reload").click()
+    page.wait_for_selector(READY)
