@@ -5,7 +5,8 @@ the ten or twenty volunteers of a reader study (for a mean it is short by sqrt((
 the difference between normal and t quantiles; here that is made good).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,8 @@ from analysis.estimates import Interval
 REPLICATES = 2000
 # Rows of weights handled at once: bounds the memory for thousands of subjects.
 _CHUNK = 200
+# Draws of more cases than this are made anew each time.
+_MOST_KEPT = 2000
 # An interval is withheld when more replicates than this share are undefined.
 _MOST_UNDEFINED = 0.05
 
@@ -68,14 +71,12 @@ def bootstrap_interval(
     n_clusters = int(index.max()) + 1 if index.size else 0
     if n_clusters < 2:
         return None
-    generator = np.random.default_rng(seed)
-    shares = np.full(n_clusters, 1 / n_clusters)
-    parts = []
-    for start in range(0, replicates, _CHUNK):
-        rows = min(_CHUNK, replicates - start)
-        draws = generator.multinomial(n_clusters, shares, size=rows).astype(np.float64)
-        parts.append(statistic(draws[:, index]))
-    values = np.concatenate(parts)
+    values = np.concatenate(
+        [
+            statistic(draws[:, index].astype(np.float64))
+            for draws in _drawn(n_clusters, replicates, seed)
+        ]
+    )
     known = values[~np.isnan(values)]
     if known.size < (1 - _MOST_UNDEFINED) * replicates:
         return None
@@ -89,6 +90,26 @@ def bootstrap_interval(
         level,
         f"expanded percentile bootstrap over {n_clusters} cases, {replicates} replicates",
     )
+
+
+def _drawn(n: int, replicates: int, seed: int) -> Iterable[npt.NDArray[np.uint16]]:
+    """How often each of n cases is drawn, some replicates at a time."""
+    return _kept_draws(n, replicates, seed) if n <= _MOST_KEPT else _draws(n, replicates, seed)
+
+
+@lru_cache(maxsize=4)
+def _kept_draws(n: int, replicates: int, seed: int) -> tuple[npt.NDArray[np.uint16], ...]:
+    """A plan asks for the same draws dozens of times."""
+    return tuple(_draws(n, replicates, seed))
+
+
+def _draws(n: int, replicates: int, seed: int) -> Iterator[npt.NDArray[np.uint16]]:
+    generator = np.random.default_rng(seed)
+    shares = np.full(n, 1 / n)
+    for start in range(0, replicates, _CHUNK):
+        rows = min(_CHUNK, replicates - start)
+        # Nobody is drawn 65,536 times: two bytes hold a count.
+        yield generator.multinomial(n, shares, size=rows).astype(np.uint16)
 
 
 def expanded_tail(tail: float, n: int) -> float:

@@ -13,6 +13,7 @@ from analysis.paired import FEWEST_NONZERO_PAIRS, Method, Zeros, smallest_p
 from analysis.plan import AnalysisPlan
 from analysis.ranking import Ranking, rank_arms
 from analysis.ratios import PlanWarning
+from analysis.sensitivity import FEWEST_CASES
 
 CHOICE_COLUMNS = [
     *("criterion", "reader", "a", "b", "n", "n_missing", "n_split", "chosen_a", "chosen_b"),
@@ -26,7 +27,6 @@ RANKING_COLUMNS = [
     *("criterion", "reader", "a", "b", "statistic", "value", "low", "high", "level", "method"),
     *("p", "q", "n", "n_missing"),
 ]
-FEWEST_CASES = 40
 
 
 @dataclass(frozen=True)

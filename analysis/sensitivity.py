@@ -19,6 +19,8 @@ NON_INFERIORITY_COLUMNS = [
     *("row", "reader", "a", "b", "margin", "difference", "low", "high", "level", "method", "n"),
     "non_inferior",
 ]
+# Below this many cases robust (sandwich) errors are too small.
+FEWEST_CASES = 40
 SHARE_COLUMNS = ["criterion", "arm", "value", "low", "high", "level", "method", "n", "volunteers"]
 SENSITIVITY_COLUMNS = [
     *("analysis", "metric", "row", "reader", "a", "b", "statistic", "value", "low", "high"),
@@ -106,16 +108,20 @@ def share_frame(scores: pd.DataFrame, plan: AnalysisPlan) -> pd.DataFrame:
     [['A', 0.5], ['B', 1.0]]
     """
     records = []
-    for criterion in plan.criteria if not scores.empty else ():
+    known = scores[scores["score"].notna()] if not scores.empty else scores
+    # Sorted, so that the order of the rows does not change what the bootstrap draws.
+    cases = pd.factorize(known["volunteer"].astype(str), sort=True)[0] if len(known) else []
+    groups = known.assign(case=cases).groupby(["criterion", "arm"]).indices if len(known) else {}
+    for criterion in plan.criteria:
         for arm in plan.arms:
-            part = scores[(scores["criterion"] == criterion) & (scores["arm"] == arm)]
-            part = part[part["score"].notna()].sort_values("volunteer", kind="stable")
-            if part.empty:
+            rows = groups.get((criterion, arm))
+            if rows is None:
                 continue
-            cases = part["volunteer"].astype(str)
-            found = share_at_least(part["score"], clusters=cases, level=1 - plan.alpha)
+            part = known["score"].to_numpy(dtype=np.float64)[rows]
+            own = np.asarray(cases)[rows]
+            found = share_at_least(part, clusters=own, level=1 - plan.alpha)
             record = _estimate(found) | {"criterion": criterion, "arm": arm}
-            records.append(record | {"volunteers": cases.nunique()})
+            records.append(record | {"volunteers": np.unique(own).size})
     return pd.DataFrame(records, columns=SHARE_COLUMNS)
 
 
@@ -204,6 +210,19 @@ def _ordinal(analysis: str, scores: pd.DataFrame, plan: AnalysisPlan) -> _Parts:
         except ValueError as error:
             warnings.append(PlanWarning("score", criterion, "", "", f"{analysis}: {error}"))
             continue
+        volunteers = int(part["volunteer"].nunique())
+        if analysis == "ordinal_gee" and volunteers < FEWEST_CASES:
+            text = (
+                f"ordinal_gee: errors over {volunteers} volunteers are too small with fewer than "
+                f"about {FEWEST_CASES}; read its intervals and p as rough."
+            )
+            warnings.append(PlanWarning("score", criterion, "", "", text))
+        if analysis == "ordinal_regression":
+            text = (
+                "ordinal_regression: takes all scores as independent, though each volunteer was "
+                "scored in every arm; ordinal_gee does not."
+            )
+            warnings.append(PlanWarning("score", criterion, "", "", text))
         for arm in plan.arms:
             name = f"arm {arm} v {plan.control}"
             for found in fit.coefficients:
