@@ -22,7 +22,12 @@ from readerstudy.web.middleware import CONTENT_SECURITY_POLICY
 
 HERE = Path(__file__).parent
 SOURCES = HERE.parents[1] / "frontend" / "src"
-TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html; charset=utf-8"}
+TYPES = {
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".html": "text/html; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
 
 
 @dataclass

@@ -48,53 +48,37 @@ function plan(start, end, corner, perPixel, count, smooth) {
   return { start, first: Math.min(first, last), last, taps, index, weight };
 }
 
-/**
- * One screen row: the image between its rows, windowed to greys (0 to 255, not cut off yet), which
- * commutes with interpolating along the row. Only the columns that are shown.
+/*
+ * Both ways give greys (0 to 255, not cut off yet): windowing commutes with interpolation, so it is
+ * done where there are fewest values.
  */
-function blendRows(target, { pixels, columns, low, factor }, rows, at, lowest, highest) {
-  const { taps, index, weight } = rows;
+
+/** A row of the image stretched to the screen's columns [first, last). */
+function stretchRow(target, { pixels, columns, low, factor }, { start, taps, index, weight }, row, first, last) {
+  const base = row * columns;
   const shift = low * factor - 0.5; // cutting off the fraction rounds
-  let base = index[at] * columns;
+  let at = (first - start) * taps;
   if (taps === 2) {
-    const other = index[at + 1] * columns;
-    const part = weight[at] * factor;
-    const share = weight[at + 1] * factor;
-    for (let column = lowest; column <= highest; column += 1) {
-      target[column] = part * pixels[base + column] + share * pixels[other + column] - shift;
+    for (let x = first; x < last; x += 1, at += 2) {
+      const left = pixels[base + index[at]];
+      const value = left + (pixels[base + index[at + 1]] - left) * weight[at + 1];
+      target[x] = value * factor - shift;
     }
     return;
   }
-  let part = weight[at] * factor;
-  for (let column = lowest; column <= highest; column += 1) {
-    target[column] = part * pixels[base + column] - shift;
-  }
-  for (let tap = 1; tap < taps; tap += 1) {
-    base = index[at + tap] * columns;
-    part = weight[at + tap] * factor;
-    for (let column = lowest; column <= highest; column += 1) {
-      target[column] += part * pixels[base + column];
-    }
+  for (let x = first; x < last; x += 1, at += taps) {
+    let value = 0;
+    for (let tap = 0; tap < taps; tap += 1) value += weight[at + tap] * pixels[base + index[at + tap]];
+    target[x] = value * factor - shift;
   }
 }
 
-/** Screen pixels [from, to) of a row, of which pixel `from` is word `at`, from its blended row. */
-function drawRow(words, at, greys, row, across, from, to) {
-  const { start, taps, index, weight } = across;
-  let tapAt = (from - start) * taps;
-  const end = at + to - from;
-  if (taps === 2) {
-    for (let word = at; word < end; word += 1, tapAt += 2) {
-      const left = row[index[tapAt]];
-      const grey = left + (row[index[tapAt + 1]] - left) * weight[tapAt + 1];
-      words[word] = greys[grey < 0 ? 0 : grey > 255 ? 255 : grey | 0];
-    }
-    return;
-  }
-  for (let word = at; word < end; word += 1, tapAt += taps) {
-    let grey = row[index[tapAt]] * weight[tapAt];
-    for (let tap = 1; tap < taps; tap += 1) grey += row[index[tapAt + tap]] * weight[tapAt + tap];
-    words[word] = greys[grey < 0 ? 0 : grey > 255 ? 255 : grey | 0];
+/** Screen pixels [from, to) between two stretched rows; word `offset` is the row's first. */
+function mixRows(words, offset, greys, above, below, part, from, to) {
+  for (let x = from; x < to; x += 1) {
+    const top = above[x];
+    const grey = top + (below[x] - top) * part;
+    words[offset + x] = greys[grey < 0 ? 0 : grey > 255 ? 255 : grey | 0];
   }
 }
 
@@ -110,7 +94,7 @@ export class ProcessorPainter {
     this.canvas = canvas;
     this.context = context;
     this.words = null;
-    this.row = new Float32Array(0);
+    this.rows = []; // stretched rows of the image: {of: row, greys}
     this.greys = new Uint32Array(256);
   }
 
@@ -121,7 +105,6 @@ export class ProcessorPainter {
       this.image = this.context.createImageData(canvas.width, canvas.height);
       this.words = new Uint32Array(this.image.data.buffer);
     }
-    if (this.row.length < columns) this.row = new Float32Array(columns);
     for (let grey = 0; grey < 256; grey += 1) {
       this.greys[grey] = BLACK | ((invert ? 255 - grey : grey) * 0x010101);
     }
@@ -136,22 +119,62 @@ export class ProcessorPainter {
 
   /** Fill a box of screen pixels; `spanOf(row)` may narrow a row to [from, to). */
   fill(slice, [x0, y0, x1, y1], corner, perPixel, spanOf) {
-    const { words, greys, row } = this;
+    const { words, greys } = this;
     const stride = this.canvas.width;
     const across = plan(x0, x1, corner[0], perPixel[0], slice.columns, slice.smooth);
     const down = plan(y0, y1, corner[1], perPixel[1], slice.rows, slice.smooth);
-    const { first, last, taps, index } = across;
+    const { first, last } = across;
     if (first >= last) return;
-    const lowest = index[(first - x0) * taps];
-    const highest = index[(last - 1 - x0) * taps + taps - 1];
+    const rows = this.emptyRows();
+    // Neighbouring screen rows lie between the same rows of the image, so these are kept.
+    const stretched = (row, spare) => {
+      const kept = rows.find(({ of }) => of === row);
+      if (kept) return kept;
+      const taken = rows.find((one) => one !== spare);
+      stretchRow(taken.greys, slice, across, row, first, last);
+      taken.of = row;
+      return taken;
+    };
     for (let y = down.first; y < down.last; y += 1) {
       const [from, to] = spanOf ? spanOf(y) : [first, last];
       const left = Math.max(first, from);
       const right = Math.min(last, to);
       if (left >= right) continue;
-      blendRows(row, slice, down, (y - y0) * down.taps, lowest, highest);
-      drawRow(words, y * stride + left, greys, row, across, left, right);
+      const at = (y - y0) * down.taps;
+      if (down.taps > 2) {
+        const sum = this.meanRow(slice, across, down, at);
+        mixRows(words, y * stride, greys, sum, sum, 0, left, right);
+        continue;
+      }
+      const other = down.taps === 2 ? down.index[at + 1] : down.index[at];
+      const above = stretched(down.index[at], rows.find(({ of }) => of === other));
+      const below = stretched(other, above);
+      const part = down.taps === 2 ? down.weight[at + 1] : 0;
+      mixRows(words, y * stride, greys, above.greys, below.greys, part, left, right);
     }
+  }
+
+  /** Three rows in the canvas' width, of no row of the image yet: two to mix, one to add up in. */
+  emptyRows() {
+    const { width } = this.canvas;
+    if (this.rows[0]?.greys.length !== width) {
+      this.rows = Array.from({ length: 3 }, () => ({ greys: new Float32Array(width) }));
+    }
+    for (const row of this.rows) row.of = -1;
+    return this.rows.slice(0, 2);
+  }
+
+  /** The weighted mean of more than two rows, where the image is drawn much smaller. */
+  meanRow(slice, across, { taps, index, weight }, at) {
+    const { first, last } = across;
+    const [{ greys: one }, , { greys: sum }] = this.rows;
+    sum.fill(0, first, last);
+    for (let tap = 0; tap < taps; tap += 1) {
+      const share = weight[at + tap];
+      stretchRow(one, slice, across, index[at + tap], first, last);
+      for (let x = first; x < last; x += 1) sum[x] += share * one[x];
+    }
+    return sum;
   }
 
   magnify(slice, corner, perPixel, lens, ratio) {
@@ -195,5 +218,6 @@ export class ProcessorPainter {
     this.clear();
     this.image = null;
     this.words = null;
+    this.rows = [];
   }
 }

@@ -60,6 +60,7 @@ export class ReadingView extends EventTarget {
     this.presets = item.presets ?? [];
     this.marks = item.marks ?? [];
     this.failed = new Map(); // pane id -> number of slices
+    this.told = new Map(); // the same, as of the last "failed"
     this.seenPanes = new Set();
     this.ready = false;
     this.layout.build(item, geometry);
@@ -99,6 +100,7 @@ export class ReadingView extends EventTarget {
   }
 
   retry() {
+    this.told.clear();
     this.store.retry();
   }
 
@@ -117,15 +119,15 @@ export class ReadingView extends EventTarget {
     let any = false;
     for (const [index, pane] of this.viewer.panes.entries()) {
       const lost = pane.urls.filter((url) => set.failed.has(url));
-      const before = this.failed.get(pane.id) ?? 0;
       this.failed.set(pane.id, lost.length);
       any ||= lost.length > 0;
       const status = lost.length ? set.failed.get(lost[0]) : 0;
       this.layout.panes[index].trouble(lost.length, pane.urls.length, status);
-      if (lost.length > before && set.settled) {
-        const slices = lost.map((url) => pane.urls.indexOf(url));
-        this.emit("failed", { pane: pane.id, slices, status });
-      }
+      if (!set.settled || this.told.get(pane.id) === lost.length) continue;
+      this.told.set(pane.id, lost.length);
+      if (!lost.length) continue;
+      const slices = lost.map((url) => pane.urls.indexOf(url));
+      this.emit("failed", { pane: pane.id, slices, status });
     }
     this.layout.loading(set.loaded.size, set.total, any);
     this.emit("status", this.status());
