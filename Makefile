@@ -8,7 +8,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup frontend demo worker test test-fast test-packages lint format bench clean
+.PHONY: help setup frontend passes demo worker test test-fast test-packages lint format bench clean
 
 help:
 	@echo "make demo            set up, fill the demo study, serve it on http://localhost:$(PORT)"
@@ -35,12 +35,12 @@ static_build/.built: $(VENV)/.runtime $(shell find frontend -type f -not -path '
 
 frontend: static_build/.built
 
-# A share of the denoiser is compiled for the processor it runs on, where there is a compiler.
-denoise_engine/ddlr/_build/.built: $(VENV)/.runtime denoise_engine/ddlr/passes.cpp denoise_engine/ddlr/compiled.py
-	@mkdir -p $(@D)
-	@if $(PY) -m denoise_engine compile; then touch $@; else echo "Going on without."; fi
+# A share of the denoiser is compiled for the processor it runs on, where there is a compiler. Asked
+# every time: a folder may have been copied from another machine.
+passes: $(VENV)/.runtime
+	@$(PY) -m denoise_engine compile || echo "Going on without."
 
-setup: $(VENV)/.runtime static_build/.built denoise_engine/ddlr/_build/.built
+setup: $(VENV)/.runtime static_build/.built passes
 	@$(PY) manage.py migrate -v0
 	@$(PY) manage.py collectstatic --noinput -v0
 
@@ -55,7 +55,7 @@ test-packages:
 	@bash .ci/debian-packages
 
 test: $(VENV)/.development static_build/.built test-packages
-	@$(MAKE) --no-print-directory denoise_engine/ddlr/_build/.built
+	@$(MAKE) --no-print-directory passes
 	$(PY) -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.development

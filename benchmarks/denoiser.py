@@ -160,7 +160,7 @@ def main() -> int:
         own = images.coil_snr(data)
         print(f"\ncoils: one measured 16-channel brain slice; its own SNR is {own:.0f}")
         found += run_set("coils", "measured", methods, lambda s: images.coil_cases(data, s, 3))
-    result: dict[str, Any] = {"psnr": found}
+    result: dict[str, Any] = {"psnr": found, "slices": arguments.slices}
     if "BM3D" in methods:
         result["above BM3D"] = compare(found)
     if arguments.only in (None, "lumbar"):

@@ -259,7 +259,7 @@ def _evidence_facts(qc: Mapping[str, Any]) -> Iterator[Fact]:
 def _largest_places(qc: Mapping[str, Any], most: int = 3) -> list[str]:
     """Where the largest flagged places are; records of the first version do not tell."""
     places = [
-        f"slice {p['slice'] + 1} (row {p['row']}, column {p['column']}, {p['pixels']} pixels)"
+        f"slice {p['slice'] + 1} (row {p['row'] + 1}, column {p['column'] + 1}, {p['pixels']} px)"
         for p in qc.get("flagged_places", [])[:most]
     ]
     return [f"largest: {'; '.join(places)}"] if places else []
