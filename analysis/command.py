@@ -242,7 +242,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--regions",
         type=Path,
-        help="CSV: volunteer, arm, tissue, mean, sd, n_pixels, area_mm2",
+        help="CSV: volunteer, arm, tissue, mean, sd, n_pixels, area_mm2; where known n_zero, "
+        "n_at_limits, and sd_difference (SD of the difference of two acquisitions)",
     )
     run.add_argument(
         "--choices",

@@ -244,6 +244,41 @@ def test_bad_input_is_refused_by_row_and_column_and_nothing_is_written(
     assert not (tmp_path / "out").exists()
 
 
+def test_the_example_study_runs_by_the_command_that_it_prints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "place"
+    folder = place / "try"
+    assert main(["example", f"--out={folder}"]) == 0
+    command = capsys.readouterr().out.splitlines()[-1]
+    assert command.startswith("python -m analysis run ")
+    assert main(command.split()[3:]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("16 tests, ")
+    assert "was given" not in said, "every table that the plan names is there"
+    written = {path.name for path in (place / "try-results").rglob("*.*")}
+    for name in ("figure2.svg", "figure5.pdf", "choices.png", "ranking.svg", "table1.docx"):
+        assert name in written
+    assert {f"table{number}.tex" for number in range(1, 9)} <= written
+    document = json.loads((place / "try-results/results.json").read_text(encoding="utf-8"))
+    assert {"images/STD.npy", "images", "choices", "rankings"} <= set(document["inputs"])
+    # Nothing is left beside the results.
+    assert sorted(path.name for path in place.iterdir()) == ["try", "try-results"]
+
+
+def test_a_run_that_cannot_write_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "place"
+    study = place / "study"
+    assert main(["example", f"--out={study}"]) == 0
+    (place / "file").write_text("in the way")
+    options = [f"--choices={study / 'choices.csv'}", f"--plan={study / 'plan.json'}"]
+    assert main(["run", *options, f"--out={place / 'file' / 'out'}"]) == BAD_INPUT
+    assert "cannot be written" in capsys.readouterr().err
+    assert sorted(path.name for path in place.iterdir()) == ["file", "study"]
+
+
 def test_a_folder_with_files_is_not_written_over(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
