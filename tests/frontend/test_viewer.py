@@ -140,6 +140,7 @@ def test_each_key_of_the_table_does_what_the_help_says(window: Window, site: Vie
     )
     assert printed["w"] == "Window: Full range"
     assert printed["i"] == "Invert"
+    assert printed["Escape"] == "No arrow after all"
     assert printed["Left drag"] == "Window: across for width, down for darker"
     assert "Side by side" in printed["Control and candidate"]
     texts = set(page.locator("#key-help dd").all_inner_texts())

@@ -277,11 +277,11 @@ def test_every_mode_uses_the_space_and_its_tools_can_be_hit(
         if count == 2:
             assert boxes[0]["y"] == boxes[1]["y"], "side by side, as the protocol says"
         for tool in page.locator(".tool:visible").all():
-            box = tool.bounding_box()
-            assert box is not None
-            assert box["width"] >= 24
-            assert box["height"] >= 24
-            assert box["x"] + box["width"] <= width
+            target = tool.bounding_box()
+            assert target is not None
+            assert target["width"] >= 24
+            assert target["height"] >= 24
+            assert target["x"] + target["width"] <= width
         overflow = page.evaluate(
             "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )

@@ -22,7 +22,7 @@ window.open_case = async (name) => {
   const score = { group: "Scores", keys: ["1", "2", "3", "4", "5"], does: "Score", run: (key) => window.scored.push(key) };
   const table = [score, ...view.keys()];
   unbind = bindKeys(table);
-  fillHelp(document.querySelector("#key-help"), [...table, ...view.markKeys()], view.mouse(), view.hangings());
+  fillHelp(document.querySelector("#key-help"), table, view.mouse(), view.hangings());
   return shown;
 };
 window.prefetch_cases = async (names) => {

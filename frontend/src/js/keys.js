@@ -89,18 +89,22 @@ function element(tag, className, ...children) {
   return made;
 }
 
-/** Fill the help dialog from the key table, the mouse table and the hangings. */
+/**
+ * Fill the help dialog from the key table, the mouse table ({mark, does}, or keys that hold for a
+ * while: {keys, does, group}) and the hangings.
+ */
 export function fillHelp(dialog, table, mouse, hangings = []) {
   const groups = new Map();
   const add = (title, marks, does) => {
     if (!groups.has(title)) groups.set(title, []);
     groups.get(title).push([marks, does]);
   };
-  for (const entry of table) {
-    const marks = entry.show ? [entry.show] : entry.keys.map((key) => NAMES[key] ?? key);
-    add(entry.group, marks, entry.does);
+  const caps = ({ keys, show }) => (show ? [show] : keys.map((key) => NAMES[key] ?? key));
+  for (const entry of table) add(entry.group, caps(entry), entry.does);
+  for (const entry of mouse) {
+    const { mark, does, group = "Mouse and touch" } = entry;
+    add(group, mark ? [mark] : caps(entry), does);
   }
-  for (const { mark, does } of mouse) add("Mouse and touch", [mark], does);
   for (const { name, does } of hangings) add("Arrangement", [name], does);
   dialog.querySelector("[data-help]").replaceChildren(
     ...[...groups].map(([title, rows]) => helpGroup(title, rows)),

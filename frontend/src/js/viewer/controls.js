@@ -63,7 +63,7 @@ export const MOUSE = [
   { mark: "Double click", does: "One pane full, and back", reading: true },
   { mark: "Two fingers", does: "Zoom and pan" },
   { mark: "One finger", does: "Slice, or window: the toolbar says which", reading: true },
-  { mark: "Arrow, then drag", does: "From the artifact outwards; a click alone sets a short arrow", reading: true },
+  { mark: "Arrow, then drag", does: "From the artifact outwards; a click alone sets a short arrow", reading: true, marks: true },
 ];
 
 /*

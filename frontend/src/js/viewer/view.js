@@ -5,7 +5,6 @@
  * Emits "status" (detail: status()), "seen", "failed" (detail: {pane, slices, status}), "drawn"
  * (detail: the active pane's state), "layout", "marks".
  */
-import { Arrows } from "./arrows.js";
 import { Cine } from "./cine.js";
 import { HANGINGS, KEYS, MARK_KEYS, MOUSE } from "./controls.js";
 import { Geometry } from "./geometry.js";
@@ -368,17 +367,15 @@ export class ReadingView extends EventTarget {
     return named ? `Window: ${named.name}` : does;
   }
 
+  /** What the help says beside the keys of keys(): mouse, touch, and the keys while an arrow is placed. */
   mouse() {
-    return MOUSE;
+    if (!this.markHeard) return MOUSE.filter(({ marks }) => !marks);
+    const group = "While placing an arrow";
+    return [...MOUSE, ...MARK_KEYS.map(({ keys, does }) => ({ keys, does, group }))];
   }
 
   hangings() {
     return this.item ? HANGINGS.filter(({ mode }) => mode === this.item.mode) : HANGINGS;
-  }
-
-  /** The keys while an arrow is placed, for the help. */
-  markKeys() {
-    return MARK_KEYS.map(({ keys, does }) => ({ group: "While placing an arrow", keys, does }));
   }
 
   switches() {
