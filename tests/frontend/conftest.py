@@ -33,6 +33,7 @@ def volumes() -> dict[str, np.ndarray]:
 def site(front_end: None, volumes: dict[str, np.ndarray]) -> Iterator[harness.Site]:
     pages = {
         "item": harness.render("reading/item.html", "/item/", ITEM_PAGE),
+        "home": harness.render("reading/home.html", "/home/", {}),
         "measuring": harness.measuring_page(),
         "upload": harness.upload_page(),
     }

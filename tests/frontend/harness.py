@@ -228,7 +228,7 @@ class Handler(BaseHTTPRequestHandler):
                 return self.reply(200, page, "text/html; charset=utf-8")
             case ["item", token, "data"]:
                 return self.json(*self.site.room.data(token, geometry_of(self.site.control)))
-            case ["signin"]:
+            case ["signin"] | ["reading", "signin"]:
                 return self.json(*self.site.room.who())
             case ["session"]:
                 number = self.site.room.open_number()
@@ -250,7 +250,7 @@ class Handler(BaseHTTPRequestHandler):
             case ["upload", "status"]:
                 return self.json(200, {"uploads": self.site.upload_records()})
             case ["home"]:
-                return self.reply(200, b"<!doctype html><title>Home</title>Home", "text/html")
+                return self.reply(200, self.pages["home"], "text/html; charset=utf-8")
         return self.reply(404, b"", "text/plain")
 
     def do_POST(self) -> None:

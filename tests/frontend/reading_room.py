@@ -40,6 +40,7 @@ class ReadingRoom:
     ranked: int = 5  # images of a ranking
     may_go_back: bool = True
     display_wanted: bool = False
+    advice: list[str] = field(default_factory=list)  # what the look at the display is answered
     pause: dict[str, Any] | None = None  # answered to the next submission
     signed_in: bool = True
     other_person: bool = False
@@ -250,7 +251,7 @@ class ReadingRoom:
 
     def do_display(self, token: str, sent: dict[str, Any]) -> Answer:
         self.displays.append(sent)
-        return 200, {"result": "good", "advice": []}
+        return 200, {"result": "poor" if self.advice else "good", "advice": self.advice}
 
     def do_pause(self, token: str, sent: dict[str, Any]) -> Answer:
         self.pauses_ended += 1

@@ -135,6 +135,25 @@ def test_what_waits_outlives_a_reload_and_another_browser_resumes_at_the_same_it
     context.close()
 
 
+def test_the_list_of_sessions_sends_what_waits_too(window: Window, site: Site) -> None:
+    page = window.page
+    page.on("dialog", lambda dialog: dialog.accept())
+    unavailable = (503, {"error": "The server is being restarted."})
+    site.room.refuse["score"] = [unavailable] * 50
+    open_item(page, site)
+    score(page, "42")
+    expect(page.locator("[data-save-text]")).to_contain_text("2 answers wait")
+    page.goto(f"{site.address}/home/")
+    expect(page.locator("[data-waiting]")).to_have_text(
+        "2 entries wait in this browser to be sent."
+    )
+    assert window.violations() == []
+    site.room.refuse["score"] = []
+    expect(page.locator("[data-waiting]")).to_be_hidden(timeout=15_000)
+    assert values(site) == {"c0": 4, "c1": 2}
+    assert kept(page) == []
+
+
 def test_a_typed_comment_survives_a_reload_at_any_letter(window: Window, site: Site) -> None:
     page = window.page
     page.on("dialog", lambda dialog: dialog.accept())

@@ -127,14 +127,17 @@ def test_a_pause_puts_the_images_away_and_is_no_time_on_an_item(window: Window, 
 
 
 def test_the_display_is_looked_at_once_before_the_first_item(window: Window, site: Site) -> None:
-    site.room.display_wanted = True
+    site.room.display_wanted, site.room.advice = True, ["Please dim the lights."]
     page = window.page
     page.goto(f"{site.address}/item/item1/")
     dialog = page.locator("#display-check")
     expect(dialog).to_be_visible()
     assert window.violations() == []
     dialog.get_by_role("button", name="Skip").click()
+    expect(dialog).to_contain_text("Please dim the lights.")
+    page.keyboard.press("Enter")
     expect(dialog).to_be_hidden()
+    expect(page.locator("input[name=c0][value='1']")).to_be_focused()
     page.wait_for_selector(READY)
     saved(page)
     [sent] = site.room.displays

@@ -75,8 +75,15 @@ async function begin() {
       return;
     }
   }
-  if (first.display_check?.wanted) await checkDisplay(dialog("display-check"), first, outbox);
-  await show(first);
+  const shown = show(first);
+  if (first.display_check?.wanted) {
+    // The images load meanwhile; the clock of the item does not run.
+    activity.hold("pause");
+    await checkDisplay(dialog("display-check"), first, outbox);
+    activity.free("pause");
+    panel.focus(panel.current);
+  }
+  await shown;
 }
 
 function wire(first) {
