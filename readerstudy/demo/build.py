@@ -24,13 +24,14 @@ from django.utils import timezone
 
 from readerstudy.accounts.models import User
 from readerstudy.conduct.imports import do_import_study_tables
+from readerstudy.conduct.quality import do_accept_ready
 from readerstudy.conduct.services import do_launch, do_lock
 from readerstudy.imaging.models import Series, Upload, UploadedFile, Volunteer
 from readerstudy.imaging.uploads import do_create_upload, do_finish_batch, do_receive
 from readerstudy.jobs.models import Job
 from readerstudy.measurements.services import do_place_regions_from_file
 from readerstudy.studies.models import Arm, Role, Study
-from readerstudy.studies.services import do_add_member
+from readerstudy.studies.services import do_add_member, do_update_study
 from readerstudy.studies.tables import TableFile
 from readerstudy.studies.templates_lumbar import create_lumbar_study
 from readerstudy.variants.models import Variant
@@ -60,6 +61,9 @@ PUBLISHED_NOTICE = (
     "tables of a lumbar 1.5T validation: no patient data."
 )
 PUBLISHED_DATA = Path(__file__).parent / "data" / "published"
+
+# How the demo is read: two items to get to know the page, and rest for the eyes.
+READING = {"practice_items": 2, "pause_after_minutes": 45, "pause_minutes": 5}
 
 # The acquired arms and how the engine names their protocol.
 PROTOCOLS = {"STD": "standard", "DF": "double-fast", "TF": "triple-fast"}
@@ -141,6 +145,7 @@ def _lumbar(coordinator: User, users: dict[str, User], sources: Sequence[Source]
             notice=LUMBAR_NOTICE,
             credits=LUMBAR_CREDITS,
         )
+        study = do_update_study(study, None, **READING)
     if not study.is_draft:
         return study
     _members(study, users, Role.COORDINATOR, Role.READER, Role.STATISTICIAN)
@@ -156,6 +161,7 @@ def _lumbar(coordinator: User, users: dict[str, User], sources: Sequence[Source]
         volunteer = Volunteer.objects.get(study=study, code=source.code)
         if not volunteer.regions.exists():
             do_place_regions_from_file(volunteer, source.regions, coordinator)
+    do_accept_ready(study, coordinator)
     do_launch(study, coordinator)
     study.refresh_from_db()
     return study

@@ -81,7 +81,14 @@ def _latest(items: QuerySet[Item]) -> list[ScoreRevision]:
     """The counting answers of the submitted ones of `items`, in a fixed order."""
     revisions = (
         ScoreRevision.objects.filter(item__in=items.filter(submitted_at__isnull=False))
-        .select_related("item__volunteer", "item__arm", "item__session", "criterion")
+        .select_related(
+            "item__volunteer",
+            "item__arm",
+            "item__comparison__first",
+            "item__comparison__second",
+            "item__session",
+            "criterion",
+        )
         .order_by(
             "item__volunteer__code",
             "item__arm__position",
@@ -107,7 +114,15 @@ def answers_frame(study: Study) -> list[dict[str, Any]]:
     and score; first, second and chosen (arms); or arm and rank, one row an arm. `cannot_assess`
     holds the reason why there is none of these.
     """
-    items = Item.objects.filter(session__study=study)
+    return _rows_of(Item.objects.filter(session__study=study))
+
+
+def primary_rows(study: Study) -> list[dict[str, Any]]:
+    """The rows of `answers_frame` that the primary analysis takes."""
+    return _rows_of(primary_items(study))
+
+
+def _rows_of(items: QuerySet[Item]) -> list[dict[str, Any]]:
     shown = _panes_of(items)
     return [row for score in _latest(items) for row in _answer_rows(score, shown)]
 

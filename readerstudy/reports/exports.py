@@ -19,10 +19,12 @@ import pandas as pd
 
 from analysis.tables import csv_bytes
 from readerstudy import __version__
+from readerstudy.accounts.models import User
 from readerstudy.studies.models import Study
 from readerstudy.studies.protocol import canonical_json
 
 from .models import Unblinding
+from .reading_files import READING_DESCRIPTIONS, reading_files, reading_frame
 from .report import FIGURES, IMAGE_FORMATS, Report
 from .selectors import PIXEL_COUNTS
 from .wording import MASKED, method_text, noise_text
@@ -34,9 +36,21 @@ _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
+def csv_names(report: Report) -> list[str]:
+    """The CSV files that the report has."""
+    asked = [name for name, (table, _) in PREFERENCE_FILES.items() if table in report.data]
+    return [*CSV_FILES, *asked]
+
+
 def csv_file(report: Report, name: str) -> bytes:
     """One CSV file of the report, by its name."""
-    return _csv(report, CSV_FILES[name](report))
+    made = CSV_FILES[name] if name in CSV_FILES else PREFERENCE_FILES[name][1]
+    return _csv(report, made(report))
+
+
+def reading_file(study: Study, report: Report, name: str) -> bytes:
+    """One CSV file of what was read beside the primary analysis."""
+    return _csv(report, _named(report, reading_frame(study, report, name)))
 
 
 def _csv(report: Report, frame: pd.DataFrame) -> bytes:
@@ -61,7 +75,7 @@ def _named(report: Report, frame: pd.DataFrame) -> pd.DataFrame:
     if report.is_masked:
         return frame
     frame = frame.copy()
-    for column in ("a", "b", "arm"):
+    for column in ("a", "b", "first", "second", "chosen", "arm"):
         if column not in frame.columns:
             continue
         at = int(frame.columns.get_loc(column)) + 1  # type: ignore[arg-type]
@@ -132,7 +146,21 @@ CSV_FILES: dict[str, Callable[[Report], pd.DataFrame]] = {
     "roi_long.csv": _regions,
     "derived_long.csv": lambda report: _named(report, report.results.derived),
 }
+# Where the readers chose between two images, or ranked them.
+PREFERENCE_FILES: dict[str, tuple[str, Callable[[Report], pd.DataFrame]]] = {
+    "choices.csv": ("choices", lambda report: _named(report, report.results.choices)),
+    "abilities.csv": ("choices", lambda report: _named(report, report.results.abilities)),
+    "choices_long.csv": ("choices", lambda report: _named(report, report.answers[1])),
+    "rankings.csv": ("rankings", lambda report: _named(report, report.results.rankings)),
+    "rankings_long.csv": ("rankings", lambda report: _named(report, report.answers[1])),
+}
 DESCRIPTIONS = {
+    "choices.csv": "Forced choices: counts, share, exact p and q of each comparison",
+    "abilities.csv": "Bradley–Terry: odds of each arm against the first, by criterion",
+    "choices_long.csv": "Every forced choice: volunteer, reader, criterion, pair, chosen",
+    "rankings.csv": "Friedman's test, mean ranks and each pair of arms, by criterion",
+    "rankings_long.csv": "Every rank: volunteer, reader, criterion, arm, rank",
+    **READING_DESCRIPTIONS,
     "table2.csv": "SNR and CNR: n, mean and SD of each arm; pairs, p and q of each comparison",
     "table3.csv": "Scores: n, mean and SD of each arm; pairs, p and q of each comparison",
     "descriptives.csv": "n, mean, SD, median, quartiles and range of every cell",
@@ -153,9 +181,11 @@ def file_name(report: Report, name: str) -> str:
     return f"{report.slug}{'_masked' if report.is_masked else ''}_{name}"
 
 
-def bundle_files(study: Study, report: Report) -> dict[str, bytes]:
-    """Everything in the bundle by name, the manifest last."""
-    files = {name: csv_file(report, name) for name in CSV_FILES}
+def bundle_files(study: Study, report: Report, user: User | None = None) -> dict[str, bytes]:
+    """Everything in the bundle by name, the manifest last; what `user` may have of the reading."""
+    files = {name: csv_file(report, name) for name in csv_names(report)}
+    for name in reading_files(study, user):
+        files[name] = reading_file(study, report, name)
     if not report.is_masked:
         files["arms.csv"] = _csv(report, _arms(report))
         files["plan.json"] = canonical_json(report.plan.to_dict()).encode("ascii")
@@ -171,12 +201,12 @@ def bundle_files(study: Study, report: Report) -> dict[str, bytes]:
     return files
 
 
-def bundle(study: Study, report: Report) -> bytes:
-    """One zip, byte-identical for the same data, plan and software."""
+def bundle(study: Study, report: Report, user: User | None = None) -> bytes:
+    """One zip, byte-identical for the same data, plan, software and office of the person."""
     folder = file_name(report, "results")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for name, content in bundle_files(study, report).items():
+        for name, content in bundle_files(study, report, user).items():
             entry = zipfile.ZipInfo(f"{folder}/{name}", _ZIP_TIME)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.create_system = 3

@@ -104,7 +104,12 @@ def score_table(report: Report) -> PaperTable | None:
         report,
         ("score",),
         "Table 3. Image quality scores",
-        score_legend(report.plan, scores["volunteer"].nunique(), len(report.readers)),
+        score_legend(
+            report.plan,
+            scores["volunteer"].nunique(),
+            len(report.readers),
+            relative="mode" not in report.data,
+        ),
     )
 
 

@@ -23,12 +23,18 @@ def plan_of(study: Study) -> AnalysisPlan:
     arms = protocol["arms"]
     purposes = {tissue["code"]: tissue["purpose"] for tissue in protocol["tissues"]}
     points = {len(criterion["anchors"]) for criterion in protocol["criteria"]}
+    # Protocols that were frozen before there were modes hold none.
+    mode = protocol["reading"].get("mode", Study.ReadingMode.RELATIVE)
+    asked = tuple(criterion["code"] for criterion in protocol["criteria"])
+    has_points = mode in {Study.ReadingMode.RELATIVE, Study.ReadingMode.ABSOLUTE}
     try:
         return AnalysisPlan(
             arms=tuple(arm["code"] for arm in arms),
             control=next((arm["code"] for arm in arms if arm["is_control"]), ""),
             comparisons=tuple((first, second) for first, second in protocol["comparisons"]),
-            criteria=tuple(criterion["code"] for criterion in protocol["criteria"]),
+            criteria=asked if has_points else (),
+            choice_criteria=asked if mode == Study.ReadingMode.CHOICE else (),
+            ranking_criteria=asked if mode == Study.ReadingMode.RANKING else (),
             tissues=tuple(
                 code for code, purpose in purposes.items() if purpose != Tissue.Purpose.AIR
             ),
@@ -42,7 +48,7 @@ def plan_of(study: Study) -> AnalysisPlan:
             alpha=settings["alpha"],
             decimals=settings["decimals"],
             dlr_arms=tuple(arm["code"] for arm in arms if _is_processed(arm)),
-            score_range=(1.0, float(points.pop())) if len(points) == 1 else None,
+            score_range=(1.0, float(points.pop())) if has_points and len(points) == 1 else None,
         )
     except PlanError as error:
         raise StudyError(f"The analysis plan cannot be run: {error}") from None

@@ -23,7 +23,7 @@ from readerstudy.studies.protocol import sha256_of
 
 from .models import Unblinding
 from .plans import masked_plan, plan_of, plan_sha256
-from .selectors import Document, data_of, frames_of, masked_data
+from .selectors import Document, data_of, frames_of, masked_data, preference_frames
 
 FIGURES = ("figure3", "figure4")
 IMAGE_FORMATS = ("svg", "png")
@@ -66,13 +66,19 @@ class Report:
         return frames_of(self.data)
 
     @cached_property
+    def answers(self) -> list[pd.DataFrame]:
+        """What readers answered: scores, and forced choices or rankings where there are any."""
+        return [self.frames[0], *(f for f in preference_frames(self.data) if f is not None)]
+
+    @cached_property
     def volunteers(self) -> list[str]:
-        scores, regions = self.frames
-        return sorted({*scores["volunteer"], *regions["volunteer"]})
+        frames = [self.frames[1], *self.answers]
+        return sorted({code for frame in frames for code in frame["volunteer"]})
 
     @cached_property
     def readers(self) -> list[str]:
-        return sorted(self.frames[0]["reader"].unique(), key=lambda code: (len(code), code))
+        codes = {code for frame in self.answers for code in frame["reader"]}
+        return sorted(codes, key=lambda code: (len(code), code))
 
     @cached_property
     def arm_names(self) -> dict[str, str]:
@@ -156,8 +162,9 @@ def _report(data: Document, plan: AnalysisPlan, registered: str, is_masked: bool
             _kept.move_to_end(key)
             return _kept[key]
     scores, regions = frames_of(data)
+    choices, rankings = preference_frames(data)
     try:
-        results = run_plan(scores, regions, plan)
+        results = run_plan(scores, regions, plan, choices=choices, rankings=rankings)
     except (InputError, ValueError) as error:
         raise StudyError(f"The results cannot be computed: {error}") from None
     report = Report(data, plan, registered, data_sha256, is_masked, results)

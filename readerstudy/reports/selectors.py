@@ -8,10 +8,12 @@ from typing import Any
 import pandas as pd
 
 from analysis.input_frames import REGION_COLUMNS, SCORE_COLUMNS
+from analysis.preference_input import CHOICE_COLUMNS, RANKING_COLUMNS
 from readerstudy.measurements.selectors import region_rows
 from readerstudy.reading.frames import (
     ReaderProgress,
     primary_items,
+    primary_rows,
     progress,
     scores_frame,
 )
@@ -67,7 +69,28 @@ def data_of(study: Study) -> Document:
         "region_columns": list(_REGION_COLUMNS),
         "regions": _rows(analysed_regions(study), _REGION_COLUMNS, 3),
         "never_submitted": unsubmitted_items(study),
+        **_preferences(study, protocol),
     }
+
+
+def _preferences(study: Study, protocol: Document) -> Document:
+    """Mode and answers, where the protocol asks for something else than the paper's scores."""
+    mode = protocol["reading"].get("mode", Study.ReadingMode.RELATIVE)
+    if mode == Study.ReadingMode.ABSOLUTE:
+        return {"mode": mode}
+    if mode == Study.ReadingMode.CHOICE:
+        return {
+            "mode": mode,
+            "choice_columns": list(CHOICE_COLUMNS),
+            "choices": _rows(primary_rows(study), CHOICE_COLUMNS, 5),
+        }
+    if mode == Study.ReadingMode.RANKING:
+        return {
+            "mode": mode,
+            "ranking_columns": list(RANKING_COLUMNS),
+            "rankings": _rows(primary_rows(study), RANKING_COLUMNS, 4),
+        }
+    return {}
 
 
 def masked_data(data: Document) -> Document:
@@ -86,12 +109,40 @@ def masked_data(data: Document) -> Document:
     for table, keys in (("scores", 4), ("regions", 3)):
         rows = [[row[0], letters[row[1]], *row[2:]] for row in data[table]]
         masked[table] = sorted(rows, key=lambda row: row[:keys])
+    _mask_preferences(masked, letters)
     kept = len(REGION_COLUMNS)
     masked["region_columns"] = masked["region_columns"][:kept]
     masked["regions"] = [row[:kept] for row in masked["regions"]]
     # The protocol's hash covers the arms' order: nothing of it is needed here.
     masked["study"] = {k: v for k, v in data["study"].items() if k != "protocol_sha256"}
     return masked
+
+
+def _mask_preferences(masked: Document, letters: dict[str, str]) -> None:
+    """Letters in forced choices and ranks, in place; of a pair the earlier letter comes first."""
+    if "choices" in masked:
+        rows = []
+        for volunteer, reader, criterion, first, second, chosen in masked["choices"]:
+            pair = sorted((letters[first], letters[second]))
+            chosen_letter = letters[chosen] if chosen else None
+            rows.append([volunteer, reader, criterion, *pair, chosen_letter])
+        masked["choices"] = sorted(rows, key=lambda row: row[:5])
+    if "rankings" in masked:
+        rows = [
+            [volunteer, reader, criterion, letters[arm], rank]
+            for volunteer, reader, criterion, arm, rank in masked["rankings"]
+        ]
+        masked["rankings"] = sorted(rows, key=lambda row: row[:4])
+
+
+def preference_frames(data: Document) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
+    """Forced choices and rankings as `analysis.run_plan` takes them; None where there are none."""
+    choices = rankings = None
+    if "choices" in data:
+        choices = pd.DataFrame(data["choices"], columns=data["choice_columns"])
+    if "rankings" in data:
+        rankings = pd.DataFrame(data["rankings"], columns=data["ranking_columns"])
+    return choices, rankings
 
 
 def frames_of(data: Document) -> tuple[pd.DataFrame, pd.DataFrame]:

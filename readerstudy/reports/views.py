@@ -18,10 +18,12 @@ from readerstudy.studies.models import Role, Study
 from readerstudy.studies.tables import TableError
 
 from .access import View, get_results_study, view_for, why_refused
-from .exports import CSV_FILES, DESCRIPTIONS, bundle, csv_file, file_name
+from .exports import DESCRIPTIONS, bundle, csv_file, csv_names, file_name, reading_file
 from .forms import ImportForm, UnblindForm
 from .models import Unblinding
 from .paper_tables import agreement_rows, ratio_table, score_table, test_rows
+from .preference_tables import preference_tables
+from .reading_files import reading_files
 from .report import FIGURES, IMAGE_FORMATS, Report, masked_report, named_report
 from .selectors import progress_of
 from .services import do_unblind, record_download
@@ -73,7 +75,10 @@ def _results_page(
         "tests": test_rows(report),
         "agreement": agreement_rows(report),
         "figures": [name for name in FIGURES if report.has_figure(name)],
-        "files": [(name, DESCRIPTIONS[name]) for name in CSV_FILES],
+        "preferences": preference_tables(report),
+        "files": [
+            (name, DESCRIPTIONS[name]) for name in (*csv_names(report), *reading_files(study, user))
+        ],
         "plan_lines": plan_lines(report.plan),
         "unblinding": Unblinding.objects.filter(study=study).select_related("by").first(),
     }
@@ -126,17 +131,19 @@ def results_figure(request: HttpRequest, slug: str, name: str, image_format: str
 @require_safe
 def results_file(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     study, report = _report(request, slug)
-    if name not in CSV_FILES:
+    if name in csv_names(report):
+        content = csv_file(report, name)
+    elif name in reading_files(study, _user(request)):
+        content = reading_file(study, report, name)
+    else:
         raise Http404("There is no such file.")
-    return _download(
-        request, study, report, name, csv_file(report, name), "text/csv; charset=utf-8"
-    )
+    return _download(request, study, report, name, content, "text/csv; charset=utf-8")
 
 
 @require_safe
 def results_bundle(request: HttpRequest, slug: str) -> HttpResponse:
     study, report = _report(request, slug)
-    content = bundle(study, report)
+    content = bundle(study, report, _user(request))
     return _download(request, study, report, "bundle.zip", content, "application/zip")
 
 

@@ -73,11 +73,11 @@ def ratio_legend(plan: AnalysisPlan, n: int, reference: str) -> str:
     )
 
 
-def score_legend(plan: AnalysisPlan, n: int, readers: int) -> str:
+def score_legend(plan: AnalysisPlan, n: int, readers: int, *, relative: bool = True) -> str:
     scale = ""
     if plan.score_range:
         low, high = (fixed(limit, 0) for limit in plan.score_range)
-        scale = f" Scale {low} to {high}, relative to the control."
+        scale = f" Scale {low} to {high}{', relative to the control' if relative else ''}."
     of = f" ({readers} readers)" if plan.reader_summary != "each" else ""
     return f"Mean ± SD (ddof 1) over {n} volunteers of {SUMMARIES[plan.reader_summary]}{of}.{scale}"
 

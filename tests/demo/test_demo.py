@@ -49,9 +49,13 @@ def test_every_arm_of_every_volunteer_is_ready_and_the_study_is_being_read(site:
         "from readerstudy.studies.models import Study\n"
         "study = Study.objects.get(slug='lumbar-dlr-validation')\n"
         "print(study.state, Series.objects.filter(volunteer__study=study).count())\n"
-        "print(study.sessions.count(), 'imulated' in study.notice)"
+        "print(study.sessions.count(), 'imulated' in study.notice)\n"
+        "items = study.sessions.first().items\n"
+        "print(items.count(), [item.purpose for item in items.all()[:3]])"
     )
-    assert printed.split() == ["reading", "10", "3", "True"]
+    assert printed.split(maxsplit=5) == [
+        "reading", "10", "3", "True", "12", "['practice', 'practice', 'primary']",
+    ]  # fmt: skip
 
 
 def test_derived_arms_reach_the_target_gain_and_say_so(site: Site) -> None:

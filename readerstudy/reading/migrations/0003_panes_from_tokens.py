@@ -33,4 +33,5 @@ def panes_from_tokens(apps: Any, schema_editor: Any) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [("reading", "0002_modes_and_record")]
-    operations = [migrations.RunPython(panes_from_tokens)]
+    # Backwards there is nothing to do here: 0004 gives the columns back, of an empty table alone.
+    operations = [migrations.RunPython(panes_from_tokens, migrations.RunPython.noop)]

@@ -1,0 +1,122 @@
+"""Results and files of every mode of reading, and who gets the record of the reading."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import Any
+
+import pandas as pd
+import pytest
+from django.test import Client
+
+from readerstudy.conduct.services import do_launch, do_lock
+from readerstudy.reading.models import Session
+from readerstudy.reports.report import masked_report, named_report
+from readerstudy.reports.selectors import data_of
+from readerstudy.reports.services import do_unblind
+from readerstudy.studies.models import Study
+from readerstudy.studies.templates_lumbar import do_update_settings
+from tests.factories import make_coordinator, make_statistician
+from tests.reading.exchange import CONTRAST, DISPLAY, VISIT, Page
+from tests.reading.imaged_study import make_imaged_study, read_to_the_end, session_of
+
+pytestmark = pytest.mark.django_db
+
+
+def read_study(mode: str, **fields: Any) -> Study:
+    study = make_imaged_study(volunteers=4, readers=2)
+    sides = "balanced" if mode == "choice" else "control_left"
+    do_update_settings(study, None, reading_mode=mode, side_policy=sides, **fields)
+    do_launch(study, None, seed="modes")
+    page = Page(session_of(study))
+    if page.get()["practice"]:
+        page.read()
+    visit = VISIT if len(page.get()["panes"]) > 1 else {**VISIT, "panes": []}
+    page.act_on_session("display", {**DISPLAY, "contrast": CONTRAST})
+    page.act("comment", {"text": "=grain", "revision": 0})
+    page.read(5, visit=visit)
+    for session in Session.objects.filter(study=study):
+        read_to_the_end(session)
+    return do_lock(study, None)
+
+
+def client_of(user: Any) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def table(client: Client, study: Study, name: str) -> pd.DataFrame:
+    answer = client.get(f"/studies/{study.slug}/results/files/{name}")
+    assert answer.status_code == 200, name
+    return pd.read_csv(io.BytesIO(answer.content))
+
+
+@pytest.mark.parametrize("mode", ["choice", "ranking", "absolute"])
+def test_each_mode_has_results_masked_and_named(mode: str) -> None:
+    study = read_study(mode)
+    statistician = client_of(make_statistician(study))
+    masked = masked_report(study)
+    assert masked.readers == ["R1", "R2"]
+    assert len(masked.volunteers) == 4
+    page = statistician.get(f"/studies/{study.slug}/results/").content.decode()
+    expected = {"choice": "Forced choices", "ranking": "Rankings", "absolute": "Table 3."}[mode]
+    assert expected in page
+    text = str(masked.data)
+    for arm in ("DLR_DF", "double-fast", "STD"):
+        assert arm not in text
+        assert arm not in page
+    if mode == "choice":
+        frame = table(statistician, study, "choices.csv")
+        assert len(frame) == 4 * 6
+        assert set(frame["a"]) | set(frame["b"]) <= set("ABCDE")
+        assert (frame["a"] < frame["b"]).all()
+        assert len(table(statistician, study, "choices_long.csv")) == 4 * 4 * 6 * 2
+    if mode == "ranking":
+        assert len(table(statistician, study, "rankings_long.csv")) == 4 * 5 * 6 * 2
+    do_unblind(study, None, "all read")
+    study.refresh_from_db()
+    named = named_report(study)
+    if mode == "choice":
+        assert {("STD", "DLR_DF")} <= set(
+            zip(named.results.choices["a"], named.results.choices["b"], strict=True)
+        )
+    page = statistician.get(f"/studies/{study.slug}/results/").content.decode()
+    assert "DLR-double-fast" in page
+
+
+def test_repeats_practice_and_comments_stand_apart_and_never_in_the_results() -> None:
+    study = read_study("relative", repeat_percent=20, practice_items=2)
+    data = data_of(study)
+    assert len(data["scores"]) == 4 * 5 * 6 * 2
+    assert "mode" not in data  # nothing is added to the document of the paper's own mode
+    statistician = client_of(make_statistician(study))
+    frame = table(statistician, study, "answers_long.csv")
+    counts = frame.groupby("purpose").size().to_dict()
+    assert counts == {"primary": 240, "repeat": 4 * 6 * 2, "practice": 2 * 6 * 2}
+    assert set(frame["arm"]) == set("ABCDE")
+    comments = table(statistician, study, "comments.csv")
+    assert comments["comment"].tolist() == ["'=grain"]  # no spreadsheet runs it
+
+
+def test_the_record_of_the_reading_is_the_statisticians_alone() -> None:
+    study = read_study("relative")
+    statistician = client_of(make_statistician(study))
+    coordinator = client_of(make_coordinator(study))
+    visits = table(statistician, study, "visits.csv")
+    assert visits["active_s"].tolist() == [48.211]
+    assert set(visits["arm"]) <= set("ABCDE")
+    assert table(statistician, study, "displays.csv")["result"].tolist() == ["good"]
+    do_unblind(study, None, "all read")
+    base = f"/studies/{study.slug}/results"
+    for name in ("visits.csv", "displays.csv"):
+        assert coordinator.get(f"{base}/files/{name}").status_code == 404
+    assert coordinator.get(f"{base}/files/answers_long.csv").status_code == 200
+    assert "visits.csv" not in coordinator.get(f"{base}/").content.decode()
+    assert "visits.csv" in statistician.get(f"{base}/").content.decode()
+    for client, has_record in ((coordinator, False), (statistician, True)):
+        content = client.get(f"{base}/bundle.zip").content
+        names = {name.split("/")[-1] for name in zipfile.ZipFile(io.BytesIO(content)).namelist()}
+        assert ("visits.csv" in names) is has_record
+        assert "answers_long.csv" in names
