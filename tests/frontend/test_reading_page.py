@@ -102,6 +102,7 @@ def test_a_session_by_keyboard_alone_ends_at_the_page_that_says_so(
     press("Enter")
     expect(page.locator("#note-c3")).to_have_text("Cannot assess: Motion in the last slices")
     score(page, "44")
+    expect(page.locator("[data-message-box]")).to_be_hidden()
     press("g")
     page.keyboard.type("Digits like 1 2 3 here are text")
     press("Escape")

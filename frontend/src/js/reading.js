@@ -33,6 +33,7 @@ let item = null;
 let answers = null;
 let visit = 0; // counts openings, so that a late answer about an item left behind is ignored
 let isLeaving = false;
+let isDemanding = false; // the message says how many answers are missing
 let lastReason = "";
 
 const texts = new PageTexts(find);
@@ -148,6 +149,7 @@ async function show(next) {
   visit += 1;
   const mine = visit;
   item = next;
+  isDemanding = false;
   say("");
   showAnswers();
   texts.item(item, answers);
@@ -185,6 +187,11 @@ function update() {
   panel.update();
   remarks.update();
   if (item.practice) texts.feedback(panel.feedback());
+  if (!isDemanding) return;
+  const missing = panel.missing();
+  isDemanding = missing.length > 0;
+  if (isDemanding) sayMissing(missing);
+  else say("");
 }
 
 /** The item may be submitted when all of it is loaded and every pane was really shown. */
@@ -249,8 +256,9 @@ async function submit() {
     return;
   }
   const missing = panel.missing();
-  if (missing.length) {
-    say(missing.length === 1 ? "One answer is missing." : `${missing.length} answers are missing.`);
+  isDemanding = missing.length > 0;
+  if (isDemanding) {
+    sayMissing(missing);
     panel.demand(missing);
     return;
   }
@@ -264,6 +272,10 @@ async function submit() {
   }
   if (item.next) await open({ page: item.next, data: item.next_data });
   else await finish();
+}
+
+function sayMissing({ length }) {
+  say(length === 1 ? "One answer is missing." : `${length} answers are missing.`);
 }
 
 /** The item is left: what was seen of it, and for how long, goes with it. */

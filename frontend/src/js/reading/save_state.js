@@ -58,7 +58,8 @@ export class SaveState {
     // Said once, not with every change of the queue behind it.
     if (this.text.textContent !== text) this.text.textContent = text;
     const isStuck = state === "failed" || state === "waiting" || state === "offline";
-    this.button.hidden = !isStuck || Boolean(this.outbox.held());
+    // Without a network nothing can be sent now: it is sent by itself when the network is back.
+    this.button.hidden = !isStuck || !navigator.onLine || Boolean(this.outbox.held());
     this.button.textContent = this.needsSignIn() ? "Sign in" : "Send now";
   }
 }
