@@ -253,6 +253,7 @@ LOGGING = {
     "loggers": {
         # pydicom quotes header values in its warnings: none of that may reach a log.
         "pydicom": {"handlers": [], "level": "CRITICAL", "propagate": False},
+        "pynetdicom": {"handlers": [], "level": "CRITICAL", "propagate": False},
         # axes' warnings name who tries to sign in: the audit trail says it without typed text.
         "axes": {"handlers": [], "level": "CRITICAL", "propagate": False},
         "django.server": {"handlers": ["console"], "level": "WARNING", "propagate": False},

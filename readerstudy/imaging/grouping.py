@@ -1,9 +1,13 @@
-"""Parsed slices into series: one cell, one group, no doubles, nothing lost in between."""
+"""Which slices of a batch make one series, and which of them can go where they were sent.
+
+A series whose place is not known, that shares its place with another, or that may show text waits
+in the inbox; what is wrong in itself is refused by name.
+"""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +15,7 @@ from typing import Any
 
 from .errors import ImagingError
 from .geometry import DUPLICATE_MM, same_orientation
-from .layout import Cell
+from .layout import Cell, Place
 from .models import Upload
 from .parsing.images import ParsedSlice
 from .services import stored_slice
@@ -26,9 +30,18 @@ class SourceFile:
     name: str
     path: str
     member: int | None = None  # its index, where it lies in an archive
-    cell: Cell | None = None
+    place: Place = field(default_factory=Place)
+    date_shift: int | None = None
     reason: str = ""
-    stored: bool = False
+    stored: str = ""  # under which name, once it is
+
+    @property
+    def folder(self) -> str:
+        return self.name.rpartition("/")[0]
+
+    @property
+    def where(self) -> tuple[str, int]:
+        return self.place.volunteer, self.place.arm.pk if self.place.arm else 0
 
 
 @dataclass
@@ -45,38 +58,73 @@ class SliceFile:
 
 @dataclass
 class Damage:
-    """A file that could not be used; without group and position it may be any slice of its cell."""
+    """A file that could not be used; without group and position it may be any slice sent along."""
 
     source: SourceFile
     group: str | None
     position: list[float] | None
 
 
+@dataclass(frozen=True)
+class FileNews:
+    """What the reader says of one file beside its slices."""
+
+    report: dict[str, int]
+    volunteer: str = ""
+    arm: str = ""
+    person: str = ""
+    suspicions: tuple[str, ...] = ()
+
+
 @dataclass
 class Candidate:
-    """What could become the series of a cell."""
+    """What could become one series."""
 
-    cell: Cell
+    place: Place
     group: str
     slices: list[SliceFile] = field(default_factory=list)
     report: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)  # why it cannot go where it was sent
+    suspicions: list[str] = field(default_factory=list)
+    volunteer_hint: str = ""
+    arm_hint: str = ""
+    person: str = ""
+
+    @property
+    def cell(self) -> Cell | None:
+        """Where it goes at once; None where a person has to say."""
+        return None if self.notes or self.suspicions else self.place.cell
 
     @property
     def sources(self) -> list[SourceFile]:
         return list(dict.fromkeys(item.source for item in self.slices))
+
+    @property
+    def date_shift(self) -> int | None:
+        return self.slices[0].source.date_shift
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return self.slices[0].parsed.parameters
+
+    def take(self, item: SliceFile, news: FileNews) -> None:
+        first_of_file = not self.slices or self.slices[-1].source is not item.source
+        self.slices.append(item)
+        if first_of_file:
+            self.report.update(news.report)
+            self.volunteer_hint = self.volunteer_hint or news.volunteer
+            self.arm_hint = self.arm_hint or news.arm
+            self.person = self.person or news.person
+            self.suspicions += [s for s in news.suspicions if s not in self.suspicions]
 
     def refuse(self, reason: str) -> None:
         for source in self.sources:
             if not source.reason:
                 source.reason = reason
 
-    @property
-    def parameters(self) -> dict[str, Any]:
-        return self.slices[0].parsed.parameters
-
 
 class Batch:
-    """Collects slices by cell and series."""
+    """Collects slices by place and series."""
 
     def __init__(self) -> None:
         self._candidates: list[Candidate] = []
@@ -84,32 +132,26 @@ class Batch:
         self._damages: list[Damage] = []
 
     def add(
-        self, source: SourceFile, parsed: list[tuple[ParsedSlice, Path]], report: dict[str, int]
+        self, source: SourceFile, parsed: list[tuple[ParsedSlice, Path]], news: FileNews
     ) -> None:
         """Take the slices of one file, unless it repeats an image that is here already."""
-        if source.cell is None:
-            raise ValueError("A file without a cell is not parsed.")
-        where = (source.cell.volunteer, source.cell.arm.pk)
-        twin = self._seen.setdefault((*where, parsed[0][0].sop_uid), source)
+        twin = self._seen.setdefault((*source.where, parsed[0][0].sop_uid), source)
         if twin is not source:
             source.reason = f"This is the same image as {twin.name}."
             return
-        for index, (item, path) in enumerate(parsed):
-            candidate = self._candidate(source.cell, item)
-            candidate.slices.append(SliceFile(source, item, path))
-            if index == 0:
-                candidate.report.update(report)
+        for item, path in parsed:
+            self._candidate(source, item).take(SliceFile(source, item, path), news)
 
-    def _candidate(self, cell: Cell, item: ParsedSlice) -> Candidate:
-        """The series a slice belongs to: same cell, same group, same orientation."""
+    def _candidate(self, source: SourceFile, item: ParsedSlice) -> Candidate:
+        """The series a slice belongs to: same place, same group, same orientation."""
         for candidate in reversed(self._candidates):
             if (
                 candidate.group == item.group
-                and candidate.cell == cell
+                and candidate.place == source.place
                 and same_orientation(candidate.slices[0].parsed.orientation, item.orientation)
             ):
                 return candidate
-        candidate = Candidate(cell, item.group)
+        candidate = Candidate(source.place, item.group)
         self._candidates.append(candidate)
         return candidate
 
@@ -119,22 +161,10 @@ class Batch:
         self._damages.append(Damage(source, group, position))
 
     def candidates(self) -> Iterator[Candidate]:
-        """One candidate a cell, controls first; what is more than one is refused by name."""
-        taken: dict[tuple[str, int], Candidate] = {}
-        for candidate in self._candidates:
-            where = (candidate.cell.volunteer, candidate.cell.arm.pk)
-            first = taken.setdefault(where, candidate)
-            if first is not candidate:
-                candidate.refuse(_second(first, candidate))
-                shared = set(first.sources) & set(candidate.sources)
-                if shared:  # one enhanced file that holds several series
-                    first.refuse(
-                        "The file holds several image series (echoes, times or orientations) in "
-                        "one: export the wanted one alone."
-                    )
-        for candidate in sorted(taken.values(), key=lambda c: not c.cell.arm.is_control):
-            if any(source.reason for source in candidate.sources):
-                continue
+        """Complete series, controls first; what is incomplete is refused by name."""
+        self._note_rivals()
+        self._note_several_people()
+        for candidate in sorted(self._candidates, key=_controls_first):
             try:
                 self._check_complete(candidate)
             except ImagingError as error:
@@ -142,17 +172,45 @@ class Batch:
                 continue
             yield candidate
 
+    def _note_rivals(self) -> None:
+        """Two series for one cell: which of them is meant, only a person can say."""
+        cells: dict[tuple[str, int], list[Candidate]] = defaultdict(list)
+        for candidate in self._candidates:
+            if candidate.cell is not None:  # one that is suspected waits anyway
+                cells[candidate.sources[0].where].append(candidate)
+        for rivals in cells.values():
+            if len(rivals) > 1 and rivals[0].place.cell is not None:
+                note = (
+                    f"{len(rivals)} series were sent for {rivals[0].place.cell.said}"
+                    f"{_difference(rivals)}. An arm takes one of each volunteer: choose."
+                )
+                for candidate in rivals:
+                    candidate.notes.append(note)
+
+    def _note_several_people(self) -> None:
+        people: dict[str, set[str]] = defaultdict(set)
+        for candidate in self._candidates:
+            if candidate.place.volunteer and candidate.person:
+                people[candidate.place.volunteer].add(candidate.person)
+        for candidate in self._candidates:
+            if len(people[candidate.place.volunteer]) > 1:
+                candidate.notes.append(
+                    f"The headers of what was sent for {candidate.place.volunteer} name "
+                    f"{len(people[candidate.place.volunteer])} different people."
+                )
+
     def _check_complete(self, candidate: Candidate) -> None:
         """A damaged file whose place no other file fills leaves its series incomplete.
 
         At an end of the stack no gap would show; so where its place is not known, the whole cell
-        is in doubt.
+        is in doubt. Without a cell, whoever looks at the series is told.
         """
-        where = (candidate.cell.volunteer, candidate.cell.arm.pk)
+        where = candidate.sources[0].where
+        folders = {source.folder for source in candidate.sources}
         for damage in self._damages:
-            cell = damage.source.cell
-            if cell is None or (cell.volunteer, cell.arm.pk) != where:
+            if damage.source.where != where:
                 continue
+            name = damage.source.name
             if damage.group is not None and damage.position is not None:
                 if damage.group != candidate.group:
                     continue
@@ -161,19 +219,36 @@ class Batch:
                     for item in candidate.slices
                 ):
                     continue
+            elif candidate.place.cell is None:
+                if damage.source.folder in folders:
+                    note = "A damaged file that was sent along may be a slice of this series."
+                    candidate.notes += [note] if note not in candidate.notes else []
+                continue
             raise ImagingError(
-                f"The series is incomplete: {damage.source.name} is damaged or cannot be used. "
+                f"The series is incomplete: {name} is damaged or cannot be used. "
                 "Send the whole series again, or leave that file out if it is not part of it."
             )
 
 
-def _second(first: Candidate, second: Candidate) -> str:
-    echo = [c.parameters.get("EchoTime") for c in (first, second)]
-    difference = f" (echo time {echo[1]} ms instead of {echo[0]} ms)" if echo[0] != echo[1] else ""
-    return (
-        f"This is a second series for {second.cell.said}{difference}; the one of "
-        f"{first.sources[0].name} was taken. An arm takes one series of each volunteer."
-    )
+def _controls_first(candidate: Candidate) -> bool:
+    return not (candidate.place.arm is not None and candidate.place.arm.is_control)
+
+
+def _difference(rivals: list[Candidate]) -> str:
+    """In what they differ, where the headers say so."""
+    for keyword, name, unit in (
+        ("EchoTime", "echo times", " ms"),
+        ("DiffusionBValue", "b-values", " s/mm²"),
+    ):
+        found = (rival.parameters.get(keyword) for rival in rivals)
+        values = {float(value) for value in found if isinstance(value, (int, float))}
+        if len(values) > 1:
+            listed = ", ".join(f"{value:g}" for value in sorted(values))
+            return f" ({name} {listed}{unit})"
+    first = rivals[0].slices[0].parsed.orientation
+    if any(not same_orientation(first, r.slices[0].parsed.orientation) for r in rivals[1:]):
+        return " (different orientations)"
+    return ""
 
 
 def _last(name: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import time
 import uuid
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,11 +19,20 @@ from django.utils import timezone
 from readerstudy.audit.services import record
 from readerstudy.jobs.models import Job
 
-from .ingest import delete_raw, mark_failed
-from .models import ARCHIVE_NAME, FILE_NAME, Series, Upload, UploadedFile
+from .ingest import delete_raw
+from .models import (
+    ARCHIVE_NAME,
+    FILE_NAME,
+    BatchRules,
+    InboxSeries,
+    Series,
+    Upload,
+    UploadedFile,
+)
+from .publishing import mark_failed
 from .volumes import delete_files
 
-ABANDONED_AFTER = timedelta(hours=24)
+ABANDONED_AFTER = timedelta(hours=23)  # with the pauses of housekeeping, within a day
 LOST_AFTER = timedelta(hours=1)
 NAMES_KEPT = timedelta(days=30)
 FORGOTTEN = "Refused; name and reason were deleted after 30 days."
@@ -31,7 +41,14 @@ OVER = {Upload.State.DONE, Upload.State.FAILED, Upload.State.CANCELLED}
 
 def tidy() -> int:
     """The number of things deleted or closed."""
-    return _close_uploads() + _delete_bytes() + _delete_lost_outputs() + _forget_names()
+    return (
+        _close_uploads()
+        + _free_inbox()
+        + _delete_bytes()
+        + _delete_lost_outputs("series", Series.objects.values_list("prefix", flat=True))
+        + _delete_lost_outputs("inbox", InboxSeries.objects.values_list("prefix", flat=True))
+        + _forget_names()
+    )
 
 
 def _close_uploads() -> int:
@@ -57,7 +74,22 @@ def _close_uploads() -> int:
     ):
         reason = upload.job.error if upload.job else ""
         closed += mark_failed(upload, reason or "The upload could not be read.")
-    return closed
+        delete_raw(upload.pk)
+    old = BatchRules.objects.filter(created_at__lt=timezone.now() - 2 * ABANDONED_AFTER)
+    living = Upload.objects.exclude(state__in=OVER).values("batch")
+    return closed + old.exclude(batch__in=living).delete()[0]
+
+
+def _free_inbox() -> int:
+    """Series whose assignment came to nothing wait again."""
+    return InboxSeries.objects.filter(
+        state=InboxSeries.State.ASSIGNING,
+        job__state__in=[Job.State.FAILED, Job.State.CANCELLED],
+    ).update(
+        state=InboxSeries.State.WAITING,
+        job=None,
+        problem="Storing was broken off: assign the series again.",
+    )
 
 
 def _delete_bytes() -> int:
@@ -98,24 +130,24 @@ def _forget_names() -> int:
     return files.update(name=FILE_NAME, reason=FORGOTTEN) + uploads.update(name=FILE_NAME)
 
 
-def _delete_lost_outputs() -> int:
+def _delete_lost_outputs(root: str, prefixes: Iterable[str]) -> int:
     """Outputs of attempts that were killed: under a token that neither runs nor has published.
 
     Folders are listed first, then running jobs, then published series: whatever publishes in
     between is seen in one of the two.
     """
-    if not default_storage.exists("series"):
+    if not default_storage.exists(root):
         return 0
     found = [
         (study, token)
-        for study in default_storage.listdir("series")[0]
-        for token in default_storage.listdir(f"series/{study}")[0]
+        for study in default_storage.listdir(root)[0]
+        for token in default_storage.listdir(f"{root}/{study}")[0]
     ]
     running = _running_tokens()
-    used = {"/".join(p.split("/")[:3]) for p in Series.objects.values_list("prefix", flat=True)}
+    used = {"/".join(prefix.split("/")[:3]) for prefix in prefixes}
     deleted = 0
     for study, token in found:
-        prefix = f"series/{study}/{token}"
+        prefix = f"{root}/{study}/{token}"
         if token not in running and prefix not in used and _is_old(prefix):
             delete_files(prefix)
             deleted += 1

@@ -1,8 +1,8 @@
 """One batch of uploads, from raw bytes to series.
 
 Reading happens in a confined child; here only its answers and the files it wrote are handled.
-Outputs are written under the job's token and become visible in one transaction together with the
-report of every refused file. A batch half read leaves nothing behind.
+Outputs are written under the job's token and become visible in one transaction (`publishing`)
+together with the report of every refused file. A batch half read leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -17,25 +17,29 @@ from typing import Any
 
 from django.conf import settings
 from django.core.files.storage import storages
-from django.db import transaction
 
-from readerstudy.audit.services import record
 from readerstudy.jobs.context import JobContext
-from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Study
-from readerstudy.studies.services import check_is_draft, lock_study
 
-from .deidentification.copier import report_json
+from .burned_in_text import SUSPICION, looks_written
+from .deidentification.dates import drawn_shift
+from .deidentification.report import report_json
 from .errors import ImagingError
 from .geometry import stack
-from .grouping import Batch, Candidate, SourceFile
-from .layout import Layout
-from .models import ARCHIVE_NAME, FILE_NAME, Upload, UploadedFile
+from .grouping import Batch, Candidate, FileNews, SourceFile
+from .inbox_storing import InboxDraft, inbox_prefix, write_inbox_series
+from .layout import Cell, Layout
+from .mapping import MappingRow, arms_by_name, plain
+from .models import BatchRules, ImagingRules, Upload
 from .parsing.images import ParsedSlice
 from .parsing.process import ReaderPool
-from .services import do_add_volunteer, find_volunteer, publish_drafts
+from .publishing import Publishing, Written
+from .rules import rules_of
+from .services import find_volunteer
 from .storing import (
     SeriesDraft,
+    StoredSlice,
+    assemble,
     check_cell_is_free,
     check_same_grid,
     token_prefix,
@@ -43,8 +47,8 @@ from .storing import (
 )
 from .volumes import delete_files
 
-REASON_LENGTH = 500
 WAITING = (Upload.State.QUEUED, Upload.State.READING)
+UNPLACED = "UNPLACED"  # the patient of images that wait for a place
 STORED_BYTES = 2  # of a pixel in a de-identified slice
 MAX_SERIES_VOXELS = 256 * 1024**2  # 1 GB as a volume in memory
 
@@ -65,27 +69,32 @@ class Ingest:
         self.uploads: list[Upload] = []
         self.sources: list[SourceFile] = []
         self.errors: dict[uuid.UUID, str] = {}  # uploads refused as a whole
+        self.rules = ImagingRules()
         self._unpacked = 0  # bytes, as the archives' directories say
+        self._total = 1  # files to read, then images to store
 
     def run(self) -> dict[str, Any] | None:
         self.uploads = self._take_over()
         if not self.uploads:
-            return {"series": [], "accepted": 0, "refused": 0}
+            return {"series": [], "inbox": [], "accepted": 0, "refused": 0}
         study = self.uploads[0].study
-        prefix = token_prefix(study.pk, self.context.token)
+        self.rules = rules_of(study)
+        token = self.context.token
         try:
-            with self._scratch() as scratch, self._reader() as reader:
+            with self._scratch() as scratch, self._reader(study) as reader:
                 batch = self._read(reader, scratch, study)
-                drafts = self._write(batch, study)
-            unused = self._publish(study, drafts)
+                written = self._write(batch, study)
+            publishing = Publishing(self.context, self.uploads, self.sources, self.errors)
+            unused = publishing.publish(study, written)
         except BaseException:
             # Nothing of this attempt is visible: what it wrote goes, the raw bytes stay for the
             # next attempt.
             if not self.context.published:
-                delete_files(prefix)
+                delete_files(token_prefix(study.pk, token))
+                delete_files(inbox_prefix(study.pk, token))
             raise
-        for draft in unused:
-            delete_files(draft.prefix)
+        for prefix in unused:
+            delete_files(prefix)
         for upload in self.uploads:
             delete_raw(upload.pk)
         return None
@@ -115,15 +124,27 @@ class Ingest:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _reader(self) -> ReaderPool:
+    def _reader(self, study: Study) -> ReaderPool:
+        arms = [arm for arm in study.arms.all() if not arm.is_derived]
         return ReaderPool(
             settings.DEIDENTIFICATION_KEY,
             memory_bytes=settings.PARSE_MEMORY_BYTES,
             seconds=settings.PARSE_SECONDS,
+            known={
+                "volunteers": list(study.volunteers.values_list("code", flat=True)),
+                "pattern": self.rules.volunteer_pattern,
+                "arms": {arm.code: [arm.code, arm.name] for arm in arms},
+            },
         )
 
+    def _layout(self, study: Study) -> Layout:
+        rules = BatchRules.objects.filter(study=study, batch=self.uploads[0].batch).first()
+        if rules is None:
+            return Layout(study)
+        return Layout(study, [MappingRow(*row) for row in rules.mapping], rules.pattern)
+
     def _read(self, reader: ReaderPool, scratch: Path, study: Study) -> Batch:
-        layout = Layout(study)
+        layout = self._layout(study)
         for upload in self.uploads:
             self._list(reader, upload)
         if len(self.sources) > settings.UPLOAD_MAX_FILES:
@@ -143,6 +164,7 @@ class Ingest:
             if not source.reason
         ]
         total = len(requests)
+        self._total = 2 * total + 1
         decoded = 0
         with closing(reader.ask_all(requests)) as answers:
             for done, (source, answer) in enumerate(answers, start=1):
@@ -151,7 +173,7 @@ class Ingest:
                     self._refuse_all()
                     return Batch()
                 self._take(source, answer, place_errors[id(source)], batch)
-                self.context.progress(done, total + 1, f"{done} of {total} files read")
+                self.context.progress(done, self._total, f"{done} of {total} files read")
         return batch
 
     def _refuse_all(self) -> None:
@@ -195,11 +217,18 @@ class Ingest:
             ]
 
     def _place(self, source: SourceFile, layout: Layout) -> str:
-        """Find the cell of a file; what is wrong with its place is said if the file is sound."""
+        """Find the place of a file; what is wrong with it is said if the file is sound."""
         try:
-            source.cell = layout.cell(source.name, source.upload.volunteer_code, source.upload.arm)
+            source.place = layout.place(
+                source.name, source.upload.volunteer_code, source.upload.arm
+            )
         except ImagingError as error:
             return str(error)
+        finally:
+            if self.rules.dates == ImagingRules.Dates.SHIFTED:
+                # Without a volunteer yet: one of the batch, replaced when a place is given.
+                who = source.place.volunteer or f"batch {source.upload.batch}"
+                source.date_shift = drawn_shift(self.rules.date_secret, who)
         return ""
 
     def _request(self, source: SourceFile, out: str) -> dict[str, Any]:
@@ -207,7 +236,8 @@ class Ingest:
             "op": "parse",
             "path": source.path,
             "member": source.member,
-            "patient": source.cell.volunteer if source.cell else "UNPLACED",
+            "patient": source.place.volunteer or UNPLACED,
+            "date_shift": source.date_shift,
             "limit": settings.UPLOAD_MAX_FILE_BYTES,
             "out": out,
         }
@@ -227,25 +257,40 @@ class Ingest:
             for item in answer["slices"]:
                 path = Path(item.pop("file"))
                 slices.append((ParsedSlice(content=b"", **item), path))
-            batch.add(source, slices, answer["report"])
+            hints = answer["hints"]
+            news = FileNews(
+                report=answer["report"],
+                volunteer=hints["volunteer"],
+                arm=hints["arm"],
+                person=hints["person"],
+                suspicions=tuple(answer["suspicions"]),
+            )
+            batch.add(source, slices, news)
 
     # --- Writing --------------------------------------------------------------------------------
 
-    def _write(self, batch: Batch, study: Study) -> list[tuple[SeriesDraft, Candidate]]:
+    def _write(self, batch: Batch, study: Study) -> Written:
         """Write the series that fit; the last word on geometry is said on publishing."""
-        drafts: list[tuple[SeriesDraft, Candidate]] = []
+        written = Written()
+        stored = 0
         for candidate in batch.candidates():
             try:
-                drafts.append((self._write_one(candidate, study), candidate))
+                draft = self._write_one(candidate, study)
             except ImagingError as error:
                 candidate.refuse(str(error))
+            else:
+                if isinstance(draft, SeriesDraft):
+                    written.series.append((draft, candidate))
+                else:
+                    written.inbox.append((draft, candidate))
+            files = self._total // 2
+            stored += len(candidate.sources)
             self.context.progress(
-                len(self.sources), len(self.sources) + 1, f"{candidate.cell.said} is being stored"
+                files + min(stored, files), self._total, f"{stored} of {files} files stored"
             )
-        return drafts
+        return written
 
-    def _write_one(self, candidate: Candidate, study: Study) -> SeriesDraft:
-        volunteer = find_volunteer(study, candidate.cell.volunteer)
+    def _write_one(self, candidate: Candidate, study: Study) -> SeriesDraft | InboxDraft:
         voxels = sum(item.parsed.rows * item.parsed.columns for item in candidate.slices)
         if voxels > MAX_SERIES_VOXELS:
             raise ImagingError(
@@ -253,135 +298,42 @@ class Ingest:
                 f"{MAX_SERIES_VOXELS // 1024**2} million are taken."
             )
         slices = [item.load() for item in candidate.slices]
-        if volunteer is not None:  # spare the writing of what cannot be stored
-            check_cell_is_free(volunteer, candidate.cell.arm)
-            geometry, _order = stack([item.plane for item in slices])
-            check_same_grid(volunteer, candidate.cell.arm, geometry)
-        return write_series(
-            study_id=study.pk,
-            token=self.context.token,
-            volunteer_code=candidate.cell.volunteer,
-            arm=candidate.cell.arm,
-            slices=slices,
+        if candidate.cell is not None:  # spare the writing of what cannot be stored
+            self._check_fits(candidate.cell, slices, study)
+        volume = assemble(slices)[0]
+        if looks_written(volume):
+            candidate.suspicions.append(SUSPICION)
+        del volume
+        shift = candidate.date_shift
+        report = report_json(candidate.report, len(slices), shifted=shift is not None)
+        if candidate.cell is not None:
+            return write_series(
+                study_id=study.pk,
+                token=self.context.token,
+                volunteer_code=candidate.cell.volunteer,
+                arm=candidate.cell.arm,
+                slices=slices,
+                parameters=candidate.parameters,
+                deidentification=report,
+            )
+        hinted = arms_by_name(study).get(plain(candidate.arm_hint))
+        return write_inbox_series(
+            study.pk,
+            self.context.token,
+            slices,
             parameters=candidate.parameters,
-            deidentification=report_json(candidate.report, len(slices)),
+            deidentification=report,
+            note=" ".join(candidate.notes),
+            suspicions=candidate.suspicions,
+            person=candidate.person,
+            volunteer_guess=candidate.place.volunteer or candidate.volunteer_hint,
+            arm_guess=candidate.place.arm or hinted,
+            date_shift=shift,
         )
 
-    # --- Publishing -----------------------------------------------------------------------------
-
-    def _publish(
-        self, study: Study, drafts: list[tuple[SeriesDraft, Candidate]]
-    ) -> list[SeriesDraft]:
-        """Make it all visible at once; returns the drafts that did not become series."""
-        unused: list[SeriesDraft] = []
-        with self.context.publish() as result:
-            study = lock_study(study)
-            try:
-                check_is_draft(study)
-            except StudyError as error:
-                for upload in self.uploads:
-                    self.errors[upload.pk] = str(error)
-                unused = [draft for draft, _ in drafts]
-                drafts = []
-            stored, refused = self._publish_series(study, drafts)
-            unused += refused
-            self._report(study)
-            result.update(
-                series=[str(item) for item in stored],
-                accepted=sum(source.stored for source in self.sources),
-                refused=sum(bool(source.reason) for source in self.sources),
-            )
-        return unused
-
-    def _publish_series(
-        self, study: Study, drafts: list[tuple[SeriesDraft, Candidate]]
-    ) -> tuple[list[str], list[SeriesDraft]]:
-        candidates = {draft.id: candidate for draft, candidate in drafts}
-        entries = []
-        for draft, candidate in drafts:
-            volunteer = find_volunteer(study, draft.volunteer_code)
-            if volunteer is None:
-                volunteer = do_add_volunteer(study, draft.volunteer_code, self._actor())
-            entries.append((draft, volunteer, candidate.sources[0].upload))
-        stored, refused = publish_drafts(study, entries, self._actor())
-        for draft, reason in refused:
-            candidates[draft.id].refuse(reason)
-        for series in stored:
-            for source in candidates[series.pk].sources:
-                source.stored = True
-        return [str(series) for series in stored], [draft for draft, _ in refused]
-
-    def _actor(self) -> Any:
-        return self.uploads[0].created_by
-
-    def _close(self, upload: Upload, error: str) -> None:
-        """Note the end of an upload. A file name may be a person's: one that is not needed to say
-        what was refused is not kept."""
-        mine = Upload.objects.filter(pk=upload.pk)
-        if error:
-            mine.update(state=Upload.State.FAILED, error=error)
-            record(
-                "imaging.upload.failed", upload.created_by, study_id=upload.study_id, subject=upload
-            )
-            return
-        archive = any(s.upload.pk == upload.pk and s.member is not None for s in self.sources)
-        mine.update(state=Upload.State.DONE, error="", name=ARCHIVE_NAME if archive else FILE_NAME)
-
-    def _report(self, study: Study) -> None:
-        """A row a file: accepted ones under their new name, refused ones under their own."""
-        rows = []
-        numbers: dict[str, int] = {}
-        for source in self.sources:
-            if source.upload.pk in self.errors:
-                continue
-            if source.stored and source.cell is not None:
-                place = f"{source.cell.volunteer}/{source.cell.arm.code}"
-                numbers[place] = numbers.get(place, 0) + 1
-                name = f"{place}/{numbers[place]:04d}"
-            else:
-                name = source.name
-                source.reason = source.reason or "The series was not stored."
-            rows.append(
-                UploadedFile(
-                    upload=source.upload,
-                    name=name[-REASON_LENGTH:],
-                    accepted=source.stored,
-                    reason="" if source.stored else source.reason[:REASON_LENGTH],
-                )
-            )
-        UploadedFile.objects.bulk_create(rows, batch_size=500)
-        for upload in self.uploads:
-            error = self.errors.get(upload.pk, "")
-            if error:
-                UploadedFile.objects.create(
-                    upload=upload,
-                    name=upload.name,
-                    accepted=False,
-                    reason=error[:REASON_LENGTH],
-                )
-            self._close(upload, error)
-            mine = [row for row in rows if row.upload.pk == upload.pk]
-            refused = sum(not row.accepted for row in mine) + bool(error)
-            if refused:
-                record(
-                    "imaging.file.refused",
-                    upload.created_by,
-                    study_id=study.pk,
-                    subject=upload,
-                    new={"accepted": len(mine) - refused + bool(error), "refused": refused},
-                )
-
-
-def mark_failed(upload: Upload, error: str) -> bool:
-    """Close an upload whose job will not run again, and delete its bytes; false if it was over."""
-    with transaction.atomic():
-        closed = Upload.objects.filter(pk=upload.pk, state__in=WAITING).update(
-            state=Upload.State.FAILED, error=error
-        )
-        if closed:
-            UploadedFile.objects.create(
-                upload=upload, name=upload.name, accepted=False, reason=error[:REASON_LENGTH]
-            )
-            record("imaging.upload.failed", None, study_id=upload.study_id, subject=upload)
-    delete_raw(upload.pk)
-    return bool(closed)
+    def _check_fits(self, cell: Cell, slices: list[StoredSlice], study: Study) -> None:
+        volunteer = find_volunteer(study, cell.volunteer)
+        if volunteer is not None:
+            check_cell_is_free(volunteer, cell.arm)
+            geometry, _order = stack([item.plane for item in slices])
+            check_same_grid(volunteer, cell.arm, geometry)

@@ -1,12 +1,14 @@
 """Volunteers, uploads and series: how a scan gets into a study.
 
-A *volunteer* is known here only by a study code. An *upload* is what a coordinator's browser (or
-the command line) sent; a worker reads it, de-identifies it and turns it into *series*, each the one
-arm of one volunteer. What is stored is de-identified; the original bytes are deleted.
+A *volunteer* is known here only by a study code. An *upload* is what a coordinator's browser, the
+command line or a scanner sent; a worker reads it, de-identifies it and turns it into *series*, each
+the one arm of one volunteer. What nobody has yet given a place, or what may show text, waits
+de-identified in the *inbox*. What is stored is de-identified; the original bytes are deleted.
 """
 
 from __future__ import annotations
 
+import secrets
 import uuid
 from typing import ClassVar
 
@@ -19,6 +21,11 @@ from readerstudy.studies.models import CODE, Arm, Study
 # What stands in the place of a file's own name once that is not needed any more.
 ARCHIVE_NAME = "zip archive"
 FILE_NAME = "file"
+VOLUNTEER_PATTERN = r"V\d{1,3}"
+
+
+def random_secret() -> str:
+    return secrets.token_hex(32)
 
 
 class Volunteer(models.Model):
@@ -36,6 +43,50 @@ class Volunteer(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+
+class ImagingRules(models.Model):
+    """What a study lets in and how dates are treated; without a row, the defaults hold."""
+
+    class Dates(models.TextChoices):
+        DROPPED = "dropped", "Dropped"
+        SHIFTED = "shifted", "Shifted by a secret number of days, one for each volunteer"
+
+    study = models.OneToOneField(Study, on_delete=models.CASCADE, related_name="imaging_rules")
+    dates = models.CharField(max_length=10, choices=Dates.choices, default=Dates.DROPPED)
+    # Every volunteer's shift is drawn from it. Shown to nobody, in no export, in no trail.
+    date_secret = models.CharField(max_length=64, default=random_secret, editable=False)
+    # A study code in a header's identifier is recognised by this pattern; nothing else is kept.
+    volunteer_pattern = models.CharField(max_length=100, blank=True, default=VOLUNTEER_PATTERN)
+    # The receiver: the title under which this study is called, and who may call.
+    receiver_title = models.CharField(max_length=16, blank=True)
+    senders = models.JSONField(default=list, blank=True)
+
+    class Meta:
+        verbose_name_plural = "imaging rules"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["receiver_title"],
+                condition=~models.Q(receiver_title=""),
+                name="receiver_title_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"imaging rules of {self.study}"
+
+
+class BatchRules(models.Model):
+    """How the files of one batch find their places; deleted when the batch was read."""
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="+")
+    batch = models.UUIDField(unique=True)
+    mapping = models.JSONField(default=list)  # [[path, volunteer, arm code], …]
+    pattern = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return str(self.batch)
 
 
 class Upload(models.Model):
@@ -129,3 +180,57 @@ class Series(models.Model):
 
     def __str__(self) -> str:
         return f"{self.volunteer.code} {self.arm.code}"
+
+
+class InboxSeries(models.Model):
+    """A de-identified series that waits for a place, or for somebody to look for text in it."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "Waits for a place"
+        ASSIGNING = "assigning", "Being stored"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="inbox")
+    number = models.PositiveIntegerField()  # what people call it
+    upload = models.ForeignKey(
+        Upload, null=True, blank=True, on_delete=models.SET_NULL, related_name="inbox"
+    )
+    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
+    job = models.ForeignKey(Job, null=True, blank=True, on_delete=models.SET_NULL)
+    # Storage: `prefix`/dicom/0001.dcm …, `prefix`/sheet.png
+    prefix = models.CharField(max_length=200)
+    rows = models.PositiveIntegerField()
+    columns = models.PositiveIntegerField()
+    slices = models.PositiveIntegerField()
+    geometry = models.JSONField()
+    parameters = models.JSONField(default=dict)
+    deidentification = models.JSONField(default=dict)
+    # Keyed hash of who the header names: tells series of one person from another's, no more.
+    person = models.CharField(max_length=64, blank=True)
+    volunteer_guess = models.CharField(max_length=30, blank=True)
+    arm_guess = models.ForeignKey(
+        Arm, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    note = models.CharField(max_length=500, blank=True)  # why it waits
+    problem = models.CharField(max_length=500, blank=True)  # why it could not be stored
+    suspicions = models.JSONField(default=list, blank=True)  # why it may show text
+    cleared_at = models.DateTimeField(null=True, blank=True)
+    cleared_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    date_shift = models.IntegerField(null=True, blank=True)  # of the dates in its files
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "inbox series"
+        ordering = ["study", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["study", "number"], name="inbox_number_once_a_study")
+        ]
+
+    def __str__(self) -> str:
+        return f"inbox {self.number}"
+
+    @property
+    def is_quarantined(self) -> bool:
+        return bool(self.suspicions) and self.cleared_at is None

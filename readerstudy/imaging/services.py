@@ -21,7 +21,7 @@ from readerstudy.studies.models import CODE, Arm, Role, Study
 from readerstudy.studies.services import check_is_draft, lock_study
 
 from . import hooks
-from .deidentification.copier import report_json
+from .deidentification.report import report_json
 from .errors import ImagingError
 from .geometry import SlicePlane
 from .models import Series, Upload, Volunteer

@@ -9,6 +9,7 @@ from readerstudy.jobs.context import JobContext
 from readerstudy.jobs.registry import periodic, task
 
 from . import housekeeping
+from .assigning import Assigning
 from .ingest import Ingest
 
 
@@ -16,6 +17,12 @@ from .ingest import Ingest
 def ingest(context: JobContext, payload: dict[str, Any]) -> dict[str, Any] | None:
     """Read one batch of uploads and store its series."""
     return Ingest(context, uuid.UUID(payload["study"]), uuid.UUID(payload["batch"])).run()
+
+
+@task("imaging.assign", queue="cpu")
+def assign(context: JobContext, payload: dict[str, Any]) -> None:
+    """Store series of the inbox under the volunteer and arm that were confirmed."""
+    Assigning(context, payload).run()
 
 
 @periodic(600)

@@ -26,7 +26,8 @@ from readerstudy.studies.services import check_is_draft
 
 from .errors import ImagingError
 from .ingest import delete_raw, raw_path
-from .models import Upload
+from .mapping import arms_by_name, compile_pattern, read_mapping
+from .models import BatchRules, Upload
 from .parsing.archives import shown_name
 from .services import check_volunteer_code
 
@@ -107,6 +108,44 @@ def do_create_upload(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)
     return upload
+
+
+@transaction.atomic
+def do_set_batch_rules(
+    study: Study, actor: User | None, batch: uuid.UUID, *, mapping: str = "", pattern: str = ""
+) -> int:
+    """Say how the files of a batch find their places, before it is handed to the worker.
+
+    `mapping` is the text of a CSV file, `pattern` a path with {volunteer} and {arm}. Returns the
+    number of lines. Raises ImagingError naming the line that is wrong.
+    """
+    require_role(actor, study, Role.COORDINATOR)
+    check_is_draft(study)
+    if mapping and pattern:
+        raise ImagingError("Give a mapping file or a pattern, not both.")
+    if not mapping and not pattern:
+        raise ImagingError("Give a mapping file or a pattern.")
+    rows = read_mapping(mapping, study) if mapping else []
+    if pattern:
+        compile_pattern(pattern, arms_by_name(study))
+    if Upload.objects.filter(batch=batch).exclude(study=study).exists() or (
+        BatchRules.objects.filter(batch=batch).exclude(study=study).exists()
+    ):
+        raise ImagingError("These files belong to another study.")
+    taken = Upload.objects.filter(study=study, batch=batch).exclude(
+        state__in=[Upload.State.RECEIVING, Upload.State.CANCELLED]
+    )
+    if taken.exists():
+        raise ImagingError("These files were already handed to the worker: start a new upload.")
+    BatchRules.objects.update_or_create(
+        study=study,
+        batch=batch,
+        defaults={
+            "mapping": [[row.path, row.volunteer, row.arm] for row in rows],
+            "pattern": pattern,
+        },
+    )
+    return len(rows)
 
 
 def do_receive(upload: Upload, offset: int, stream: Readable) -> int:
@@ -240,20 +279,45 @@ def do_take_files(
     *,
     volunteer: str = "",
     arm: Arm | None = None,
+    mapping: str = "",
+    pattern: str = "",
 ) -> Job:
-    """Files on this machine, by the same way as a browser's; they are copied, not moved."""
+    """Files on this machine, by the same way as a browser's; they are copied, not moved.
+
+    Where one cannot be taken (a full disk, too many), none is.
+    """
     batch = uuid.uuid4()
-    for name, path in paths:
-        upload = do_create_upload(
-            study,
-            actor,
-            name=name,
-            size=path.stat().st_size,
-            batch=batch,
-            volunteer=volunteer,
-            arm=arm,
+    if mapping or pattern:
+        do_set_batch_rules(study, actor, batch, mapping=mapping, pattern=pattern)
+    taken: list[Upload] = []
+    try:
+        for name, path in paths:
+            upload = do_create_upload(
+                study,
+                actor,
+                name=name,
+                size=path.stat().st_size,
+                batch=batch,
+                volunteer=volunteer,
+                arm=arm,
+            )
+            taken.append(upload)
+            shutil.copyfile(path, raw_path(upload.pk))
+            upload.received = upload.size
+            upload.save(update_fields=["received", "updated_at"])
+        return do_finish_batch(study, batch, actor)
+    except BaseException:
+        do_drop_batch(study, batch)
+        raise
+
+
+def do_drop_batch(study: Study, batch: uuid.UUID) -> None:
+    """Take back a batch that was not handed to the worker, bytes included."""
+    with transaction.atomic():
+        uploads = list(
+            Upload.objects.filter(study=study, batch=batch, state=Upload.State.RECEIVING)
         )
-        shutil.copyfile(path, raw_path(upload.pk))
-        upload.received = upload.size
-        upload.save(update_fields=["received", "updated_at"])
-    return do_finish_batch(study, batch, actor)
+        Upload.objects.filter(pk__in=[u.pk for u in uploads]).update(state=Upload.State.CANCELLED)
+        BatchRules.objects.filter(study=study, batch=batch).delete()
+    for upload in uploads:
+        delete_raw(upload.pk)

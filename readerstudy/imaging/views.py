@@ -10,15 +10,17 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from readerstudy.accounts.models import User
 from readerstudy.studies.access import get_study
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Role
 
-from . import selectors, services, uploads
+from . import rules, selectors, services, uploads
 from .errors import ImagingError
+from .forms import RulesForm
+from .inbox_selectors import inbox_count
 from .models import Series
 
 
@@ -34,6 +36,8 @@ def upload_page(request: HttpRequest, slug: str) -> HttpResponse:
             "tus_url": reverse("upload_tus", args=[study.slug]),
             "status_url": reverse("upload_status", args=[study.slug]),
             "finish_url": reverse("upload_finish", args=[study.slug]),
+            "places_url": reverse("upload_places", args=[study.slug]),
+            "waiting": inbox_count(study),
             "volunteers": json.dumps(selectors.volunteer_codes(study)),
             "arms": json.dumps([{"code": arm.code, "name": arm.name} for arm in arms]),
             "arm_codes": [arm.code for arm in arms],
@@ -51,6 +55,52 @@ def upload_status(request: HttpRequest, slug: str) -> JsonResponse:
     except ValueError:
         return JsonResponse({"error": "The address names no batch."}, status=400)
     return JsonResponse({"uploads": selectors.upload_history(study, batch)})
+
+
+@require_POST
+def upload_places(request: HttpRequest, slug: str) -> JsonResponse:
+    """A mapping file or a pattern for files that are about to be sent."""
+    study = get_study(request.user, slug, Role.COORDINATOR)
+    try:
+        body = json.loads(request.body)
+        batch = uuid.UUID(str(body["batch"]))
+        mapping, pattern = body.get("mapping", ""), body.get("pattern", "")
+        if not isinstance(mapping, str) or not isinstance(pattern, str):
+            raise TypeError
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return JsonResponse({"error": "The request does not name a batch."}, status=400)
+    try:
+        lines = uploads.do_set_batch_rules(
+            study, cast(User, request.user), batch, mapping=mapping, pattern=pattern.strip()
+        )
+    except (ImagingError, StudyError) as error:
+        return JsonResponse({"error": str(error)}, status=409)
+    return JsonResponse({"lines": lines})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def rules_page(request: HttpRequest, slug: str) -> HttpResponse:
+    """Dates, the form of codes, and who may send over the network."""
+    study = get_study(request.user, slug, Role.COORDINATOR)
+    stored = rules.rules_of(study)
+    form = RulesForm(
+        request.POST if request.method == "POST" else None,
+        initial={name: getattr(stored, name) for name in rules.FIELDS},
+    )
+    if request.method == "POST" and form.is_valid():
+        try:
+            rules.do_change_rules(study, cast(User, request.user), form.cleaned_data)
+        except (ImagingError, StudyError) as error:
+            form.add_error(None, str(error))
+        else:
+            messages.success(request, "The rules were saved.")
+            return redirect("uploads_rules", study.slug)
+    return render(
+        request,
+        "imaging/rules.html",
+        {"study": study, "form": form},
+        status=400 if form.is_bound else 200,
+    )
 
 
 @require_POST

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from pydicom.datadict import dictionary_VR, keyword_for_tag
@@ -15,7 +15,22 @@ from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 from pydicom.valuerep import DSfloat
 
-from .allowlist import ALLOWED, REPLACED, REWRITTEN, VERSION, Kind
+from .allowlist import ALLOWED, REPLACED, REWRITTEN, Kind
+from .dates import SHIFTED_DATES, shift_date
+from .report import (
+    DATE_SHIFTED,
+    IDENTITY_REPLACED,
+    KEPT,
+    METHOD,
+    METHOD_SHIFTED,
+    NOT_LISTED,
+    PRIVATE,
+    REWRITTEN_RULE,
+    UID_REPLACED,
+    UNUSABLE,
+    Report,
+    attribute_name,
+)
 from .uids import replace_uid
 from .vocabulary import IMAGE_TYPE, IMAGE_TYPES, VOCABULARIES
 
@@ -25,25 +40,26 @@ CODE = re.compile(r"[A-Z0-9_ ]{0,16}")
 TEXT = re.compile(r"[A-Za-z0-9 .,:/()+_-]{1,64}")
 MAX_VALUES = 16
 
-METHOD = f"ReaderStudy allow-list {VERSION}: default deny, UIDs keyed, dates removed"
-
-# Rules as the report names them.
-KEPT = "kept"
-UID_REPLACED = "UID replaced by keyed hash"
-IDENTITY_REPLACED = "replaced by study code or emptied"
-REWRITTEN_RULE = "written anew from the decoded image"
-PRIVATE = "removed: private"
-NOT_LISTED = "removed: not on the allow-list"
-UNUSABLE = "removed: value not of the allowed form"
-
-Report = Counter[str]
+# PS3.16 CID 7050, methods of de-identification.
+BASIC_PROFILE = ("113100", "Basic Application Confidentiality Profile")
+MODIFIED_DATES = (
+    "113107",
+    "Retain Longitudinal Temporal Information Modified Dates Option",
+)
 
 
 class NotAllowed(Exception):
     """A value that does not have the form its kind requires."""
 
 
-def copy_allowed(lookup: Lookup, *, patient_code: str, key: bytes, report: Report) -> Dataset:
+def copy_allowed(
+    lookup: Lookup,
+    *,
+    patient_code: str,
+    key: bytes,
+    report: Report,
+    date_shift: int | None = None,
+) -> Dataset:
     """A new data set with the allowed attributes of one slice, without pixels.
 
     Parameters
@@ -55,8 +71,10 @@ def copy_allowed(lookup: Lookup, *, patient_code: str, key: bytes, report: Repor
         The study code that stands for name and identifier.
     key : bytes
         Key of the UID hash.
-    report : Counter
-        Counts by rule are added; it never holds a value.
+    report : Report
+        Counts by rule and attribute are added; it never holds a value.
+    date_shift : int, optional
+        Days by which the dates of study and acquisition are moved; None drops them.
     """
     target = Dataset()
     for keyword, kind in ALLOWED.items():
@@ -68,29 +86,37 @@ def copy_allowed(lookup: Lookup, *, patient_code: str, key: bytes, report: Repor
             if keyword == IMAGE_TYPE:
                 cleaned = _known_image_types(cleaned, report)
             elif keyword in VOCABULARIES:
-                cleaned = _known(cleaned, VOCABULARIES[keyword], report)
+                cleaned = _known(cleaned, keyword, report)
         except (NotAllowed, ValueError, TypeError, OverflowError, AttributeError, KeyError):
-            report[UNUSABLE] += 1
+            report.note(UNUSABLE, keyword)
             continue
         if cleaned is None:
             continue
         setattr(target, keyword, cleaned)
-        report[UID_REPLACED if kind is Kind.UID else KEPT] += 1
+        report.note(UID_REPLACED if kind is Kind.UID else KEPT, keyword)
     _write_identity(target, patient_code)
+    if date_shift is not None:
+        _write_dates(target, lookup, date_shift, report)
     return target
 
 
-def count_removed(source: Dataset, report: Report) -> None:
-    """Count what the upload held and the copy does not, by rule; no value is looked at."""
+def count_removed(source: Dataset, report: Report, *, shifted: bool = False) -> None:
+    """Count what the upload held and the copy does not; no value is looked at.
+
+    With `shifted`, dates that are moved are counted where that is done.
+    """
     # Over the tags: iterating a Dataset itself would convert every value.
     for tag in source.keys():  # noqa: SIM118
-        rule = rule_of(BaseTag(tag))
+        if shifted and attribute_name(int(tag)) in SHIFTED_DATES:
+            continue
+        rule = rule_of(int(tag))
         if rule not in (KEPT, UID_REPLACED):  # those are counted as they are copied
-            report[rule] += 1
+            report.note(rule, attribute_name(int(tag)))
 
 
-def rule_of(tag: BaseTag) -> str:
-    if tag.is_private:
+@lru_cache(maxsize=20_000)
+def rule_of(tag: int) -> str:
+    if BaseTag(tag).is_private:
         return PRIVATE
     keyword = keyword_for_tag(tag)
     if keyword in ALLOWED:
@@ -100,16 +126,6 @@ def rule_of(tag: BaseTag) -> str:
     if keyword in REWRITTEN:
         return REWRITTEN_RULE
     return NOT_LISTED
-
-
-def report_json(report: Report, files: int) -> dict[str, Any]:
-    """What `Series.deidentification` holds: rules and counts."""
-    return {
-        "method": METHOD,
-        "table_version": VERSION,
-        "images": files,
-        "rules": {rule: report[rule] for rule in sorted(report)},
-    }
 
 
 def _cleaned(value: Any, kind: Kind, vr: str, key: bytes) -> Any:
@@ -122,13 +138,14 @@ def _cleaned(value: Any, kind: Kind, vr: str, key: bytes) -> Any:
     return cleaned if len(cleaned) > 1 else cleaned[0]
 
 
-def _known(cleaned: Any, vocabulary: frozenset[str], report: Report) -> Any:
+def _known(cleaned: Any, keyword: str, report: Report) -> Any:
     """The values of a closed vocabulary; raises NotAllowed where none is left."""
+    vocabulary = VOCABULARIES[keyword]
     values = cleaned if isinstance(cleaned, list) else [cleaned]
     known = [value for value in values if value in vocabulary or value in ("", None)]
     if not any(known) and any(values):
         raise NotAllowed
-    report[UNUSABLE] += len(values) - len(known)
+    report.note(UNUSABLE, keyword, len(values) - len(known))
     return known if len(known) > 1 else known[0]
 
 
@@ -138,7 +155,8 @@ def _known_image_types(cleaned: Any, report: Report) -> Any:
         return None
     values = cleaned if isinstance(cleaned, list) else [cleaned]
     known = [value if value in IMAGE_TYPES or value in ("", None) else "OTHER" for value in values]
-    report[UNUSABLE] += sum(a != b for a, b in zip(values, known, strict=True))
+    unknown = sum(a != b for a, b in zip(values, known, strict=True))
+    report.note(UNUSABLE, IMAGE_TYPE, unknown)
     return known if len(known) > 1 else known[0]
 
 
@@ -186,9 +204,29 @@ def _write_identity(target: Dataset, patient_code: str) -> None:
         setattr(target, empty, "")
     target.PatientIdentityRemoved = "YES"
     target.DeidentificationMethod = METHOD[:64]
-    code = Dataset()
-    code.CodeValue = "113100"
-    code.CodingSchemeDesignator = "DCM"
-    code.CodeMeaning = "Basic Application Confidentiality Profile"
-    target.DeidentificationMethodCodeSequence = Sequence([code])
+    target.DeidentificationMethodCodeSequence = Sequence([_method_code(*BASIC_PROFILE)])
     target.LongitudinalTemporalInformationModified = "REMOVED"
+
+
+def _write_dates(target: Dataset, lookup: Lookup, days: int, report: Report) -> None:
+    for keyword in SHIFTED_DATES:
+        try:
+            value = lookup(keyword)
+            if value is None or str(value).strip() == "":
+                continue
+            setattr(target, keyword, shift_date(str(value), days))
+        except (ValueError, TypeError, AttributeError, KeyError):
+            report.note(UNUSABLE, keyword)
+            continue
+        report.note(DATE_SHIFTED, keyword)
+    target.DeidentificationMethod = METHOD_SHIFTED[:64]
+    target.DeidentificationMethodCodeSequence = Sequence(
+        [_method_code(*BASIC_PROFILE), _method_code(*MODIFIED_DATES)]
+    )
+    target.LongitudinalTemporalInformationModified = "MODIFIED"
+
+
+def _method_code(value: str, meaning: str) -> Dataset:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, "DCM", meaning
+    return code

@@ -21,6 +21,7 @@ import pydicom.config
 
 from .archives import Limits, is_zip, list_members, open_archive, read_member
 from .errors import Damaged, Refused
+from .hints import Known
 from .images import parse_image
 
 OPEN_FILES = 64
@@ -29,8 +30,9 @@ OPEN_FILES = 64
 class Reader:
     """Answers requests; keeps the archive open from one member to the next."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, known: Known) -> None:
         self.key = key
+        self.known = known
         self._path = ""
         self._archive: zipfile.ZipFile | None = None
 
@@ -84,7 +86,13 @@ class Reader:
                 raise Refused(f"The file is larger than {limit // 1024**2} MB.")
         else:
             data = read_member(self._opened(request["path"]), int(request["member"]), limit)
-        parsed = parse_image(data, patient_code=request["patient"], key=self.key)
+        parsed = parse_image(
+            data,
+            patient_code=request["patient"],
+            key=self.key,
+            date_shift=request.get("date_shift"),
+            known=self.known,
+        )
         del data
         slices = []
         for index, item in enumerate(parsed.slices):
@@ -96,7 +104,12 @@ class Reader:
                 if field.name != "content"
             }
             slices.append({**described, "file": name})
-        return {"slices": slices, "report": dict(parsed.report)}
+        return {
+            "slices": slices,
+            "report": dict(parsed.report),
+            "hints": dataclasses.asdict(parsed.hints),
+            "suspicions": parsed.suspicions,
+        }
 
 
 def confine(memory_bytes: int) -> None:
@@ -112,7 +125,7 @@ def main() -> None:
     start = json.loads(sys.stdin.readline())
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     confine(int(start["memory"]))
-    reader = Reader(bytes.fromhex(start["key"]))
+    reader = Reader(bytes.fromhex(start["key"]), Known.from_json(start.get("known", {})))
     for line in sys.stdin:
         answers.write(json.dumps(reader.answer(json.loads(line))) + "\n")
         answers.flush()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 import struct
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,12 +14,15 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from readerstudy.imaging.deidentification.allowlist import FUNCTIONAL_GROUPS
-from readerstudy.imaging.deidentification.copier import Lookup, Report, copy_allowed, count_removed
+from readerstudy.imaging.deidentification.copier import Lookup, copy_allowed, count_removed
+from readerstudy.imaging.deidentification.report import Report
 from readerstudy.imaging.deidentification.uids import replace_uid
 
 from .errors import Damaged, Refused
+from .hints import Hints, Known, hints_of, person_key
 from .pixels import TRANSFER_SYNTAXES, decode
 from .scanner_denoising import scanner_denoising
+from .suspicion import suspicions_of
 from .writing import complete, encode, write_pixel_description
 
 MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
@@ -90,7 +92,20 @@ class ParsedSlice:
 @dataclass
 class ParsedFile:
     slices: list[ParsedSlice]
-    report: Report = field(default_factory=Counter)
+    report: Report = field(default_factory=Report)
+    hints: Hints = field(default_factory=Hints)
+    suspicions: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a file is read: under which code and key, dates moved by how many days or dropped, and
+    what is known of the study for guesses."""
+
+    patient_code: str
+    key: bytes
+    date_shift: int | None = None
+    known: Known = field(default_factory=Known)
 
 
 def check_file_meta(data: bytes) -> tuple[str, str]:
@@ -151,7 +166,14 @@ def _wrong_class(sop_class: str) -> str:
     return f"Only MR images are taken; this is {name}."
 
 
-def parse_image(data: bytes, *, patient_code: str, key: bytes) -> ParsedFile:
+def parse_image(
+    data: bytes,
+    *,
+    patient_code: str,
+    key: bytes,
+    date_shift: int | None = None,
+    known: Known | None = None,
+) -> ParsedFile:
     """Check one file and make its de-identified slices.
 
     Raises
@@ -161,6 +183,7 @@ def parse_image(data: bytes, *, patient_code: str, key: bytes) -> ParsedFile:
         quote the header.
     """
     check_file_meta(data)
+    reading = Reading(patient_code, key, date_shift, known or Known())
     try:
         dataset = dcmread(io.BytesIO(data))
     except (RecursionError, MemoryError):
@@ -168,9 +191,9 @@ def parse_image(data: bytes, *, patient_code: str, key: bytes) -> ParsedFile:
     except Exception:  # noqa: BLE001
         raise Damaged("The file is damaged or truncated: its header cannot be read.") from None
     try:
-        return _parse_dataset(dataset, patient_code, key)
+        return _parse_dataset(dataset, reading)
     except Refused as refusal:
-        _place(refusal, dataset, patient_code, key)
+        _place(refusal, dataset, reading)
         raise
     except RecursionError:
         raise Damaged("The header is nested too deeply.") from None
@@ -182,13 +205,13 @@ def parse_image(data: bytes, *, patient_code: str, key: bytes) -> ParsedFile:
 
 def parse_dataset(dataset: Dataset, *, patient_code: str, key: bytes) -> ParsedFile:
     """The same for a data set made by ourselves; it needs a file_meta with a transfer syntax."""
-    return _parse_dataset(dataset, patient_code, key)
+    return _parse_dataset(dataset, Reading(patient_code, key))
 
 
-def _parse_dataset(dataset: Dataset, patient_code: str, key: bytes) -> ParsedFile:
+def _parse_dataset(dataset: Dataset, reading: Reading) -> ParsedFile:
     _check_kind(dataset)
-    report: Report = Counter()
-    count_removed(dataset, report)
+    report = Report()
+    count_removed(dataset, report, shifted=reading.date_shift is not None)
     enhanced = str(dataset.SOPClassUID) == ENHANCED_MR_IMAGE
     frames = _frame_count(dataset)
     _check_geometry_present(dataset, enhanced, frames)
@@ -201,24 +224,34 @@ def _parse_dataset(dataset: Dataset, patient_code: str, key: bytes) -> ParsedFil
     slices = []
     for index in range(frames):
         lookup = _frame_lookup(dataset, index) if enhanced else _lookup(dataset)
-        target = copy_allowed(lookup, patient_code=patient_code, key=key, report=report)
+        target = copy_allowed(
+            lookup,
+            patient_code=reading.patient_code,
+            key=reading.key,
+            report=report,
+            date_shift=reading.date_shift,
+        )
         if enhanced:
-            _single_frame(target, dataset, index, key)
-        slices.append(_slice(target, pixels[index], dataset, key))
-    return ParsedFile(slices, report)
+            _single_frame(target, dataset, index, reading.key)
+        slices.append(_slice(target, pixels[index], dataset, reading.key))
+    hints = hints_of(dataset, reading.known, reading.key)
+    return ParsedFile(slices, report, hints, suspicions_of(dataset))
 
 
-def _place(refusal: Refused, dataset: Dataset, patient_code: str, key: bytes) -> None:
+def _place(refusal: Refused, dataset: Dataset, reading: Reading) -> None:
     """Note which slice is lost, where a classic header still says so."""
     try:
         # What names series, echo and place stands before the matrix: a header that was cut before
         # it may have lost half of that.
         if "Rows" not in dataset or "PixelData" not in dataset:
             return
-        target = copy_allowed(dataset.get, patient_code=patient_code, key=key, report=Counter())
+        target = copy_allowed(
+            dataset.get, patient_code=reading.patient_code, key=reading.key, report=Report()
+        )
         position = [float(value) for value in target.ImagePositionPatient]
         complete(target)
-        refusal.group, refusal.position = _group(target), position
+        refusal.group = _group(target, person_key(dataset, reading.key))
+        refusal.position = position
     except Exception:  # noqa: BLE001 - a damaged header may say nothing at all
         refusal.group = refusal.position = None
 
@@ -238,11 +271,6 @@ def _check_kind(dataset: Dataset) -> None:
     modality = str(dataset.get("Modality") or "")
     if modality and modality != "MR":
         raise Refused("The modality is not MR.")
-    if str(dataset.get("BurnedInAnnotation") or "").strip().upper() == "YES":
-        raise Refused(
-            "The header says that text is burned into the pixels (BurnedInAnnotation), which "
-            "could show a name. Export the series without annotations."
-        )
     for keyword in ("SeriesInstanceUID", "SOPInstanceUID"):
         if not str(dataset.get(keyword) or "").strip():
             raise Damaged(f"The header has no {keyword}: its series cannot be told.")
@@ -375,17 +403,18 @@ def _slice(target: Dataset, pixels: np.ndarray, source: Dataset, key: bytes) -> 
         thickness=thickness,
         slope=float(target.get("RescaleSlope", 1.0)),
         intercept=float(target.get("RescaleIntercept", 0.0)),
-        group=_group(target),
+        group=_group(target, person_key(source, key)),
         sop_uid=str(target.SOPInstanceUID),
         parameters=parameters,
     )
 
 
-def _group(target: Dataset) -> str:
-    """Slices of one series, echo, b-value, time and image kind belong together."""
+def _group(target: Dataset, person: str) -> str:
+    """Slices of one person, series, echo, b-value, time and image kind belong together."""
     image_type = list(target.get("ImageType") or [])
     return "|".join(
         [
+            person,
             str(target.SeriesInstanceUID),
             str(target.get("EchoTime") or ""),
             str(target.get("DiffusionBValue") or ""),

@@ -34,8 +34,15 @@ class ReaderDied(Exception):
 class ConfinedReader:
     """Sends one request at a time; a child that dies takes one file with it and is replaced."""
 
-    def __init__(self, key: str, *, memory_bytes: int, seconds: float) -> None:
-        self._start = {"key": key.encode().hex(), "memory": memory_bytes}
+    def __init__(
+        self,
+        key: str,
+        *,
+        memory_bytes: int,
+        seconds: float,
+        known: dict[str, Any] | None = None,
+    ) -> None:
+        self._start = {"key": key.encode().hex(), "memory": memory_bytes, "known": known or {}}
         self._seconds = seconds
         self._child: subprocess.Popen[bytes] | None = None
         self._buffer = b""
@@ -132,9 +139,17 @@ class ConfinedReader:
 class ReaderPool:
     """A few confined readers; answers come in the order of the requests."""
 
-    def __init__(self, key: str, *, memory_bytes: int, seconds: float) -> None:
+    def __init__(
+        self,
+        key: str,
+        *,
+        memory_bytes: int,
+        seconds: float,
+        known: dict[str, Any] | None = None,
+    ) -> None:
         self._readers = [
-            ConfinedReader(key, memory_bytes=memory_bytes, seconds=seconds) for _ in range(POOL)
+            ConfinedReader(key, memory_bytes=memory_bytes, seconds=seconds, known=known)
+            for _ in range(POOL)
         ]
 
     def __enter__(self) -> Self:

@@ -124,6 +124,13 @@ def write_pixel_description(target: Dataset, pixels: np.ndarray, stored: int) ->
             target.add_new("PixelPaddingValue", "SS" if signed else "US", value)
 
 
+def pixel_array(stored: Dataset) -> np.ndarray:
+    """[rows, columns] of an image that was written here."""
+    kind = "<i2" if int(stored.PixelRepresentation) == 1 else "<u2"
+    rows, columns = int(stored.Rows), int(stored.Columns)
+    return np.frombuffer(stored.PixelData, kind, rows * columns).reshape(rows, columns)
+
+
 def encode(target: Dataset, pixels: np.ndarray) -> tuple[bytes, int]:
     """An explicit-VR little-endian file with a fresh preamble and file meta; and where its pixels
     start."""

@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from readerstudy.imaging.errors import ImagingError
-from readerstudy.imaging.models import Series, Upload, UploadedFile
+from readerstudy.imaging.models import InboxSeries, Series, Upload, UploadedFile
 from readerstudy.imaging.parsing.archives import is_clutter
 from readerstudy.imaging.uploads import do_take_files
 from readerstudy.jobs.models import Job
@@ -23,8 +23,9 @@ from readerstudy.studies.models import Study
 class Command(BaseCommand):
     help = (
         "Read a folder, file or zip of DICOM images into a study that is still a draft. Without "
-        "--volunteer and --arm the folders decide: VOLUNTEER/ARM/…. Prints a JSON summary; "
-        "refused files are listed with their reasons."
+        "--volunteer and --arm a mapping file, a pattern or the folders decide: VOLUNTEER/ARM/…. "
+        "What has no place waits in the study's inbox. Prints a JSON summary; refused files are "
+        "listed with their reasons."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -32,6 +33,14 @@ class Command(BaseCommand):
         parser.add_argument("path", type=Path)
         parser.add_argument("--volunteer", default="")
         parser.add_argument("--arm", default="", help="arm code")
+        parser.add_argument(
+            "--mapping", type=Path, help="CSV with the columns path, volunteer and arm"
+        )
+        parser.add_argument(
+            "--pattern",
+            default="",
+            help="folders with {volunteer} and {arm}: '{volunteer}/*{arm}*'",
+        )
 
     def handle(self, **options: Any) -> None:
         study = Study.objects.filter(slug=options["study"]).first()
@@ -47,13 +56,37 @@ class Command(BaseCommand):
         if not files:
             raise CommandError(f"{options['path']} holds no file.")
         try:
-            job = do_take_files(study, files, None, volunteer=options["volunteer"], arm=arm)
+            job = do_take_files(
+                study,
+                files,
+                None,
+                volunteer=options["volunteer"],
+                arm=arm,
+                mapping=_mapping(options["mapping"]),
+                pattern=options["pattern"],
+            )
         except (ImagingError, StudyError) as error:
             raise CommandError(str(error)) from None
+        except OSError as error:
+            raise CommandError(
+                f"The files could not be copied into the platform's storage: {error.strerror}. "
+                "Nothing was taken."
+            ) from None
         _wait(job)
         self.stdout.write(json.dumps(_summary(job), indent=2, ensure_ascii=False))
         if job.state != Job.State.SUCCEEDED:
             raise CommandError(job.error or "The files could not be read.")
+
+
+def _mapping(path: Path | None) -> str:
+    if path is None:
+        return ""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise CommandError(f"{path} is no CSV text in UTF-8.") from None
 
 
 def _files(path: Path) -> list[tuple[str, Path]]:
@@ -94,6 +127,19 @@ def _summary(job: Job) -> dict[str, Any]:
             for series in Series.objects.filter(upload__in=uploads).select_related(
                 "volunteer", "arm"
             )
+        ],
+        "inbox": [
+            {
+                "number": series.number,
+                "matrix": [series.rows, series.columns],
+                "slices": series.slices,
+                "volunteer_guess": series.volunteer_guess,
+                "arm_guess": series.arm_guess.code if series.arm_guess else "",
+                "note": series.note,
+                "suspicions": series.suspicions,
+                "deidentification": series.deidentification,
+            }
+            for series in InboxSeries.objects.filter(upload__in=uploads).select_related("arm_guess")
         ],
         "accepted": files.filter(accepted=True).count(),
         "refused": list(files.filter(accepted=False).values("name", "reason")),

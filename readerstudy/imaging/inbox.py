@@ -1,0 +1,170 @@
+"""What coordinators decide about series that wait: where they go, whether text shows, or away."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from django.db import transaction
+from django.utils import timezone
+
+from readerstudy.accounts.models import User
+from readerstudy.audit.services import record
+from readerstudy.jobs.models import Job
+from readerstudy.jobs.services import do_enqueue
+from readerstudy.studies.access import require_role
+from readerstudy.studies.models import Arm, Role, Study
+from readerstudy.studies.services import check_is_draft, lock_study
+
+from .errors import ImagingError
+from .models import InboxSeries
+from .services import check_volunteer_code, find_volunteer
+from .storing import check_cell_is_free
+from .volumes import delete_files
+
+REASON_LENGTHS = (3, 300)
+
+
+@dataclass(frozen=True)
+class Assignment:
+    series: InboxSeries
+    volunteer: str
+    arm: Arm
+
+
+def check_assign(study: Study, actor: User | None, assignments: Sequence[Assignment]) -> None:
+    """Everything that can be told before a series is read again. The message names the series."""
+    require_role(actor, study, Role.COORDINATOR)
+    check_is_draft(study)
+    if not assignments:
+        raise ImagingError("Choose at least one series, its volunteer and its arm.")
+    taken: dict[tuple[str, int], int] = {}
+    for item in assignments:
+        said = f"Series {item.series.number}"
+        if item.series.study_id != study.pk or item.arm.study_id != study.pk:
+            raise ImagingError(f"{said} is not one of this study.")
+        if item.series.state != InboxSeries.State.WAITING:
+            raise ImagingError(f"{said} is being stored already.")
+        if item.series.is_quarantined:
+            raise ImagingError(f"{said} may show text: look at its contact sheet and decide first.")
+        if item.arm.is_derived:
+            raise ImagingError(f"{said}: {item.arm.name} is derived; the platform makes it.")
+        try:
+            check_volunteer_code(item.volunteer)
+        except ImagingError as error:
+            raise ImagingError(f"{said}: {error}") from None
+        volunteer = find_volunteer(study, item.volunteer)
+        if volunteer is not None:
+            try:
+                check_cell_is_free(volunteer, item.arm)
+            except ImagingError as error:
+                raise ImagingError(f"{said}: {error}") from None
+        first = taken.setdefault((item.volunteer.casefold(), item.arm.pk), item.series.number)
+        if first != item.series.number:
+            raise ImagingError(
+                f"Series {first} and {item.series.number} were both given to {item.arm.name} of "
+                f"{item.volunteer}: an arm takes one of each volunteer."
+            )
+
+
+@transaction.atomic
+def do_assign(study: Study, actor: User | None, assignments: Sequence[Assignment]) -> Job:
+    """Have the worker store series under a volunteer and an arm."""
+    study = lock_study(study)
+    fresh = {s.pk: s for s in InboxSeries.objects.filter(pk__in=[a.series.pk for a in assignments])}
+    missing = [a.series.number for a in assignments if a.series.pk not in fresh]
+    if missing:
+        raise ImagingError(f"Series {missing[0]} is no longer in the inbox.")
+    assignments = [Assignment(fresh[a.series.pk], a.volunteer, a.arm) for a in assignments]
+    check_assign(study, actor, assignments)
+    count = len(assignments)
+    job = do_enqueue(
+        "imaging.assign",
+        {
+            "study": str(study.pk),
+            "items": [
+                {"inbox": str(a.series.pk), "volunteer": a.volunteer, "arm": a.arm.code}
+                for a in assignments
+            ],
+        },
+        actor=actor,
+        study_id=study.pk,
+        label=f"Storing {count} series from the inbox",
+    )
+    for item in assignments:
+        item.series.state = InboxSeries.State.ASSIGNING
+        item.series.job = job
+        item.series.problem = ""
+        item.series.save(update_fields=["state", "job", "problem"])
+        record(
+            "imaging.inbox.assigned",
+            actor,
+            study_id=study.pk,
+            subject=item.series,
+            new={"number": item.series.number, "volunteer": item.volunteer, "arm": item.arm.code},
+        )
+    return job
+
+
+def check_decide(series: InboxSeries, actor: User | None) -> None:
+    require_role(actor, series.study, Role.COORDINATOR)
+    check_is_draft(series.study)
+    if series.state != InboxSeries.State.WAITING:
+        raise ImagingError(f"Series {series.number} is being stored.")
+
+
+@transaction.atomic
+def do_clear_text(series: InboxSeries, actor: User | None) -> None:
+    """Somebody has looked at every slice and found no text."""
+    study = lock_study(series.study)
+    series = InboxSeries.objects.get(pk=series.pk)
+    series.study = study
+    check_decide(series, actor)
+    if not series.is_quarantined:
+        raise ImagingError(f"Series {series.number} is not suspected of showing text.")
+    series.cleared_at = timezone.now()
+    series.cleared_by = actor
+    series.save(update_fields=["cleared_at", "cleared_by"])
+    record(
+        "imaging.inbox.text_cleared",
+        actor,
+        study_id=study.pk,
+        subject=series,
+        old={"suspicions": series.suspicions},
+        new={"number": series.number, "slices": series.slices},
+        why="Every slice on the contact sheet was looked at; no text was seen.",
+    )
+
+
+@transaction.atomic
+def do_discard(series: InboxSeries, actor: User | None, why: str) -> None:
+    """Delete a waiting series and its files for good."""
+    why = why.strip()
+    if not REASON_LENGTHS[0] <= len(why) <= REASON_LENGTHS[1]:
+        raise ImagingError(
+            f"Say in {REASON_LENGTHS[0]} to {REASON_LENGTHS[1]} characters why it is deleted."
+        )
+    study = lock_study(series.study)
+    series = InboxSeries.objects.get(pk=series.pk)
+    series.study = study
+    check_decide(series, actor)
+    record(
+        "imaging.inbox.discarded",
+        actor,
+        study_id=study.pk,
+        subject=series,
+        old={
+            "number": series.number,
+            "slices": series.slices,
+            "suspicions": series.suspicions,
+        },
+        why=why,
+    )
+    transaction.on_commit(partial(delete_files, series.prefix))
+    series.delete()
+
+
+def find_inbox_series(study: Study, series_id: uuid.UUID) -> InboxSeries | None:
+    return InboxSeries.objects.select_related("study").filter(study=study, pk=series_id).first()

@@ -1,0 +1,92 @@
+"""Series that wait in the inbox: written to storage first, visible in one transaction."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Max
+
+from readerstudy.accounts.models import User
+from readerstudy.audit.services import record
+from readerstudy.studies.models import Arm, Study
+
+from .contact_sheet import contact_sheet
+from .geometry import Geometry
+from .models import InboxSeries, Upload
+from .storing import StoredSlice, assemble
+from .volumes import write_file
+
+SHEET = "sheet.png"
+
+
+@dataclass
+class InboxDraft:
+    prefix: str
+    geometry: Geometry
+    parameters: dict[str, Any]
+    deidentification: dict[str, Any]
+    note: str = ""
+    suspicions: list[str] = field(default_factory=list)
+    person: str = ""
+    volunteer_guess: str = ""
+    arm_guess: Arm | None = None
+    date_shift: int | None = None
+    id: uuid.UUID = field(default_factory=uuid.uuid4)
+
+
+def inbox_prefix(study_id: uuid.UUID, token: uuid.UUID) -> str:
+    return f"inbox/{study_id}/{token}"
+
+
+def write_inbox_series(
+    study_id: uuid.UUID, token: uuid.UUID, slices: Sequence[StoredSlice], **known: Any
+) -> InboxDraft:
+    """Write files in anatomical order, and the contact sheet. Raises ImagingError for a stack that
+    could be no series."""
+    volume, geometry, order = assemble(slices)
+    made = uuid.uuid4()
+    prefix = f"{inbox_prefix(study_id, token)}/{made}"
+    for index, source in enumerate(order):
+        write_file(f"{prefix}/dicom/{index + 1:04d}.dcm", slices[source].content)
+    write_file(f"{prefix}/{SHEET}", contact_sheet(volume))
+    return InboxDraft(prefix=prefix, geometry=geometry, id=made, **known)
+
+
+def publish_inbox(
+    study: Study, drafts: Sequence[tuple[InboxDraft, Upload]], actor: User | None
+) -> list[InboxSeries]:
+    """Make the rows. Inside a transaction that holds the study's row."""
+    last = InboxSeries.objects.filter(study=study).aggregate(n=Max("number"))["n"] or 0
+    made = []
+    for number, (draft, upload) in enumerate(drafts, start=last + 1):
+        series = InboxSeries.objects.create(
+            id=draft.id,
+            study=study,
+            number=number,
+            upload=upload,
+            prefix=draft.prefix,
+            rows=draft.geometry.rows,
+            columns=draft.geometry.columns,
+            slices=draft.geometry.slices,
+            geometry=draft.geometry.as_json(),
+            parameters=draft.parameters,
+            deidentification=draft.deidentification,
+            note=draft.note[:500],
+            suspicions=draft.suspicions,
+            person=draft.person,
+            volunteer_guess=draft.volunteer_guess,
+            arm_guess=draft.arm_guess,
+            date_shift=draft.date_shift,
+        )
+        record(
+            "imaging.inbox.received",
+            actor,
+            study_id=study.pk,
+            subject=series,
+            new={"number": number, "slices": series.slices, "suspicions": series.suspicions},
+        )
+        made.append(series)
+    return made

@@ -1,0 +1,159 @@
+"""The inbox: what waits, its contact sheets, and the coordinator's decisions."""
+
+from __future__ import annotations
+
+import uuid
+from typing import cast
+
+from django.contrib import messages
+from django.core.files.storage import default_storage
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from readerstudy.accounts.models import User
+from readerstudy.studies.access import get_study
+from readerstudy.studies.errors import StudyError
+from readerstudy.studies.models import Role, Study
+
+from . import inbox, inbox_selectors, selectors
+from .contact_sheet import MOST_SLICES
+from .errors import ImagingError
+from .inbox_storing import SHEET
+from .models import InboxSeries
+
+
+def _series(request: HttpRequest, slug: str, series_id: uuid.UUID) -> InboxSeries:
+    study = get_study(request.user, slug, Role.COORDINATOR)
+    series = inbox.find_inbox_series(study, series_id)
+    if series is None:
+        raise Http404("No such series.")
+    series.study = study
+    return series
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def inbox_page(request: HttpRequest, slug: str) -> HttpResponse:
+    """What waits; a POST stores the ticked series under the chosen volunteers and arms."""
+    study = get_study(request.user, slug, Role.COORDINATOR)
+    typed: dict[str, str] = {}
+    if request.method == "POST":
+        try:
+            wanted = _assignments(request, study)
+            inbox.do_assign(study, cast(User, request.user), wanted)
+        except (ImagingError, StudyError) as error:
+            messages.error(request, str(error))
+            typed = {key: str(value) for key, value in request.POST.items()}
+        else:
+            count = len(wanted)
+            messages.success(
+                request, f"{count} series {'are' if count > 1 else 'is'} being stored."
+            )
+            return redirect("uploads_inbox", study.slug)
+    people = inbox_selectors.inbox_of(study)
+    return render(
+        request,
+        "imaging/inbox.html",
+        {
+            "study": study,
+            "people": people,
+            "rows": [_shown(person, typed) for person in people],
+            "volunteers": selectors.volunteer_codes(study),
+            "arms": selectors.acquired_arms(study),
+            "is_moving": any(
+                item.series.state == InboxSeries.State.ASSIGNING
+                for person in people
+                for item in person.series
+            ),
+        },
+        status=400 if typed else 200,
+    )
+
+
+def _shown(person: inbox_selectors.Person, typed: dict[str, str]) -> dict[str, object]:
+    """What the form shows: the guesses, or what was typed before a refusal."""
+    return {
+        "person": person,
+        "volunteer": typed.get(f"volunteer-{person.key}", person.volunteer_guess),
+        "series": [
+            {
+                "item": item,
+                "arm": typed.get(
+                    f"arm-{item.series.pk}", item.arm_guess.code if item.arm_guess else ""
+                ),
+                "ticked": f"take-{item.series.pk}" in typed,
+            }
+            for item in person.series
+        ],
+    }
+
+
+def _assignments(request: HttpRequest, study: Study) -> list[inbox.Assignment]:
+    """The ticked series; raises ImagingError where volunteer or arm was left open."""
+    arms = {arm.code: arm for arm in selectors.acquired_arms(study)}
+    wanted = []
+    for person in inbox_selectors.inbox_of(study):
+        volunteer = request.POST.get(f"volunteer-{person.key}", "").strip()
+        for item in person.series:
+            if f"take-{item.series.pk}" not in request.POST:
+                continue
+            arm = arms.get(request.POST.get(f"arm-{item.series.pk}", ""))
+            if not volunteer:
+                raise ImagingError(f"Type the volunteer's code of series {item.series.number}.")
+            if arm is None:
+                raise ImagingError(f"Choose the arm of series {item.series.number}.")
+            wanted.append(inbox.Assignment(item.series, volunteer, arm))
+    return wanted
+
+
+@require_safe
+def inbox_series(request: HttpRequest, slug: str, series_id: uuid.UUID) -> HttpResponse:
+    """One series with its contact sheet."""
+    series = _series(request, slug, series_id)
+    return render(
+        request,
+        "imaging/inbox_series.html",
+        {
+            "study": series.study,
+            "series": series,
+            "description": inbox_selectors.describe(series),
+            "shown": min(series.slices, MOST_SLICES),
+        },
+    )
+
+
+@require_safe
+def inbox_sheet(request: HttpRequest, slug: str, series_id: uuid.UUID) -> HttpResponse:
+    series = _series(request, slug, series_id)
+    try:
+        with default_storage.open(f"{series.prefix}/{SHEET}") as handle:
+            content = handle.read()
+    except FileNotFoundError:
+        raise Http404("No such sheet.") from None
+    response = HttpResponse(content, content_type="image/png")
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+@require_POST
+def inbox_clear(request: HttpRequest, slug: str, series_id: uuid.UUID) -> HttpResponse:
+    series = _series(request, slug, series_id)
+    try:
+        inbox.do_clear_text(series, cast(User, request.user))
+    except (ImagingError, StudyError) as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"Series {series.number} can now be given a place.")
+    return redirect("uploads_inbox", slug)
+
+
+@require_POST
+def inbox_discard(request: HttpRequest, slug: str, series_id: uuid.UUID) -> HttpResponse:
+    series = _series(request, slug, series_id)
+    try:
+        inbox.do_discard(series, cast(User, request.user), request.POST.get("why", ""))
+    except (ImagingError, StudyError) as error:
+        messages.error(request, str(error))
+        return redirect("uploads_inbox_series", slug, series.pk)
+    messages.success(request, f"Series {series.number} was deleted.")
+    return redirect("uploads_inbox", slug)

@@ -1,0 +1,152 @@
+"""A whole tree of volunteers in one go: a mapping file (CSV), or a pattern of folder names."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import translate
+
+from readerstudy.studies.models import Arm, Study
+
+from .errors import ImagingError
+from .services import check_volunteer_code
+
+COLUMNS = ("path", "volunteer", "arm")
+MAX_ROWS = 5000
+MAX_CHARACTERS = 500_000
+MAX_PATTERN = 200
+VOLUNTEER_PLACE, ARM_PLACE = "{volunteer}", "{arm}"
+
+
+@dataclass(frozen=True)
+class MappingRow:
+    path: str
+    volunteer: str
+    arm: str  # the arm's code
+
+
+def plain(code: str) -> str:
+    return code.casefold().replace("-", "_")
+
+
+def arms_by_name(study: Study) -> dict[str, Arm]:
+    """Acquired and derived arms by code and by name."""
+    arms = list(study.arms.all())
+    return {plain(arm.name): arm for arm in arms} | {plain(arm.code): arm for arm in arms}
+
+
+def read_mapping(text: str, study: Study) -> list[MappingRow]:
+    """Rows of `path,volunteer,arm`; raises ImagingError with the line that is wrong.
+
+    A path is a folder or file of what is sent, or a pattern with * and ?.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise ImagingError("The mapping file is too large: it names one folder a line.")
+    text = text.removeprefix("\ufeff")
+    delimiter = ";" if ";" in text.partition("\n")[0] else ","
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        table = [(lines.line_num, [cell.strip() for cell in line]) for line in lines]
+    except csv.Error:
+        raise ImagingError("The mapping file is no CSV table.") from None
+    table = [(number, cells) for number, cells in table if any(cells)]
+    if not table or sorted(c.casefold() for c in table[0][1] if c) != sorted(COLUMNS):
+        raise ImagingError(
+            "The first line of the mapping file names its columns: path,volunteer,arm."
+        )
+    order = [table[0][1].index(c) for c in _as_written(table[0][1])]
+    if len(table) - 1 > MAX_ROWS:
+        raise ImagingError(f"The mapping file has more than {MAX_ROWS} lines.")
+    arms = arms_by_name(study)
+    rows: list[MappingRow] = []
+    seen: dict[str, int] = {}
+    for number, cells in table[1:]:
+        where = f"Line {number} of the mapping file"
+        if len(cells) <= max(order):
+            raise ImagingError(f"{where} has fewer than three columns.")
+        path, volunteer, arm_name = (cells[at] for at in order)
+        path = path.replace("\\", "/").strip("/")
+        if not path:
+            raise ImagingError(f"{where} names no path.")
+        if path in seen:
+            raise ImagingError(f"{where} repeats the path of line {seen[path]}.")
+        seen[path] = number
+        arm = arms.get(plain(arm_name))
+        if arm is None or arm.is_derived:
+            codes = ", ".join(a.code for a in study.arms.all() if not a.is_derived)
+            raise ImagingError(f"{where}: “{arm_name[:60]}” is no acquired arm. They are {codes}.")
+        try:
+            check_volunteer_code(volunteer)
+        except ImagingError as error:
+            raise ImagingError(f"{where}: {error}") from None
+        rows.append(MappingRow(path, volunteer, arm.code))
+    if not rows:
+        raise ImagingError("The mapping file names no folder.")
+    return rows
+
+
+def _as_written(header: Sequence[str]) -> list[str]:
+    """The header's own spelling of each column, in the order of COLUMNS."""
+    return [next(c for c in header if c.casefold() == column) for column in COLUMNS]
+
+
+class PathMapping:
+    """Finds the row of a file: the longest path that the file lies under, or a pattern it fits."""
+
+    def __init__(self, rows: Sequence[MappingRow]) -> None:
+        self._folders = {row.path: row for row in rows if not _is_glob(row.path)}
+        self._globs = [
+            (re.compile(translate(row.path)), re.compile(translate(f"{row.path}/*")), row)
+            for row in rows
+            if _is_glob(row.path)
+        ]
+
+    def row(self, name: str) -> MappingRow | None:
+        parts = name.replace("\\", "/").strip("/").split("/")
+        # As it lies, or one folder in: browsers put the chosen folder's own name first.
+        for start in range(min(2, len(parts))):
+            for end in range(len(parts), start, -1):
+                found = self._folders.get("/".join(parts[start:end]))
+                if found is not None:
+                    return found
+        for start in range(min(2, len(parts))):
+            path = "/".join(parts[start:])
+            for whole, below, row in self._globs:
+                if whole.match(path) or below.match(path):
+                    return row
+        return None
+
+
+def _is_glob(path: str) -> bool:
+    return any(mark in path for mark in "*?[")
+
+
+def compile_pattern(pattern: str, arms: Mapping[str, Arm]) -> re.Pattern[str]:
+    """`study/{volunteer}_*/{arm}*` as an expression over paths; raises ImagingError."""
+    pattern = pattern.strip().replace("\\", "/").strip("/")
+    if len(pattern) > MAX_PATTERN:
+        raise ImagingError(f"A pattern has up to {MAX_PATTERN} characters.")
+    for place in (VOLUNTEER_PLACE, ARM_PLACE):
+        if pattern.count(place) > 1:
+            raise ImagingError(f"The pattern holds {place} more than once.")
+    if VOLUNTEER_PLACE not in pattern and ARM_PLACE not in pattern:
+        raise ImagingError(f"The pattern holds neither {VOLUNTEER_PLACE} nor {ARM_PLACE}.")
+    if pattern.count("*") > 10:
+        raise ImagingError("The pattern holds more than ten stars.")
+    names = sorted(arms, key=len, reverse=True)
+    # Code and name alike, with - for _ and in any case.
+    choice = "|".join(re.escape(name).replace("_", "[-_]") for name in names)
+    expression = ""
+    for piece in re.split(r"(\{volunteer\}|\{arm\}|\*+)", pattern):
+        if piece == VOLUNTEER_PLACE:
+            expression += r"(?P<volunteer>[A-Za-z0-9][A-Za-z0-9_-]{0,29}?)"
+        elif piece == ARM_PLACE:
+            expression += f"(?P<arm>{choice})"
+        elif piece.startswith("*"):
+            expression += r"[^/]*"
+        else:
+            expression += re.escape(piece)
+    return re.compile(rf"(?:^|.*/){expression}(?=/|$)", re.IGNORECASE)

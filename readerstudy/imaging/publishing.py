@@ -1,0 +1,179 @@
+"""What a batch became, made visible at once: series, the inbox, and a row for every file."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from django.db import transaction
+
+from readerstudy.accounts.models import User
+from readerstudy.audit.services import record
+from readerstudy.jobs.context import JobContext
+from readerstudy.studies.errors import StudyError
+from readerstudy.studies.models import Study
+from readerstudy.studies.services import check_is_draft, lock_study
+
+from .grouping import Candidate, SourceFile
+from .inbox_storing import InboxDraft, publish_inbox
+from .models import ARCHIVE_NAME, FILE_NAME, BatchRules, InboxSeries, Upload, UploadedFile
+from .services import do_add_volunteer, find_volunteer, publish_drafts
+from .storing import SeriesDraft
+
+REASON_LENGTH = 500
+
+
+@dataclass
+class Written:
+    """What lies in storage and is not visible yet."""
+
+    series: list[tuple[SeriesDraft, Candidate]] = field(default_factory=list)
+    inbox: list[tuple[InboxDraft, Candidate]] = field(default_factory=list)
+
+    @property
+    def prefixes(self) -> list[str]:
+        return [draft.prefix for draft, _ in self.series] + [
+            draft.prefix for draft, _ in self.inbox
+        ]
+
+
+class Publishing:
+    def __init__(
+        self,
+        context: JobContext,
+        uploads: Sequence[Upload],
+        sources: Sequence[SourceFile],
+        errors: dict[uuid.UUID, str],
+    ) -> None:
+        self.context = context
+        self.uploads = uploads
+        self.sources = sources
+        self.errors = errors
+
+    def publish(self, study: Study, written: Written) -> list[str]:
+        """Returns the prefixes of what did not become visible, for their deletion."""
+        unused: list[str] = []
+        with self.context.publish() as result:
+            study = lock_study(study)
+            try:
+                check_is_draft(study)
+            except StudyError as error:
+                for upload in self.uploads:
+                    self.errors[upload.pk] = str(error)
+                unused, written = written.prefixes, Written()
+            stored, refused = self._publish_series(study, written.series)
+            unused += refused
+            inbox = self._publish_inbox(study, written.inbox)
+            BatchRules.objects.filter(study=study, batch=self.uploads[0].batch).delete()
+            self._report(study)
+            result.update(
+                series=[str(item) for item in stored],
+                inbox=[str(item.pk) for item in inbox],
+                accepted=sum(bool(source.stored) for source in self.sources),
+                refused=sum(bool(s.reason) and not s.stored for s in self.sources),
+            )
+        return unused
+
+    def _publish_series(
+        self, study: Study, drafts: Sequence[tuple[SeriesDraft, Candidate]]
+    ) -> tuple[list[uuid.UUID], list[str]]:
+        candidates = {draft.id: candidate for draft, candidate in drafts}
+        entries = []
+        for draft, candidate in drafts:
+            volunteer = find_volunteer(study, draft.volunteer_code)
+            if volunteer is None:
+                volunteer = do_add_volunteer(study, draft.volunteer_code, self._actor())
+            entries.append((draft, volunteer, candidate.sources[0].upload))
+        stored, refused = publish_drafts(study, entries, self._actor())
+        for draft, reason in refused:
+            candidates[draft.id].refuse(reason)
+        for series in stored:
+            _name(candidates[series.pk], f"{series.volunteer.code}/{series.arm.code}")
+        return [series.pk for series in stored], [draft.prefix for draft, _ in refused]
+
+    def _publish_inbox(
+        self, study: Study, drafts: Sequence[tuple[InboxDraft, Candidate]]
+    ) -> list[InboxSeries]:
+        entries = [(draft, candidate.sources[0].upload) for draft, candidate in drafts]
+        made = publish_inbox(study, entries, self._actor())
+        for series, (_, candidate) in zip(made, drafts, strict=True):
+            _name(candidate, f"inbox {series.number}")
+        return made
+
+    def _actor(self) -> User | None:
+        return self.uploads[0].created_by
+
+    def _report(self, study: Study) -> None:
+        """A row a file: accepted ones under their new name, refused ones under their own."""
+        rows = []
+        for source in self.sources:
+            if source.upload.pk in self.errors:
+                continue
+            reason = source.reason if source.stored else source.reason or NOT_STORED
+            rows.append(
+                UploadedFile(
+                    upload=source.upload,
+                    name=(source.stored or source.name)[-REASON_LENGTH:],
+                    accepted=bool(source.stored),
+                    reason=reason[:REASON_LENGTH],
+                )
+            )
+        UploadedFile.objects.bulk_create(rows, batch_size=500)
+        for upload in self.uploads:
+            error = self.errors.get(upload.pk, "")
+            if error:
+                UploadedFile.objects.create(
+                    upload=upload,
+                    name=upload.name,
+                    accepted=False,
+                    reason=error[:REASON_LENGTH],
+                )
+            self._close(upload, error)
+            mine = [row for row in rows if row.upload.pk == upload.pk]
+            refused = sum(not row.accepted for row in mine) + bool(error)
+            if refused:
+                record(
+                    "imaging.file.refused",
+                    upload.created_by,
+                    study_id=study.pk,
+                    subject=upload,
+                    new={"accepted": len(mine) - refused + bool(error), "refused": refused},
+                )
+
+    def _close(self, upload: Upload, error: str) -> None:
+        """Note the end of an upload. A file name may be a person's: one that is not needed to say
+        what was refused is not kept."""
+        mine = Upload.objects.filter(pk=upload.pk)
+        if error:
+            mine.update(state=Upload.State.FAILED, error=error)
+            record(
+                "imaging.upload.failed", upload.created_by, study_id=upload.study_id, subject=upload
+            )
+            return
+        archive = any(s.upload.pk == upload.pk and s.member is not None for s in self.sources)
+        mine.update(state=Upload.State.DONE, error="", name=ARCHIVE_NAME if archive else FILE_NAME)
+
+
+NOT_STORED = "The series was not stored."
+
+
+def _name(candidate: Candidate, place: str) -> None:
+    """Files are numbered anew in their place; one of several series keeps its first name."""
+    for number, source in enumerate(candidate.sources, start=1):
+        source.stored = source.stored or f"{place}/{number:04d}"
+
+
+def mark_failed(upload: Upload, error: str) -> bool:
+    """Close an upload whose job will not run again; false if it was over."""
+    with transaction.atomic():
+        closed = Upload.objects.filter(
+            pk=upload.pk, state__in=(Upload.State.QUEUED, Upload.State.READING)
+        ).update(state=Upload.State.FAILED, error=error)
+        if closed:
+            UploadedFile.objects.create(
+                upload=upload, name=upload.name, accepted=False, reason=error[:REASON_LENGTH]
+            )
+            BatchRules.objects.filter(study=upload.study_id, batch=upload.batch).delete()
+            record("imaging.upload.failed", None, study_id=upload.study_id, subject=upload)
+    return bool(closed)
