@@ -35,6 +35,8 @@ def launch_checks(study: Study, grid: Grid) -> list[Check]:
     return [
         *checks[:1],
         _geometry(grid),
+        _looked_at(grid),
+        _alignment(grid),
         *checks[1:],
         _order(study),
         _regions(study, grid),
@@ -78,6 +80,30 @@ def _geometry(grid: Grid) -> Check:
         if cell.state == CellState.MISMATCH
     ]
     return _check("All arms of a volunteer lie on the control's grid", FAULT, details)
+
+
+def _looked_at(grid: Grid) -> Check:
+    """No series is read unseen."""
+    details = [
+        f"{cell.volunteer.code} {cell.arm.name} was rejected: {cell.reason}"
+        for cell in grid.cells()
+        if cell.state == CellState.REJECTED
+    ]
+    details += [
+        f"{row.volunteer.code}: {row.n_undecided} series to look at."
+        for row in grid.rows
+        if row.n_undecided
+    ]
+    return _check("Every series was looked at and accepted", FAULT, details)
+
+
+def _alignment(grid: Grid) -> Check:
+    details = [
+        f"{cell.volunteer.code} {cell.arm.name}: {note}"
+        for cell in grid.cells()
+        for note in cell.notes
+    ]
+    return _check("All arms lie and are scaled like the control", WARNING, details)
 
 
 def _protocol(study: Study) -> Check:
@@ -141,7 +167,7 @@ def _regions(study: Study, grid: Grid) -> Check:
     analysed = [row for row in grid.rows if row.volunteer.code not in study.practice_volunteers]
     wanted = len(analysed) * study.tissues.count()
     placed = (
-        Region.objects.filter(volunteer__in=[row.volunteer for row in analysed])
+        Region.objects.filter(volunteer__in=[row.volunteer for row in analysed], observer=1)
         .values("volunteer", "tissue")
         .distinct()
         .count()

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from django import forms
 
+from readerstudy.reading.models import Session
+
+from .mail import SUBJECT_LENGTH, TEXT_LENGTH
 from .services import REASON_LENGTH
 
 
@@ -25,3 +31,37 @@ class LockForm(forms.Form):
         label="Lock the study; no score and no region can change afterwards.",
         error_messages={"required": "Tick the box to lock the study."},
     )
+
+
+class MailForm(forms.Form):
+    sessions = forms.MultipleChoiceField(
+        label="To",
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": "Choose at least one reader."},
+    )
+    subject = forms.CharField(max_length=SUBJECT_LENGTH)
+    text = forms.CharField(
+        max_length=TEXT_LENGTH,
+        widget=forms.Textarea(attrs={"rows": 6}),
+        help_text="The link to the reader's own session is added. Name no arm and no volunteer.",
+    )
+
+    def __init__(self, waiting: Sequence[Session], title: str, data: Any = None) -> None:
+        super().__init__(
+            data,
+            label_suffix="",
+            initial={
+                "sessions": [str(session.pk) for session in waiting],
+                "subject": f"Reading: {title}"[:SUBJECT_LENGTH],
+                "text": "Your session is open. You can stop at any item and go on later; "
+                "everything is saved at once.",
+            },
+        )
+        self.fields["sessions"].choices = [  # type: ignore[attr-defined]
+            (
+                str(session.pk),
+                f"{session.reader_code} {session.reader}"
+                + (f", occasion {session.occasion}" if session.occasion > 1 else ""),
+            )
+            for session in waiting
+        ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,10 +15,19 @@ from readerstudy.studies.models import Arm, Study
 from readerstudy.studies.selectors import arms_of
 from readerstudy.variants.models import Variant
 
+from .decisions import Decision, decisions_of
+from .models import SeriesShift, Withdrawal
+from .shifts import NOTED_SHIFT_MM, shifts_of
+
+# Scanners scale every series by themselves; from this factor on it is worth a look.
+NOTED_INTENSITY_FACTOR = 2.0
+
 
 class CellState(enum.Enum):
     READY = "ready"
     MISMATCH = "mismatch"  # there, but not on the control's grid
+    REJECTED = "rejected"  # there, but somebody who looked at it refused it
+    WITHDRAWN = "withdrawn"  # erased, because the volunteer withdrew
     MISSING = "missing"  # an acquired arm that was not uploaded
     SOURCE = "source"  # a derived arm whose source is not there yet
     IDLE = "idle"  # a derived arm that nobody has started
@@ -29,6 +39,8 @@ class CellState(enum.Enum):
 _CLASSES = {
     CellState.READY: "cell-ok",
     CellState.MISMATCH: "cell-bad",
+    CellState.REJECTED: "cell-bad",
+    CellState.WITHDRAWN: "cell-none",
     CellState.MISSING: "cell-none",
     CellState.SOURCE: "cell-none",
     CellState.IDLE: "cell-warn",
@@ -48,6 +60,36 @@ class Cell:
     series: Series | None = None
     done: int = 0
     total: int = 0
+    decision: Decision | None = None
+    shift: SeriesShift | None = None
+
+    @property
+    def intensity(self) -> float | None:
+        """By what the arm's brightness is multiplied to match the control's; None for the control.
+
+        For display alone: measurements use the stored values.
+        """
+        if self.series is None or self.arm.is_control or not self.series.display:
+            return None
+        return self.series.display_factor
+
+    @property
+    def notes(self) -> list[str]:
+        """What whoever looks at the series should know, beside what keeps it from being read."""
+        found = []
+        if self.shift is not None and self.shift.distance_mm is not None:
+            if self.shift.distance_mm >= NOTED_SHIFT_MM:
+                found.append(f"Lies {self.shift.distance_mm:.1f} mm off the control.")
+        elif self.shift is not None:
+            found.append(self.shift.note or "Its shift could not be measured.")
+        factor = self.intensity
+        if factor is not None and not (
+            1 / NOTED_INTENSITY_FACTOR <= factor <= NOTED_INTENSITY_FACTOR
+        ):
+            found.append(f"Intensity scale: {1 / factor:.3g} times the control's.")
+        if self.series is not None and self.series.display.get("limited"):
+            found.append("Its intensity could not be matched to the control's.")
+        return found
 
     @property
     def is_ready(self) -> bool:
@@ -71,6 +113,14 @@ class Cell:
 class Row:
     volunteer: Volunteer
     cells: Sequence[Cell]
+
+    @property
+    def has_images(self) -> bool:
+        return any(cell.series is not None for cell in self.cells)
+
+    @property
+    def n_undecided(self) -> int:
+        return sum(cell.is_ready and cell.decision is None for cell in self.cells)
 
 
 @dataclass(frozen=True)
@@ -97,12 +147,17 @@ class Grid:
         return sum(cell.is_ready for cell in self.cells())
 
     @property
+    def n_undecided(self) -> int:
+        """Series that are ready and that nobody has looked at."""
+        return sum(row.n_undecided for row in self.rows)
+
+    @property
     def n_moving(self) -> int:
         return sum(cell.is_moving for cell in self.cells())
 
     @property
     def n_wrong(self) -> int:
-        wrong = {CellState.FAILED, CellState.MISMATCH}
+        wrong = {CellState.FAILED, CellState.MISMATCH, CellState.REJECTED}
         return sum(cell.state in wrong for cell in self.cells())
 
     @property
@@ -117,14 +172,21 @@ class Grid:
 
 def readiness_grid(study: Study) -> Grid:
     arms = arms_of(study)
-    series = {(s.volunteer_id, s.arm_id): s for s in Series.objects.filter(volunteer__study=study)}
+    stored = list(Series.objects.filter(volunteer__study=study))
+    series = {(s.volunteer_id, s.arm_id): s for s in stored}
+    looked_at = _LookedAt(decisions_of(stored), shifts_of(stored))
     variants = {
         (v.volunteer_id, v.arm_id): v
         for v in Variant.objects.filter(volunteer__study=study).select_related("job")
     }
+    withdrawn = set(Withdrawal.objects.filter(study=study).values_list("volunteer_code", flat=True))
     control = next((arm for arm in arms if arm.is_control), None)
     rows = []
     for volunteer in Volunteer.objects.filter(study=study):
+        if volunteer.code in withdrawn and not study.is_draft:
+            erased = [Cell(volunteer, arm, CellState.WITHDRAWN, "Erased") for arm in arms]
+            rows.append(Row(volunteer, erased))
+            continue
         reference = series.get((volunteer.pk, control.pk)) if control else None
         grid = geometry_of(reference) if reference else None
         rows.append(
@@ -138,12 +200,19 @@ def readiness_grid(study: Study) -> Grid:
                         variants.get((volunteer.pk, arm.pk)),
                         bool(arm.source_id and (volunteer.pk, arm.source_id) in series),
                         grid,
+                        looked_at,
                     )
                     for arm in arms
                 ],
             )
         )
     return Grid(arms=arms, rows=rows, uploads_in_work=uploads_in_work(study))
+
+
+@dataclass(frozen=True)
+class _LookedAt:
+    decisions: dict[uuid.UUID, Decision]
+    shifts: dict[uuid.UUID, SeriesShift]
 
 
 def uploads_in_work(study: Study) -> int:
@@ -166,13 +235,10 @@ def _cell(
     variant: Variant | None,
     source_is_there: bool,
     control: Geometry | None,
+    looked_at: _LookedAt,
 ) -> Cell:
     if series is not None:
-        off_grid = differences(control, geometry_of(series)) if control else []
-        if off_grid:
-            reason = f"Not on the control's grid: {'; '.join(off_grid)}."
-            return Cell(volunteer, arm, CellState.MISMATCH, "Differs", reason, series)
-        return Cell(volunteer, arm, CellState.READY, "Ready", series=series)
+        return _stored_cell(volunteer, arm, series, control, looked_at)
     if not arm.is_derived or arm.source is None:
         return Cell(volunteer, arm, CellState.MISSING, "Missing")
     if not source_is_there:
@@ -181,6 +247,29 @@ def _cell(
     if job is None:
         return Cell(volunteer, arm, CellState.IDLE, "Not started")
     return _derived_cell(volunteer, arm, job)
+
+
+def _stored_cell(
+    volunteer: Volunteer, arm: Arm, series: Series, control: Geometry | None, looked_at: _LookedAt
+) -> Cell:
+    decision = looked_at.decisions.get(series.pk)
+    state, label, reason = CellState.READY, "Ready", ""
+    off_grid = differences(control, geometry_of(series)) if control else []
+    if off_grid:
+        state, label = CellState.MISMATCH, "Differs"
+        reason = f"Not on the control's grid: {'; '.join(off_grid)}."
+    elif decision is not None and not decision.accepted:
+        state, label, reason = CellState.REJECTED, "Rejected", decision.reason
+    return Cell(
+        volunteer,
+        arm,
+        state,
+        label,
+        reason,
+        series,
+        decision=decision,
+        shift=looked_at.shifts.get(series.pk),
+    )
 
 
 def _derived_cell(volunteer: Volunteer, arm: Arm, job: Job) -> Cell:

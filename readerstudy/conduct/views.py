@@ -10,6 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from readerstudy.accounts.models import User
+from readerstudy.measurements.selectors import reads_blinded
 from readerstudy.studies.access import get_study
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Role, Study
@@ -18,7 +19,9 @@ from readerstudy.variants.access import may_see_evidence
 
 from . import selectors, services
 from .checks import launch_checks
-from .forms import LaunchForm, LockForm
+from .dashboard import dashboard, open_sessions
+from .forms import LaunchForm, LockForm, MailForm
+from .mail import do_mail_readers
 from .readiness import find_cell, readiness_grid
 
 
@@ -65,12 +68,13 @@ def _desk(study: Study, user: User) -> dict[str, Any]:
         "study": study,
         "grid": grid,
         "shows_evidence": may_see_evidence(user, study),
+        "shows_images": not reads_blinded(user, study),
     }
     if study.is_draft:
         checks = launch_checks(study, grid)
         context |= {"checks": checks, "may_launch": not any(check.is_fault for check in checks)}
     else:
-        context["readers"] = selectors.reader_lines(study)
+        context["dashboard"] = dashboard(study)
     return context
 
 
@@ -105,6 +109,32 @@ def launch(request: HttpRequest, slug: str) -> HttpResponse:
             messages.success(request, "The study is launched: its readers can begin.")
             return redirect("readiness", study.slug)
     return render(request, "conduct/launch.html", {**_desk(study, _user(request)), "form": form})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def mail_readers(request: HttpRequest, slug: str) -> HttpResponse:
+    """Write to readers; each gets the link to their own session."""
+    study = get_study(request.user, slug, Role.COORDINATOR)
+    waiting = open_sessions(study) if study.state == Study.State.READING else []
+    form = MailForm(waiting, study.title, _posted(request))
+    if request.method == "POST" and form.is_valid():
+        try:
+            report = do_mail_readers(
+                study,
+                _user(request),
+                [int(key) for key in form.cleaned_data["sessions"]],
+                form.cleaned_data["subject"],
+                form.cleaned_data["text"],
+            )
+        except StudyError as error:
+            form.add_error(None, list(error.messages))
+        else:
+            if report.sent:
+                messages.success(request, f"Sent to {', '.join(report.sent)}.")
+            for fault in report.failed:
+                messages.error(request, f"Not sent: {fault}.")
+            return redirect("readiness", study.slug)
+    return render(request, "conduct/mail.html", {"study": study, "form": form, "waiting": waiting})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -24,6 +24,7 @@ from django.utils import timezone
 
 from readerstudy.accounts.models import User
 from readerstudy.conduct.imports import do_import_study_tables
+from readerstudy.conduct.quality import do_accept_ready
 from readerstudy.conduct.services import do_launch, do_lock
 from readerstudy.imaging.models import Series, Upload, UploadedFile, Volunteer
 from readerstudy.imaging.uploads import do_create_upload, do_finish_batch, do_receive
@@ -160,6 +161,7 @@ def _lumbar(coordinator: User, users: dict[str, User], sources: Sequence[Source]
         volunteer = Volunteer.objects.get(study=study, code=source.code)
         if not volunteer.regions.exists():
             do_place_regions_from_file(volunteer, source.regions, coordinator)
+    do_accept_ready(study, coordinator)
     do_launch(study, coordinator)
     study.refresh_from_db()
     return study

@@ -12,7 +12,7 @@ from readerstudy.accounts.models import User
 from readerstudy.imaging.models import Series, Volunteer
 from readerstudy.studies.models import Arm, Membership, Role, Study, Tissue
 
-from .models import Measurement, Region
+from .models import FIRST_OBSERVER, Measurement, Region
 
 
 def reads_blinded(user: User | None, study: Study) -> bool:
@@ -26,15 +26,22 @@ def reads_blinded(user: User | None, study: Study) -> bool:
     return Membership.objects.filter(study=study, user=user, role=Role.READER).exists()
 
 
-def latest_regions(volunteer: Volunteer) -> list[Region]:
+def latest_regions(volunteer: Volunteer, observer: int = FIRST_OBSERVER) -> list[Region]:
     """The counting region of each tissue, in protocol order."""
-    regions = volunteer.regions.select_related("tissue").order_by("tissue__position", "revision")
+    regions = (
+        volunteer.regions.filter(observer=observer)
+        .select_related("tissue")
+        .order_by("tissue__position", "revision")
+    )
     latest: dict[int, Region] = {region.tissue_id: region for region in regions}
     return list(latest.values())
 
 
-def latest_region(volunteer: Volunteer, tissue: Tissue) -> Region | None:
-    return volunteer.regions.filter(tissue=tissue).order_by("-revision").first()
+def latest_region(
+    volunteer: Volunteer, tissue: Tissue, observer: int = FIRST_OBSERVER
+) -> Region | None:
+    regions = volunteer.regions.filter(tissue=tissue, observer=observer)
+    return regions.order_by("-revision").first()
 
 
 def measured_arms(volunteer: Volunteer) -> list[Arm]:
@@ -60,9 +67,9 @@ def volunteers_progress(study: Study) -> list[VolunteerProgress]:
     """Volunteers × tissues: what is placed."""
     tissues = list(study.tissues.all())
     placed: dict[int, set[int]] = defaultdict(set)
-    for volunteer, tissue in Region.objects.filter(volunteer__study=study).values_list(
-        "volunteer_id", "tissue_id"
-    ):
+    for volunteer, tissue in Region.objects.filter(
+        volunteer__study=study, observer=FIRST_OBSERVER
+    ).values_list("volunteer_id", "tissue_id"):
         placed[volunteer].add(tissue)
     with_control = set(
         Series.objects.filter(volunteer__study=study, arm__is_control=True).values_list(
@@ -114,8 +121,8 @@ def unmeasured(study: Study) -> int:
     return cells - len(region_rows(study))
 
 
-def region_rows(study: Study) -> list[dict[str, Any]]:
-    """The counting measurements, one row each, for a data frame.
+def region_rows(study: Study, observer: int = FIRST_OBSERVER) -> list[dict[str, Any]]:
+    """The counting measurements of one observer, one row each, for a data frame.
 
     Columns: volunteer, arm, tissue (codes), mean, sd, n_pixels, area_mm2, n_zero, n_at_limits,
     revision, origin; the counts are None where another tool measured. All arms of a volunteer's
@@ -124,13 +131,13 @@ def region_rows(study: Study) -> list[dict[str, Any]]:
     """
     counting = {
         (row["volunteer"], row["tissue"]): row["highest"]
-        for row in Measurement.objects.filter(volunteer__study=study)
+        for row in Measurement.objects.filter(volunteer__study=study, observer=observer)
         .order_by()
         .values("volunteer", "tissue")
         .annotate(highest=Max("revision"))
     }
     measurements = (
-        Measurement.objects.filter(volunteer__study=study)
+        Measurement.objects.filter(volunteer__study=study, observer=observer)
         .select_related("volunteer", "arm", "tissue")
         .order_by("volunteer__code", "tissue__position", "arm__position", "arm_id")
     )
@@ -156,5 +163,5 @@ def region_rows(study: Study) -> list[dict[str, Any]]:
 def regions_placed(study: Study) -> tuple[int, int]:
     """How many of the study's regions are placed, and how many there are to place."""
     total = study.volunteers.count() * study.tissues.count()
-    placed = Region.objects.filter(volunteer__study=study).order_by()
+    placed = Region.objects.filter(volunteer__study=study, observer=FIRST_OBSERVER).order_by()
     return placed.values("volunteer", "tissue").distinct().count(), total

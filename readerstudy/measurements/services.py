@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Max
 
@@ -18,30 +17,23 @@ from readerstudy.accounts.models import User
 from readerstudy.audit.services import record
 from readerstudy.imaging.models import Series, Volunteer
 from readerstudy.imaging.selectors import control_series, geometry_of, load_volume
-from readerstudy.studies.access import require_role
-from readerstudy.studies.models import Plan, Role, Study, Tissue
+from readerstudy.studies.models import Study, Tissue
 from readerstudy.studies.services import check_not_locked, lock_study
 
 from .ellipses import Ellipse, centre_of_pixel, measure, pixels_of, warnings_for
 from .errors import MeasurementError, RegionConflict
-from .models import Measurement, Region
-from .selectors import latest_region, latest_regions, reads_blinded
-
-DEFAULT_NOISE_ESTIMATE = "air_sd"
-
-
-def check_may_measure(study: Study, actor: User | None) -> None:
-    """Coordinators and administrators, unless they read in the study and it is not locked."""
-    require_role(actor, study, Role.COORDINATOR)
-    if reads_blinded(actor, study):
-        raise PermissionDenied(
-            "You read in this study: its images and their names stay closed to you until it is "
-            "locked. Another coordinator places the regions."
-        )
+from .figures import noise_estimate_of
+from .models import FIRST_OBSERVER, OBSERVERS, Measurement, Region
+from .placing import check_may_measure, check_not_frozen, check_observer, placing_of
+from .selectors import latest_region, latest_regions
 
 
 def check_place_region(
-    volunteer: Volunteer, tissue: Tissue, ellipse: Ellipse, actor: User | None
+    volunteer: Volunteer,
+    tissue: Tissue,
+    ellipse: Ellipse,
+    actor: User | None,
+    observer: int = FIRST_OBSERVER,
 ) -> EllipseRegion:
     """The pixels that the region would hold. Raises MeasurementError, StudyError, PermissionDenied.
 
@@ -49,6 +41,8 @@ def check_place_region(
     """
     check_may_measure(volunteer.study, actor)
     check_not_locked(volunteer.study)
+    check_observer(volunteer, observer, actor)
+    check_not_frozen(placing_of(volunteer, observer))
     if tissue.study_id != volunteer.study_id:
         raise MeasurementError("There is no such tissue in this study.")
     control = control_series(volunteer)
@@ -65,25 +59,29 @@ def do_place_region(
     actor: User | None,
     *,
     revision: int | None = None,
+    observer: int = FIRST_OBSERVER,
 ) -> Region:
     """Place or move the region of a tissue and measure it in all arms of the volunteer.
 
     `revision` is the one that the page showed, 0 for none; None takes whatever stands.
     """
     volunteer = _held(volunteer)
-    pixels = check_place_region(volunteer, tissue, ellipse, actor)
-    last = latest_region(volunteer, tissue)
+    pixels = check_place_region(volunteer, tissue, ellipse, actor, observer)
+    last = latest_region(volunteer, tissue, observer)
     stored = last.revision if last is not None else 0
     if revision is not None and revision != stored:
         raise RegionConflict(stored)
     if last is not None and _ellipse_of(last) == ellipse:
         return last
     # Imported measurements have revisions without a region.
-    measured = Measurement.objects.filter(volunteer=volunteer, tissue=tissue)
+    measured = Measurement.objects.filter(volunteer=volunteer, tissue=tissue, observer=observer)
     highest = measured.aggregate(highest=Max("revision"))["highest"] or 0
+    placing = placing_of(volunteer, observer)
     region = Region.objects.create(
         volunteer=volunteer,
         tissue=tissue,
+        observer=observer,
+        unblinded=placing.unblinded or placing.reopened > 0,
         revision=max(stored, highest) + 1,
         slice_index=ellipse.slice_index,
         centre=list(ellipse.centre),
@@ -121,6 +119,8 @@ def _geometry_json(region: Region) -> dict[str, Any]:
     return {
         "volunteer": region.volunteer.code,
         "tissue": region.tissue.code,
+        "observer": region.observer,
+        "unblinded": region.unblinded,
         "revision": region.revision,
         "slice_index": region.slice_index,
         "centre": region.centre,
@@ -133,8 +133,7 @@ def _measure_region(
     region: Region, pixels: EllipseRegion, series: Sequence[Series]
 ) -> list[Measurement]:
     """The same pixels in each of the series; all arms lie on the control's grid."""
-    plan = Plan.objects.filter(study=region.volunteer.study_id).first()
-    estimate = plan.noise_estimate if plan is not None else DEFAULT_NOISE_ESTIMATE
+    estimate = noise_estimate_of(region.volunteer.study)
     made: list[Measurement] = []
     for one in series:
         measured = measure(load_volume(one)[region.slice_index], pixels)
@@ -145,6 +144,7 @@ def _measure_region(
                 tissue=region.tissue,
                 region=region,
                 series=one,
+                observer=region.observer,
                 revision=region.revision,
                 n_pixels=measured.n_pixels,
                 mean=measured.mean,
@@ -179,7 +179,8 @@ def _measure_late(volunteer: Volunteer, actor: User | None) -> int:
     if control is None:
         return 0
     total = 0
-    for region in latest_regions(volunteer):
+    regions = [one for observer in OBSERVERS for one in latest_regions(volunteer, observer)]
+    for region in regions:
         done = region.measurements.values_list("arm_id", flat=True)
         late = list(
             Series.objects.filter(volunteer=volunteer).exclude(arm__in=done).select_related("arm")
@@ -251,9 +252,13 @@ def measure_stored_series(study: Study, series: Sequence[Series], actor: User | 
 def discard_measurements_of(series: Series, actor: User | None, prefixes: list[str]) -> None:
     """Before a series of a draft goes, its measurements go.
 
-    With the control go the regions of the volunteer: they were placed on that very image.
+    With the control go the regions of the volunteer: they were placed on that very image. After
+    the launch images go only when a volunteer withdraws: what was measured by then stays.
     """
     volunteer = series.volunteer
+    if not volunteer.study.is_draft:
+        Measurement.objects.filter(series=series).update(series=None)
+        return
     measurements = Measurement.objects.filter(series=series)
     if series.arm.is_control:
         measurements = Measurement.objects.filter(volunteer=volunteer, region__isnull=False)
@@ -263,6 +268,7 @@ def discard_measurements_of(series: Series, actor: User | None, prefixes: list[s
     n_regions = regions.count() if regions is not None else 0
     if regions is not None:
         regions.delete()
+        volunteer.placings.all().delete()
     if n_measurements or n_regions:
         record(
             "measurements.regions.discarded" if n_regions else "measurements.series.discarded",

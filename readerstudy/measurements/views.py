@@ -29,7 +29,8 @@ from readerstudy.studies.models import Role, Study
 from . import selectors
 from .ellipses import Ellipse
 from .errors import RegionConflict
-from .services import check_may_measure, do_place_region
+from .placing import check_may_measure
+from .services import do_place_region
 
 PIXELS_CACHE = "private, no-store"
 

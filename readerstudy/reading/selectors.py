@@ -204,8 +204,8 @@ def reach_of(item: Item) -> Reach:
 def may_see(item: Item) -> bool:
     """Whether the images may leave: the open item, the next ones ahead of time, earlier ones
     where the study allows going back."""
-    if why_closed(item.session):
-        return False
+    if why_closed(item.session) or not item.volunteer.display:
+        return False  # an empty display: the images were erased, because the volunteer withdrew
     reach = reach_of(item)
     if reach == Reach.EARLIER:
         return item.session.study.may_go_back

@@ -109,6 +109,11 @@ def test_a_study_goes_from_upload_to_tables(chromium: Browser, site: WholeSite) 
     coordinator.goto(f"/studies/{SLUG}/readiness/")
     expect(coordinator.locator("td.cell-ok")).to_have_count(VOLUNTEERS * ARMS, timeout=400_000)
 
+    # No series is read before somebody accepted it.
+    coordinator.on("dialog", lambda dialog: dialog.accept())
+    coordinator.get_by_role("button", name="Accept all that are ready").click()
+    expect(coordinator.locator("body")).to_contain_text(f"{VOLUNTEERS * ARMS} series accepted")
+
     coordinator.goto(f"/studies/{SLUG}/launch/")
     coordinator.check("input[name=confirmed]")
     coordinator.get_by_role("button", name="Launch the study").click()

@@ -66,7 +66,25 @@ PAGES = (
     Page("launch", RUNS, post=True),
     Page("lock", RUNS),
     Page("lock", RUNS, post=True),
+    Page("readiness_accept", RUNS, post=True),
+    Page("readiness_people", RUNS),
+    Page("readiness_people", RUNS, post=True),
+    Page("readiness_parameters", RUNS),
+    Page("readiness_parameters", RUNS, post=True),
+    Page("readiness_parameters_file", RUNS),
+    Page("readiness_mail", RUNS),
+    Page("readiness_mail", RUNS, post=True),
+    Page("readiness_withdraw", RUNS),
+    Page("readiness_withdraw", RUNS, post=True),
 )
+# Pages that exist only where there are images.
+OF_IMAGES = {
+    "readiness_compare",
+    "readiness_compare_data",
+    "readiness_pixels",
+    "readiness_thumbnail",
+    "readiness_decide",
+}
 
 
 def address(page: Page, study: Study) -> str:
@@ -75,6 +93,8 @@ def address(page: Page, study: Study) -> str:
         args.append(Membership.objects.get(study=study, role=Role.STATISTICIAN).pk)
     if page.name == "readiness_derive":
         args += ["V01", "DLR_DF"]
+    if page.name == "readiness_withdraw":
+        args.append("V01")
     return reverse(page.name, args=args)
 
 
@@ -122,7 +142,23 @@ def test_each_page_opens_to_its_roles_and_to_nobody_else(page: Page, person: str
 
 def test_the_matrix_knows_every_address_of_these_rooms() -> None:
     patterns: list[URLPattern] = [*studies_urls.urlpatterns, *conduct_urls.urlpatterns]
-    assert {pattern.name for pattern in patterns} == {page.name for page in PAGES}
+    known = {page.name for page in PAGES} | OF_IMAGES
+    assert {pattern.name for pattern in patterns} == known
+
+
+def test_named_images_open_to_whoever_runs_the_study_and_to_nobody_else() -> None:
+    study = make_imaged_study(volunteers=1)
+    series = Series.objects.get(arm__code="DF")
+    arguments = {"readiness_pixels": [series.pk, 0], "readiness_thumbnail": [series.pk]}
+    for person, user in people_of(study).items():
+        client = client_of(user)
+        for name in OF_IMAGES - {"readiness_decide"}:
+            where = reverse(name, args=[study.slug, *arguments.get(name, ["V01"])])
+            wanted = 200 if person in RUNS else 302 if person == "anonymous" else 404
+            assert client.get(where).status_code == wanted, (person, where)
+        decide = reverse("readiness_decide", args=[study.slug, series.pk])
+        refused = 404 if person not in {*RUNS, "anonymous"} else 302
+        assert client.post(decide, {"decision": "accept"}).status_code == refused
 
 
 def test_a_coordinator_of_another_study_finds_nothing_here() -> None:

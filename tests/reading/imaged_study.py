@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from readerstudy.accounts.models import User
+from readerstudy.conduct.quality import do_accept_ready
 from readerstudy.imaging.models import Volunteer
 from readerstudy.imaging.services import do_store_series
 from readerstudy.reading.models import Item, Pane, Session
@@ -83,6 +84,7 @@ def fill_study(study: Study, volunteers: int) -> None:
         for arm_index, arm in enumerate(study.arms.all()):
             volume = volume_of(volunteer_index, arm_index)
             do_store_series(volunteer, arm, list(datasets_of(volume, volunteer_index, arm.code)))
+    do_accept_ready(study, None)
 
 
 def make_imaged_study(volunteers: int = 3, readers: int = 2, **fields: Any) -> Study:

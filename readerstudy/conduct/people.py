@@ -1,0 +1,177 @@
+"""Who was scanned and who reads: what the first rows of the paper's first table need."""
+
+from __future__ import annotations
+
+import datetime
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+
+from readerstudy.accounts.models import User
+from readerstudy.audit.services import record
+from readerstudy.imaging.models import Volunteer
+from readerstudy.studies.access import require_role
+from readerstudy.studies.errors import StudyError
+from readerstudy.studies.models import Membership, Role, Study
+from readerstudy.studies.selectors import reader_memberships
+from readerstudy.studies.services import lock_study
+
+from .models import Participant, ReaderExperience, Withdrawal
+
+FIELDS = ("age_years", "sex", "ethics_reference", "consented_on")
+
+
+@dataclass(frozen=True)
+class VolunteerLine:
+    code: str
+    participant: Participant  # unsaved where nothing was entered
+    is_withdrawn: bool
+
+
+@dataclass(frozen=True)
+class ReaderLine:
+    membership: Membership
+    years: int | None
+
+
+def volunteer_lines(study: Study) -> list[VolunteerLine]:
+    withdrawn = set(Withdrawal.objects.filter(study=study).values_list("volunteer_code", flat=True))
+    stored = {p.volunteer_id: p for p in Participant.objects.filter(volunteer__study=study)}
+    return [
+        VolunteerLine(
+            volunteer.code,
+            stored.get(volunteer.pk) or Participant(volunteer=volunteer),
+            volunteer.code in withdrawn and not study.is_draft,
+        )
+        for volunteer in Volunteer.objects.filter(study=study)
+    ]
+
+
+def reader_lines(study: Study) -> list[ReaderLine]:
+    readers = reader_memberships(study)
+    years = dict(
+        ReaderExperience.objects.filter(membership__in=readers).values_list("membership", "years")
+    )
+    return [ReaderLine(member, years.get(member.pk)) for member in readers]
+
+
+def summary(volunteers: Sequence[VolunteerLine], readers: Sequence[ReaderLine]) -> list[str]:
+    """The rows of a paper's first table, as sentences."""
+    taking_part = [line.participant for line in volunteers if not line.is_withdrawn]
+    said = [f"{len(taking_part)} volunteer{'s' if len(taking_part) != 1 else ''}"]
+    ages = [p.age_years for p in taking_part if p.age_years is not None]
+    if ages:
+        spread = f" ± {statistics.stdev(ages):.1f}" if len(ages) > 1 else ""
+        known = "" if len(ages) == len(taking_part) else f" ({len(ages)} of {len(taking_part)})"
+        said.append(
+            f"age {statistics.fmean(ages):.1f}{spread} years, range {min(ages)}–{max(ages)}{known}"
+        )
+    sexes = Counter(p.sex for p in taking_part if p.sex)
+    if sexes:
+        said.append(", ".join(f"{n} {Participant.Sex(s).label.lower()}" for s, n in sexes.items()))
+    years = sorted(line.years for line in readers if line.years is not None)
+    if years:
+        listed = ", ".join(str(value) for value in years)
+        said.append(
+            f"{len(readers)} reader{'s' if len(readers) != 1 else ''}, {listed} years of experience"
+        )
+    return said
+
+
+@transaction.atomic
+def do_describe_volunteers(
+    study: Study, actor: User | None, entries: Mapping[str, Mapping[str, Any]]
+) -> int:
+    """Store what is known of volunteers: {code: {field: value}}; all or none. How many changed.
+
+    The trail says which fields changed, and not to what: age and sex are no matter of a trail that
+    outlives a withdrawal.
+    """
+    require_role(actor, study, Role.COORDINATOR)
+    study = lock_study(study)
+    volunteers = {v.code: v for v in Volunteer.objects.filter(study=study)}
+    gone = {line.code for line in volunteer_lines(study) if line.is_withdrawn}
+    faults: list[str] = []
+    changed = 0
+    for code, values in entries.items():
+        if code not in volunteers or code in gone:
+            faults.append(f"{code} is no volunteer of this study.")
+            continue
+        participant = Participant.objects.filter(volunteer=volunteers[code]).first() or Participant(
+            volunteer=volunteers[code]
+        )
+        different = [f for f in FIELDS if f in values and getattr(participant, f) != values[f]]
+        if not different:
+            continue
+        for name in different:
+            setattr(participant, name, values[name])
+        faults += [f"{code}: {text}" for text in _faults(participant)]
+        if faults:
+            continue
+        participant.save()
+        changed += 1
+        record(
+            "conduct.volunteer.described",
+            actor,
+            study_id=study.pk,
+            subject=volunteers[code],
+            new={"volunteer": code, "fields": different},
+        )
+    if faults:
+        raise StudyError(*faults)
+    return changed
+
+
+def _faults(participant: Participant) -> list[str]:
+    found = []
+    try:
+        participant.full_clean(exclude={"volunteer"}, validate_unique=False)
+    except ValidationError as error:
+        found = [
+            f"{name.replace('_', ' ')}: {text}"
+            for name, texts in error.message_dict.items()
+            for text in texts
+        ]
+    consented = participant.consented_on
+    if isinstance(consented, datetime.date) and consented > timezone.localdate():
+        found.append("the date of consent lies in the future.")
+    return found
+
+
+@transaction.atomic
+def do_set_experience(study: Study, actor: User | None, years: Mapping[int, int | None]) -> int:
+    """Years of experience of readers, by membership; None takes an entry away. How many changed."""
+    require_role(actor, study, Role.COORDINATOR)
+    study = lock_study(study)
+    lines = {line.membership.pk: line for line in reader_lines(study)}
+    changed = 0
+    for key, value in years.items():
+        line = lines.get(key)
+        if line is None:
+            raise StudyError("There is no such reader in this study.")
+        if value is not None and not 0 <= value <= 70:
+            raise StudyError(f"{line.membership.reader_code}: years of experience are 0 to 70.")
+        if line.years == value:
+            continue
+        if value is None:
+            ReaderExperience.objects.filter(membership=line.membership).delete()
+        else:
+            ReaderExperience.objects.update_or_create(
+                membership=line.membership, defaults={"years": value}
+            )
+        changed += 1
+        record(
+            "conduct.reader.described",
+            actor,
+            study_id=study.pk,
+            subject=line.membership,
+            old={"years": line.years},
+            new={"reader_code": line.membership.reader_code, "years": value},
+        )
+    return changed

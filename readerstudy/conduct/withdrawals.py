@@ -1,0 +1,186 @@
+"""A volunteer withdraws: the images are erased, and the trace says that it was done.
+
+In a draft nothing of the volunteer stays but the trace. After the launch the stored order and what
+readers have answered stay, as results that were given with consent; the images go all the same,
+items that nobody has read yet are closed without an answer, and nobody can open the others again.
+"""
+
+from __future__ import annotations
+
+import uuid
+from functools import partial
+
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.utils import timezone
+
+from readerstudy.accounts.models import User
+from readerstudy.audit.services import record
+from readerstudy.imaging.models import Series, UploadedFile, Volunteer
+from readerstudy.imaging.services import delete_series_row
+from readerstudy.imaging.storing import refresh_display
+from readerstudy.imaging.volumes import delete_files
+from readerstudy.measurements.models import Measurement, Region
+from readerstudy.reading.models import Item, Session
+from readerstudy.studies.access import require_role
+from readerstudy.studies.errors import StudyError
+from readerstudy.studies.models import Role, Study
+from readerstudy.studies.services import lock_study
+
+from .models import Participant, Withdrawal
+from .readiness import uploads_in_work
+
+REASON_LENGTH = 300
+
+
+def check_withdraw(volunteer: Volunteer, study: Study, actor: User | None, reason: str) -> None:
+    require_role(actor, study, Role.COORDINATOR)
+    if not reason or len(reason) > REASON_LENGTH:
+        raise StudyError(
+            f"Say why or at whose wish {volunteer.code} withdraws, in {REASON_LENGTH} characters "
+            "and without a name."
+        )
+    withdrawn = Withdrawal.objects.filter(study=study, volunteer_code=volunteer.code)
+    if not study.is_draft and withdrawn.exists():
+        raise StudyError(f"{volunteer.code} has withdrawn already.")
+    if uploads_in_work(study):
+        raise StudyError(
+            "An upload is being read and could bring images of this volunteer: wait until it is "
+            "done, or cancel it."
+        )
+
+
+def do_withdraw(volunteer: Volunteer, actor: User | None, reason: str) -> Withdrawal:
+    """Erase a volunteer's images for good. Raises StudyError or PermissionDenied."""
+    reason = reason.strip()
+    with transaction.atomic():
+        study = lock_study(volunteer.study)
+        volunteer = Volunteer.objects.get(pk=volunteer.pk)
+        volunteer.study = study
+        check_withdraw(volunteer, study, actor, reason)
+        withdrawal = Withdrawal(
+            study=study, volunteer_code=volunteer.code, reason=reason, withdrawn_by=actor
+        )
+        withdrawal.series = [_description(one) for one in _series_of(volunteer)]
+        withdrawal.pending = _delete_rows(volunteer, study, actor)
+        if study.is_draft:
+            _forget(volunteer)
+        else:
+            withdrawal.closed_items = _close_items(volunteer)
+            Participant.objects.filter(volunteer=volunteer).delete()
+            refresh_display(volunteer)  # without a control: empty, and nothing can be shown
+        withdrawal.save(force_insert=True)
+        record(
+            "conduct.volunteer.withdrawn",
+            actor,
+            study_id=study.pk,
+            subject=withdrawal,
+            new={
+                "volunteer": withdrawal.volunteer_code,
+                "series": withdrawal.series,
+                "closed_items": withdrawal.closed_items,
+            },
+            why=reason,
+        )
+        transaction.on_commit(partial(erase, withdrawal.pk), robust=True)
+    withdrawal.refresh_from_db()
+    return withdrawal
+
+
+def _series_of(volunteer: Volunteer) -> list[Series]:
+    """Acquired arms first: with them goes what was derived from them."""
+    found = Series.objects.filter(volunteer=volunteer).select_related("arm")
+    return list(found.order_by("arm__kind", "arm__position"))
+
+
+def _description(series: Series) -> dict[str, object]:
+    folder = f"{series.prefix}/dicom"
+    files = default_storage.listdir(folder)[1] if default_storage.exists(folder) else []
+    return {
+        "arm": series.arm.code,
+        "volume_sha256": series.volume_sha256,
+        "dicom_files": len(files),
+    }
+
+
+def _delete_rows(volunteer: Volunteer, study: Study, actor: User | None) -> list[str]:
+    """The rows of all series; returns the prefixes of the files that have to follow."""
+    prefixes: list[str] = []
+    uploads = set(Series.objects.filter(volunteer=volunteer).values_list("upload_id", flat=True))
+    shared = set(
+        Series.objects.filter(upload__in=uploads - {None})
+        .exclude(volunteer=volunteer)
+        .values_list("upload_id", flat=True)
+    )
+    # Names of files that a hospital chose; those of other volunteers' uploads stay.
+    UploadedFile.objects.filter(upload__in=uploads - shared - {None}).delete()
+    for series in _series_of(volunteer):
+        if Series.objects.filter(pk=series.pk).exists():
+            series.volunteer = volunteer
+            delete_series_row(series, actor, prefixes, why="the volunteer withdrew")
+    return prefixes
+
+
+def _forget(volunteer: Volunteer) -> None:
+    Measurement.objects.filter(volunteer=volunteer).delete()
+    Region.objects.filter(volunteer=volunteer).delete()
+    volunteer.delete()
+
+
+def _close_items(volunteer: Volunteer) -> int:
+    """Items that nobody has read yet are closed without an answer, so that readers can go on."""
+    now = timezone.now()
+    unread = Item.objects.filter(volunteer=volunteer, submitted_at=None)
+    sessions = list(unread.values_list("session", flat=True).distinct().order_by())
+    closed = unread.update(submitted_at=now)
+    Session.objects.filter(pk__in=sessions, completed_at=None).exclude(
+        items__submitted_at=None
+    ).update(completed_at=now)
+    return closed
+
+
+# --- The files ------------------------------------------------------------------------------------
+
+
+def erase(withdrawal_id: uuid.UUID) -> bool:
+    """Delete the files that are left, look that they are gone, and write it down.
+
+    What cannot be deleted now stays pending and is tried again by the workers.
+    """
+    withdrawal = Withdrawal.objects.get(pk=withdrawal_id)
+    if withdrawal.erased_at is not None:
+        return True
+    left = [prefix for prefix in withdrawal.pending if not _gone(prefix)]
+    with transaction.atomic():
+        withdrawal = Withdrawal.objects.select_for_update().get(pk=withdrawal_id)
+        if withdrawal.erased_at is not None:
+            return True
+        withdrawal.pending = left
+        if not left:
+            withdrawal.erased_at = timezone.now()
+            record(
+                "conduct.volunteer.erased",
+                None,
+                study_id=withdrawal.study_id,
+                subject=withdrawal,
+                new={
+                    "volunteer": withdrawal.volunteer_code,
+                    "series": len(withdrawal.series),
+                },
+            )
+        withdrawal.save(update_fields=["pending", "erased_at"])
+    return not left
+
+
+def _gone(prefix: str) -> bool:
+    try:
+        delete_files(prefix)
+        return not default_storage.exists(prefix)
+    except OSError:
+        return False
+
+
+def finish_erasures() -> int:
+    """Try again what could not be deleted; how many withdrawals are now erased."""
+    open_ones = Withdrawal.objects.filter(erased_at=None).values_list("pk", flat=True)
+    return sum(erase(pk) for pk in open_ones)

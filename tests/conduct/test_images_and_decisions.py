@@ -1,0 +1,183 @@
+"""Images are looked at before they are read: shifts, comparison, decisions, thumbnails."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from django.test import Client
+from PIL import Image
+
+from readerstudy.audit.models import Event
+from readerstudy.conduct.models import SeriesCheck, SeriesShift
+from readerstudy.conduct.phase_correlation import measure_shift
+from readerstudy.conduct.quality import do_accept_ready, do_decide
+from readerstudy.conduct.readiness import CellState, readiness_grid
+from readerstudy.conduct.resampling import on_grid_of
+from readerstudy.conduct.services import check_launch
+from readerstudy.conduct.shifts import measure_unmeasured
+from readerstudy.imaging.geometry import Geometry
+from readerstudy.imaging.models import Series, Volunteer
+from readerstudy.imaging.selectors import display_slice
+from readerstudy.imaging.services import do_store_series
+from readerstudy.studies.errors import StudyError
+from readerstudy.studies.models import Role, Study
+from readerstudy.studies.services import do_add_member
+from tests.factories import make_coordinator, make_study
+from tests.reading.imaged_study import datasets_of, make_imaged_study
+
+DRAWS = np.random.default_rng(7)
+
+
+def anatomy(slices: int = 3, rows: int = 96, columns: int = 80) -> np.ndarray:
+    """Smooth random structure of several sizes, as tissue is."""
+    freq = np.hypot(np.fft.fftfreq(rows)[:, None], np.fft.rfftfreq(columns)[None, :])
+    noise = np.fft.rfft2(DRAWS.normal(size=(slices, rows, columns)))
+    image = np.fft.irfft2(noise / (freq + 0.02), s=(rows, columns))
+    return 500 + 200 * (image - image.mean()) / image.std()
+
+
+@pytest.mark.parametrize(("down", "across"), [(0.0, 0.0), (0.4, -0.3), (3.0, -5.25)])
+def test_a_shift_is_found_to_a_tenth_of_a_pixel_whatever_the_scale_and_noise(
+    down: float, across: float
+) -> None:
+    wide = anatomy(3, 128, 128)
+    spectrum = np.fft.fft2(wide)
+    turn = np.fft.fftfreq(128)[:, None] * down + np.fft.fftfreq(128)[None, :] * across
+    moved = np.real(np.fft.ifft2(spectrum * np.exp(-2j * np.pi * turn)))
+    noisy = 0.3 * moved[:, 16:112, 16:112] + DRAWS.normal(0, 6, (3, 96, 96))
+    found = measure_shift(wide[:, 16:112, 16:112], noisy)
+    assert (found.slices, found.is_certain) == (0, True)
+    assert (found.rows, found.columns) == pytest.approx((down, across), abs=0.1)
+
+
+def test_a_stack_that_starts_a_slice_later_is_off_by_whole_slices() -> None:
+    volume = anatomy(6)
+    assert measure_shift(volume[:-1], volume[1:]).slices == -1
+    assert not measure_shift(volume, anatomy(6)).is_certain
+
+
+def test_resampling_brings_another_grid_onto_the_controls() -> None:
+    control = Geometry(40, 30, 3, 1.0, 1.0, 4.0, (0, 1, 0), (0, 0, -1), (1, 0, 0), (0, 0, 0))
+    other = Geometry(30, 24, 4, 1.5, 1.5, 4.0, (0, 1, 0), (0, 0, -1), (1, 0, 0), (-4.0, -2, 3))
+    at = np.indices((4, 30, 24)).astype(float)
+    # A plane in patient space: linear interpolation gives it back exactly.
+    x, y, z = -4 + 4 * at[0], -2 + 1.5 * at[2], 3 - 1.5 * at[1]
+    got = on_grid_of(5 * x + 2 * y - z + 300, other, control)
+    k, r, c = np.indices((3, 40, 30)).astype(float)
+    wanted = 5 * (4 * k) + 2 * c + r + 300
+    inside = got != 0
+    assert inside.mean() > 0.7
+    assert got[inside] == pytest.approx(wanted[inside], rel=1e-5)
+
+
+@pytest.fixture
+def study(db: None) -> Study:
+    return make_imaged_study(volunteers=2)
+
+
+def cell(study: Study, code: str, arm: str) -> object:
+    return next(
+        c for c in readiness_grid(study).cells() if (c.volunteer.code, c.arm.code) == (code, arm)
+    )
+
+
+def test_no_series_is_read_before_it_was_looked_at(study: Study) -> None:
+    check_launch(study, None)
+    SeriesCheck.objects.filter(series__volunteer__code="V02", series__arm__code="DF").delete()
+    with pytest.raises(StudyError, match="V02: 1 series to look at"):
+        check_launch(study, None)
+    series = Series.objects.get(volunteer__code="V02", arm__code="DF")
+    coordinator = make_coordinator(study)
+    with pytest.raises(StudyError, match="Say why"):
+        do_decide(series, coordinator, accept=False)
+    do_decide(series, coordinator, accept=False, reason="Motion.")
+    assert readiness_grid(study).n_wrong == 1
+    with pytest.raises(StudyError, match="V02 double-fast was rejected: Motion"):
+        check_launch(study, None)
+    assert do_accept_ready(study, coordinator) == 0, "a rejection is not swept away"
+    do_decide(series, coordinator, accept=True)
+    check_launch(study, None)
+    actions = list(Event.objects.filter(actor=coordinator).values_list("action", "why"))
+    assert actions == [("conduct.series.rejected", "Motion."), ("conduct.series.accepted", "")]
+
+
+def test_a_worker_measures_every_arm_once_and_a_new_control_anew(study: Study) -> None:
+    assert measure_unmeasured() == 8
+    assert measure_unmeasured() == 0
+    found = readiness_grid(study).rows[0].cells
+    assert found[0].shift is None
+    assert all(c.shift is not None for c in found[1:])
+    SeriesShift.objects.filter(series=found[1].series).update(distance_mm=2.31)
+    assert cell(study, "V01", "DF").notes == ["Lies 2.3 mm off the control."]  # type: ignore[attr-defined]
+    Series.objects.filter(volunteer__code="V01").update(display={"control_sha256": "other"})
+    assert cell(study, "V01", "DF").shift is None  # type: ignore[attr-defined]
+    assert measure_unmeasured() == 4
+
+
+def test_the_comparison_shows_all_arms_by_name_and_takes_the_decision(study: Study) -> None:
+    client = Client()
+    client.force_login(make_coordinator(study))
+    address = "/studies/lumbar/readiness/volunteers/V01/"
+    page = client.get(address).content.decode()
+    assert page.count('class="decision stack-s is-accepted"') == 5
+    data = client.get(f"{address}data/").json()
+    assert [pane["label"] for pane in data["panes"]][:2] == ["standard", "double-fast"]
+    series = Series.objects.get(volunteer__code="V01", arm__code="DF")
+    pixels = client.get(data["panes"][1]["slices"].replace("{index}", "2"))
+    assert pixels.content == display_slice(series, 2)
+    assert client.get(data["panes"][1]["slices"].replace("{index}", "3")).status_code == 404
+    picture = client.get(f"/studies/lumbar/readiness/series/{series.pk}/thumbnail/")
+    assert Image.open(io.BytesIO(picture.content)).size == (56, 112)
+    client.post(
+        f"/studies/lumbar/readiness/series/{series.pk}/decide/",
+        {"decision": "reject", "reason": "Wrapped round."},
+    )
+    page = client.get(address).content.decode()
+    assert "Wrapped round." in page
+    grid = client.get("/studies/lumbar/readiness/").content.decode()
+    assert grid.count("/thumbnail/") == 10
+    assert "Delete to replace" in grid
+
+
+def test_an_arm_on_another_grid_is_named_and_still_can_be_looked_at(db: None) -> None:
+    study = make_study()
+    volunteer = Volunteer.objects.create(study=study, code="V01")
+    other = Volunteer.objects.create(study=study, code="V02")
+    volume = np.full((3, 32, 24), 100, dtype="<u2")
+    volume[:, 8:20, 6:18] = 900
+    arms = {arm.code: arm for arm in study.arms.all()}
+    do_store_series(volunteer, arms["STD"], list(datasets_of(volume, 0, "STD")))
+    # As a control that was stored after the other arm.
+    do_store_series(other, arms["DF"], list(datasets_of(volume[:, ::2], 0, "DF")))
+    Series.objects.filter(volunteer=other).update(volunteer=volunteer)
+    other.delete()
+    found = cell(study, "V01", "DF")
+    assert found.state == CellState.MISMATCH  # type: ignore[attr-defined]
+    assert "matrix 16 × 24 instead of 32 × 24" in found.reason  # type: ignore[attr-defined]
+    assert do_accept_ready(study, None) == 1, "the control alone"
+    client = Client()
+    client.force_login(make_coordinator(study))
+    data = client.get("/studies/lumbar/readiness/volunteers/V01/data/").json()
+    assert data["panes"][1]["label"] == "double-fast (resampled)"
+    pixels = client.get(data["panes"][1]["slices"].replace("{index}", "1")).content
+    assert len(pixels) == 32 * 24 * 2
+
+
+def test_whoever_reads_here_sees_no_image_under_its_name(study: Study) -> None:
+    person = make_coordinator(study)
+    do_add_member(study, None, person, Role.READER)
+    client = Client()
+    client.force_login(person)
+    series = Series.objects.first()
+    assert series is not None
+    for address in (
+        "volunteers/V01/",
+        "volunteers/V01/data/",
+        f"series/{series.pk}/thumbnail/",
+        f"series/{series.pk}/0",
+    ):
+        assert client.get(f"/studies/lumbar/readiness/{address}").status_code == 403
+    assert client.post(f"/studies/lumbar/readiness/series/{series.pk}/decide/").status_code == 403
+    assert "thumbnail" not in client.get("/studies/lumbar/readiness/").content.decode()
