@@ -165,7 +165,14 @@ async function show(next) {
   showSeen();
   const held = outbox.held();
   if (held?.item === item.token) showHeld(held);
-  const ahead = await items.prepare(item.ahead ?? []);
+  // Data that came ahead of time know of fewer next items than the server lets be fetched now: the
+  // receipt of the opening brings the rest.
+  fetchAhead(item.isFresh ? item.ahead ?? [] : items.prepared());
+}
+
+async function fetchAhead(list) {
+  const mine = visit;
+  const ahead = await items.prepare(list);
   if (mine === visit) view.prefetch(ahead.map(viewOf));
 }
 
@@ -309,8 +316,13 @@ function send(kind, url, body, of = item) {
   outbox.add({ kind, url, body, item: of.token, page: of.page });
 }
 
-function received({ delivery, answer }) {
+async function received({ delivery, answer }) {
   if (delivery.kind === "submit" && answer.pause) pause.show(answer.pause);
+  if (delivery.kind === "open" && delivery.item === item?.token && !item.isFresh) {
+    const mine = visit;
+    const list = await items.following(item);
+    if (mine === visit) fetchAhead(list);
+  }
 }
 
 function endPause() {

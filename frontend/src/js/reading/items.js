@@ -82,6 +82,20 @@ export class Items {
     });
   }
 
+  /** The list of items that are fetched ahead already. */
+  prepared() {
+    return [...this.ahead.keys()].map((data) => ({ data }));
+  }
+
+  /** The list of the next items as the server sees it now. */
+  async following(item) {
+    try {
+      return (await getJson(item.address, AHEAD)).ahead ?? [];
+    } catch {
+      return this.prepared(); // only a convenience
+    }
+  }
+
   /** The data of the next items; those in no list any more are forgotten. */
   async prepare(list) {
     const wanted = new Set(list.map(({ data }) => data));
