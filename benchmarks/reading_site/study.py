@@ -6,6 +6,7 @@ Import after `Site.prepare`: this needs Django.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +14,10 @@ import numpy as np
 from scipy import ndimage
 
 from readerstudy.demo.sources import load_sources
+from readerstudy.reading.recording import do_check_display
 from readerstudy.studies.models import Study
 from tests.reading import imaged_study
+from tests.reading.exchange import CONTRAST, DISPLAY
 
 FIELD_OF_VIEW_MM = 300.0
 
@@ -46,8 +49,8 @@ def _volume(size: Size, volunteer: int, arm: int) -> np.ndarray:
     return np.clip(np.rint(np.hypot(truth + noise[0], noise[1])), 0, 4095).astype("<u2")
 
 
-def make_study(size: Size, *, volunteers: int, readers: int, **fields: Any) -> Study:
-    """Launched and open for reading; `fields` of the study as the protocol may set them."""
+def images_of(size: Size) -> Callable[[Study, int], None]:
+    """What fills a draft with the images of so many volunteers, of that size."""
     imaged_study.SLICES, imaged_study.ROWS, imaged_study.COLUMNS = (
         size.slices,
         size.rows,
@@ -55,6 +58,16 @@ def make_study(size: Size, *, volunteers: int, readers: int, **fields: Any) -> S
     )
     imaged_study.ROW_SPACING = imaged_study.COLUMN_SPACING = FIELD_OF_VIEW_MM / size.rows
     imaged_study.volume_of = functools.partial(_volume, size)  # type: ignore[assignment]
+    return imaged_study.fill_study
+
+
+def make_study(size: Size, *, volunteers: int, readers: int, **fields: Any) -> Study:
+    """Launched and open for reading; `fields` of the study as the protocol may set them."""
+    images_of(size)
     study = imaged_study.make_reading_study(volunteers, readers, **fields)
     _spine.cache_clear()
+    for session in study.sessions.select_related("reader"):
+        # The look at the display, which takes a person's time, was done before.
+        reader = imaged_study.reader_of(session)
+        do_check_display(session, {**DISPLAY, "contrast": CONTRAST}, reader)
     return study

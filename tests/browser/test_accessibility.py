@@ -1,0 +1,90 @@
+"""axe-core finds nothing to complain of, on any page of the site, for anybody, dialogs included."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from .every_page import SitePage, client_of, every_page, populate
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.django_db(transaction=True),
+]
+
+AXE = Path(settings.BASE_DIR) / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
+# WCAG 2.2 A and AA, and what axe calls good practice.
+RUN = """
+async (where) => {
+  const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+  const found = await axe.run(where ?? document, { runOnly: { type: 'tag', values: tags } });
+  return found.violations.flatMap((one) =>
+    one.nodes.map((node) => `${one.id}: ${node.html.slice(0, 200)}`));
+}
+"""
+# The item with all its images, or what is asked before it.
+READING = "#reading[data-loaded=true], dialog[open]"
+# What scripts write into a dialog before they show it stands for itself here.
+OPEN_DIALOG = """
+(dialog) => {
+  for (const empty of dialog.querySelectorAll('h2, label, p, button, legend')) {
+    if (!empty.textContent.trim()) empty.append('Text');
+  }
+  if (!dialog.open) dialog.showModal();
+}
+"""
+
+
+def violations(page: Page) -> list[str]:
+    """Of a page as it opens, with everything unfolded, and of each of its dialogs."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    found: list[str] = page.evaluate(RUN)
+    for dialog in page.locator("dialog").element_handles():
+        dialog.evaluate(OPEN_DIALOG)
+        found += page.evaluate(RUN, dialog)
+        dialog.evaluate("(dialog) => dialog.close()")
+    return found
+
+
+def opened(context: BrowserContext, address: str, where: SitePage) -> Page:
+    page = context.new_page()
+    page.goto(address + where.path)
+    if where.name == "reading_item":
+        page.wait_for_selector(READING, timeout=60_000)
+    return page
+
+
+def test_no_page_and_no_dialog_has_a_fault_that_axe_can_find(
+    front_end: None, chromium: Browser, live_server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("CRITICAL", logger="django.request")  # refusals, while the pages are found
+    site = populate()
+    pages = list(every_page(site))
+    names = {page.name for page in pages}
+    assert {"home", "reading_item", "reading_session", "regions_volunteer", "results"} <= names
+    assert {"variant_evidence", "uploads", "study_settings", "launch", "lock"} <= names
+    faults = []
+    contexts: dict[str, BrowserContext] = {}
+    for where in pages:
+        if where.person not in contexts:
+            context = contexts[where.person] = chromium.new_context(
+                viewport={"width": 1280, "height": 720}
+            )
+            context.set_default_navigation_timeout(90_000)
+            client = client_of(site.people[where.person])
+            if cookie := client.cookies.get("sessionid"):
+                context.add_cookies(
+                    [{"name": "sessionid", "value": cookie.value, "url": live_server.url}]
+                )
+        page = opened(contexts[where.person], live_server.url, where)
+        faults += [f"{where}: {fault}" for fault in violations(page)]
+        page.close()
+    for context in contexts.values():
+        context.close()
+    assert not faults, "\n".join(faults)
