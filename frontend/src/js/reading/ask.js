@@ -15,14 +15,21 @@ export class Ask {
       event.preventDefault();
       this.accept();
     });
-    this.find("cancel").addEventListener("click", () => dialog.close());
+    this.find("cancel").addEventListener("click", () => this.finish(null));
     // Enter gives the answer, as everywhere in the room; Shift Enter makes a new line.
     this.field.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
       event.preventDefault();
       this.accept();
     });
-    dialog.addEventListener("close", () => this.resolve?.(this.answer));
+    // At once: the "close" event comes later, and could then close the next question.
+    dialog.addEventListener("cancel", (event) => {
+      event.preventDefault();
+      this.finish(null);
+    });
+    dialog.addEventListener("close", () => {
+      if (!dialog.open) this.finish(null); // closed by the browser
+    });
   }
 
   /** The text, or null if the reader thought better of it. */
@@ -40,7 +47,7 @@ export class Ask {
     );
     this.field.value = value;
     this.fault("");
-    this.answer = null;
+    this.finish(null); // one question at a time
     this.dialog.showModal();
     this.field.focus();
     this.field.select();
@@ -56,8 +63,14 @@ export class Ask {
       this.field.focus();
       return;
     }
-    this.answer = text;
-    this.dialog.close();
+    this.finish(text);
+  }
+
+  finish(answer) {
+    const { resolve } = this;
+    this.resolve = null;
+    if (this.dialog.open) this.dialog.close();
+    resolve?.(answer);
   }
 
   fault(text) {

@@ -19,6 +19,7 @@ export class SignIn {
     });
     this.find("later").addEventListener("click", () => dialog.close());
     dialog.addEventListener("close", () => {
+      if (dialog.open) return;
       this.activity.free("signed_out");
       this.password.value = this.code.value = "";
       this.asking = null;
