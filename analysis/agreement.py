@@ -54,15 +54,18 @@ def _paired(counts: Array) -> npt.NDArray[np.bool_]:
     return np.asarray(paired)
 
 
-def _weight_matrix(weights: Weights, size: int) -> Array:
-    """Agreement weights by category position, 1 on the diagonal (Gwet 2014, chapter 3)."""
+def _weight_matrix(weights: Weights, scale: Array) -> Array:
+    """Agreement weights, 1 on the diagonal (Gwet 2014, chapter 3): linear and quadratic by the
+    distance of the scores, ordinal by their places in the scale."""
+    size = scale.size
     steps = np.abs(np.subtract.outer(np.arange(size), np.arange(size))).astype(np.float64)
     if weights == "unweighted" or size == 1:
         return np.asarray((steps == 0).astype(np.float64))
+    apart = np.abs(np.subtract.outer(scale, scale)) / (scale[-1] - scale[0])
     if weights == "linear":
-        return np.asarray(1 - steps / (size - 1))
+        return np.asarray(1 - apart)
     if weights == "quadratic":
-        return np.asarray(1 - (steps / (size - 1)) ** 2)
+        return np.asarray(1 - apart**2)
     if weights == "ordinal":
         return np.asarray(1 - steps * (steps + 1) / (size * (size - 1)))
     raise ValueError(f'weights is one of unweighted, linear, quadratic, ordinal, not "{weights}".')
@@ -229,7 +232,9 @@ def gwet_ac(
         NaN for missing.
     weights : {"unweighted", "linear", "quadratic", "ordinal"}
     categories : sequence of float, optional
-        The whole scale; the scores in use by default. It enters the chance agreement.
+        The whole scale; the scores in use by default. It enters the chance agreement. Linear and
+        quadratic weights go by the distance of the scores themselves: 2 and 5 are three apart,
+        whether or not 3 and 4 were used.
     clusters : array_like, shape (subjects,), optional
         With clusters the interval is a bootstrap over cases, otherwise Gwet's linearised variance
         with t quantiles.
@@ -262,7 +267,7 @@ def gwet_ac(
     size = scale.size
     if size < 2:
         raise ValueError("All ratings are equal: give the categories of the scale.")
-    matrix = _weight_matrix(weights, size)
+    matrix = _weight_matrix(weights, scale)
     raters = counts.sum(axis=1)
     agreeing = (counts * (counts @ matrix - 1)).sum(axis=1)
     pairs = np.where(paired, raters * (raters - 1), 1.0)
@@ -304,6 +309,9 @@ def _gwet_interval(
     influence = (n / paired.sum()) * (observed - chance * paired) / (1 - chance)
     influence = influence - 2 * (1 - value) * (subject_chance - chance) / (1 - chance)
     error = float(np.sqrt(((influence - value) ** 2).sum() / (n * (n - 1))))
+    if error < 1e-12:
+        # Subjects that do not differ tell nothing about uncertainty.
+        return None
     half = float(stats.t.ppf((1 + level) / 2, n - 1)) * error
     return Interval(
         max(-1.0, value - half),

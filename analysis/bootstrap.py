@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from analysis.estimates import Interval
+from analysis.estimates import Interval, check_level
 
 REPLICATES = 2000
 # Rows of weights handled at once: bounds the memory for thousands of subjects.
@@ -67,6 +67,7 @@ def bootstrap_interval(
     >>> interval.low, interval.high
     (1.0, 4.0)
     """
+    check_level(level)
     _, index = np.unique(np.asarray(clusters), return_inverse=True)
     n_clusters = int(index.max()) + 1 if index.size else 0
     if n_clusters < 2:
@@ -82,7 +83,8 @@ def bootstrap_interval(
         return None
     tail = expanded_tail((1 - level) / 2, n_clusters)
     low, high = np.quantile(known, [tail, 1 - tail])
-    if low == high:
+    # Equal but for rounding is equal.
+    if high - low <= 1e-12 * max(abs(low), abs(high)):
         return None
     return Interval(
         float(low),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp
+from math import exp, isnan
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,25 @@ class Interval:
     high: float
     level: float
     method: str
+
+    def __post_init__(self) -> None:
+        check_level(self.level)
+        if isnan(self.low) or isnan(self.high):
+            raise ValueError(f"No interval exists ({self.method}): a limit is not a number.")
+
+
+def check_level(level: float) -> None:
+    """Refuse a level that is not a share: 95 is not .95.
+
+    Examples
+    --------
+    >>> check_level(95)
+    Traceback (most recent call last):
+    ...
+    ValueError: The level of an interval lies between 0 and 1 (0.95), not 95.
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"The level of an interval lies between 0 and 1 (0.95), not {level:g}.")
 
 
 @dataclass(frozen=True)

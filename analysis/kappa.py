@@ -30,9 +30,9 @@ def cohen_kappa(
         NaN for missing: the subject is left out.
     weights : {None, "linear", "quadratic"}
         None counts equal scores alone; the others give part credit by the distance of the
-        categories.
+        scores themselves.
     categories : sequence of float, optional
-        The whole scale, in order; the scores in use by default. With weights it sets the distances.
+        The whole scale; the scores in use by default.
     clusters : array_like, shape (subjects,), optional
         The case of each subject, where subjects depend on each other (the arms of one volunteer).
     level : float
@@ -40,7 +40,8 @@ def cohen_kappa(
     Returns
     -------
     Estimate
-        The interval is the large-sample one of Fleiss, Cohen and Everitt (1969); with clusters a
+        The interval is the large-sample one of Fleiss, Cohen and Everitt (1969), None where that
+        variance is zero (kappa of 1, one reader with one score throughout); with clusters a
         bootstrap over cases.
 
     Raises
@@ -63,6 +64,8 @@ def cohen_kappa(
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if first.shape != second.shape or first.ndim != 1:
         raise ValueError("a and b must be two lists of the same length, subject by subject.")
+    if np.isinf(first).any() or np.isinf(second).any():
+        raise ValueError("A rating is infinite; mark a missing rating as NaN.")
     both = ~(np.isnan(first) | np.isnan(second))
     first, second = first[both], second[both]
     if first.size == 0:
@@ -76,16 +79,27 @@ def cohen_kappa(
     places = np.searchsorted(scale, first), np.searchsorted(scale, second)
     table = np.zeros((scale.size, scale.size))
     np.add.at(table, places, 1)
-    found = inter_rater.cohens_kappa(table, wt=weights)
-    half = float(stats.norm.ppf((1 + level) / 2)) * float(found.std_kappa)
-    value = float(found.kappa)
-    interval: Interval | None = Interval(
-        value - half, min(1.0, value + half), level, "large sample (Fleiss, Cohen, Everitt 1969)"
-    )
+    # The scores themselves set the distances: 2 and 5 are three apart, whichever were used.
+    with np.errstate(invalid="ignore"):
+        # A variance that rounds to below zero is met below.
+        found = inter_rater.cohens_kappa(
+            table, weights=None if weights is None else scale, wt=weights
+        )
+    value, variance = float(found.kappa), float(found.var_kappa)
+    interval: Interval | None = None
+    # Rounding may leave a variance of zero on either side of it.
+    if variance > 1e-12:
+        half = float(stats.norm.ppf((1 + level) / 2)) * float(np.sqrt(variance))
+        interval = Interval(
+            max(-1.0, value - half),
+            min(1.0, value + half),
+            level,
+            "large sample (Fleiss, Cohen, Everitt 1969)",
+        )
     if clusters is not None:
         cases = np.asarray(clusters)[both]
         interval = bootstrap_interval(
-            lambda drawn: _weighted_kappa(places, scale.size, weights, drawn), cases, level=level
+            lambda drawn: _weighted_kappa(places, scale, weights, drawn), cases, level=level
         )
     kind = "unweighted" if weights is None else f"{weights} weights"
     return Estimate(value, f"Cohen's kappa, {kind}", interval, int(first.size))
@@ -93,13 +107,14 @@ def cohen_kappa(
 
 def _weighted_kappa(
     places: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]],
-    size: int,
+    scale: npt.NDArray[np.float64],
     weights: str | None,
     drawn: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64]:
     """Kappa when each subject counts as often as it was drawn; one a row."""
-    steps = np.abs(np.subtract.outer(np.arange(size), np.arange(size)))
-    distance = (steps > 0).astype(np.float64) if weights is None else steps.astype(np.float64)
+    size = scale.size
+    steps = np.abs(np.subtract.outer(scale, scale))
+    distance = (steps > 0).astype(np.float64) if weights is None else steps
     if weights == "quadratic":
         distance = distance**2
     first, second = (drawn @ np.eye(size)[place] for place in places)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from analysis.estimates import Estimate, Interval
+from analysis.estimates import Estimate, Interval, check_level
 from analysis.signed_rank_distribution import lower_quantile, lower_tail
 
 Method = Literal["exact", "asymptotic"]
@@ -380,6 +380,7 @@ def _asymptotic_p(
 
 
 def _hodges_lehmann(differences: npt.NDArray[np.float64], level: float) -> Estimate:
+    check_level(level)
     n = int(differences.size)
     rows, columns = np.triu_indices(n)
     walsh = (differences[rows] + differences[columns]) / 2

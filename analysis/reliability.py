@@ -13,6 +13,8 @@ from analysis.estimates import Estimate, Interval
 from analysis.paired import paired_differences
 
 IccForm = Literal["ICC(1,1)", "ICC(2,1)", "ICC(3,1)", "ICC(1,k)", "ICC(2,k)", "ICC(3,k)"]
+# Below this share of the squared range, a mean square is what rounding left of zero.
+_ROUNDING = 1e-12
 _FORM_NAMES = {
     "1": "one-way random",
     "2": "two-way random, absolute agreement",
@@ -100,13 +102,14 @@ def icc(
     Returns
     -------
     Estimate
-        With the F interval (for model 2 Satterthwaite's degrees of freedom); with clusters a
-        bootstrap over cases.
+        With the F interval (for model 2 Satterthwaite's degrees of freedom), None where a mean
+        square that it needs is zero; with clusters a bootstrap over cases.
 
     Raises
     ------
     ValueError
-        If the form is unknown, fewer than two subjects are complete, or nothing varies.
+        If the form is unknown, fewer than two subjects are complete, or the coefficient divides
+        by zero (nothing varies, or the subjects do not differ).
 
     References
     ----------
@@ -128,38 +131,57 @@ def icc(
     n, k = array.shape
     if n < 2:
         raise ValueError("An ICC needs at least two subjects rated by all readers.")
+    # Mean squares are not moved by a shift; without it equal ratings of .1 would seem to vary.
+    array = array - array.flat[0]
+    size = float(np.abs(array).max())
+    if size == 0:
+        raise ValueError("All ratings are equal: the ICC is undefined.")
     grand = array.mean()
     between = k * ((array.mean(axis=1) - grand) ** 2).sum() / (n - 1)
     within = ((array - array.mean(axis=1, keepdims=True)) ** 2).sum() / (n * (k - 1))
     raters = n * ((array.mean(axis=0) - grand) ** 2).sum() / (k - 1)
     rest = (within * n * (k - 1) - raters * (k - 1)) / ((n - 1) * (k - 1))
-    rest = max(float(rest), 0.0)
-    if between == 0 and within == 0:
-        raise ValueError("All ratings are equal: the ICC is undefined.")
+    # What the arithmetic leaves of a zero must not be divided by.
+    between, within, raters, rest = (
+        0.0 if square < _ROUNDING * size**2 else float(square)
+        for square in (between, within, raters, rest)
+    )
     model, unit = form[4], form[6]
     alpha = 1 - level
-    if model == "2":
-        single = (between - rest) / (between + (k - 1) * rest + k * (raters - rest) / n)
-        low, high = _absolute_limits(float(single), n, k, between, raters, rest, alpha)
-    else:
-        error = within if model == "1" else rest
-        freedom = n * (k - 1) if model == "1" else (n - 1) * (k - 1)
-        single = (between - error) / (between + (k - 1) * error)
-        ratio = between / error if error > 0 else np.inf
-        f_low = ratio / stats.f.ppf(1 - alpha / 2, n - 1, freedom)
-        f_high = ratio * stats.f.ppf(1 - alpha / 2, freedom, n - 1)
-        low, high = ((f - 1) / (f + k - 1) if np.isfinite(f) else 1.0 for f in (f_low, f_high))
-    values = [float(value) for value in (single, low, high)]
-    if unit == "k":
-        values = [k * value / (1 + (k - 1) * value) for value in values]
+    error = within if model == "1" else rest
+    extra = k * (raters - rest) / n if model == "2" else 0.0
+    room = between + (k - 1) * error + extra if unit == "1" else between + extra / k
+    if room < _ROUNDING * size**2:
+        raise ValueError(f"The subjects do not differ in a way that {form} could measure.")
+    value = (between - error) / room
+    limits: tuple[float, float] | None = None
+    if between > 0 and (error > 0 or (model == "2" and raters > 0)):
+        if model == "2":
+            single = (between - rest) / (between + (k - 1) * rest + extra)
+            limits = _absolute_limits(single, n, k, between, raters, rest, alpha)
+        else:
+            freedom = n * (k - 1) if model == "1" else (n - 1) * (k - 1)
+            ratio = between / error
+            f_low = ratio / stats.f.ppf(1 - alpha / 2, n - 1, freedom)
+            f_high = ratio * stats.f.ppf(1 - alpha / 2, freedom, n - 1)
+            limits = (f_low - 1) / (f_low + k - 1), (f_high - 1) / (f_high + k - 1)
+        if unit == "k":
+            # A lower limit at or below -1 / (k - 1) is none for the mean: there it has its pole.
+            bounded = 1 + (k - 1) * limits[0] > _ROUNDING
+            limits = (_of_the_mean(limits[0], k), _of_the_mean(limits[1], k)) if bounded else None
     name = f"{form}, {_FORM_NAMES[model]}, {'one rater' if unit == '1' else f'mean of {k} raters'}"
-    interval: Interval | None = Interval(values[1], values[2], level, "F distribution")
+    interval = limits and Interval(float(limits[0]), float(limits[1]), level, "F distribution")
     if clusters is not None:
         cases = np.asarray(clusters)[complete]
         interval = bootstrap_interval(
             lambda weights: _weighted_icc(array, weights, model, unit), cases, level=level
         )
-    return Estimate(values[0], name, interval, n)
+    return Estimate(value, name, interval, n)
+
+
+def _of_the_mean(single: float, k: int) -> float:
+    """The coefficient of the mean of k raters, from that of one (Spearman and Brown)."""
+    return k * single / (1 + (k - 1) * single)
 
 
 def _weighted_icc(
@@ -180,27 +202,28 @@ def _weighted_icc(
         error = np.maximum(inside - raters * (k - 1), 0) / ((n - 1) * (k - 1))
     if model == "2":
         extra = k * (raters - error) / n
-    single = _quotient(between - error, between + (k - 1) * error + extra)
-    return single if unit == "1" else _quotient(k * single, 1 + (k - 1) * single)
+    least = _ROUNDING * float(np.abs(ratings).max()) ** 2
+    single = _quotient(between - error, between + (k - 1) * error + extra, least)
+    if unit == "1":
+        return single
+    return _quotient(k * single, 1 + (k - 1) * single, _ROUNDING)
 
 
 def _quotient(
-    top: npt.NDArray[np.float64], bottom: npt.NDArray[np.float64]
+    top: npt.NDArray[np.float64], bottom: npt.NDArray[np.float64], least: float
 ) -> npt.NDArray[np.float64]:
-    """top / bottom, NaN where bottom is zero."""
-    return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom != 0)
+    """top / bottom, NaN where bottom is zero but for rounding, or below it."""
+    return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > least)
 
 
 def _absolute_limits(
     single: float, n: int, k: int, between: float, raters: float, rest: float, alpha: float
 ) -> tuple[float, float]:
     """Limits of ICC(2,1) by Satterthwaite's approximation (Shrout and Fleiss 1979, p. 424)."""
-    if rest == 0 and raters == 0:
-        return 1.0, 1.0
-    f_raters = raters / rest if rest > 0 else np.inf
-    if not np.isfinite(f_raters):
-        freedom = float(k - 1)
-    else:
+    freedom = float(k - 1)
+    # As the residual goes to zero, the degrees of freedom go to k - 1.
+    if rest > 0:
+        f_raters = raters / rest
         share = k * single * f_raters + n * (1 + (k - 1) * single) - k * single
         freedom = (k - 1) * (n - 1) * share**2
         freedom /= (n - 1) * k**2 * single**2 * f_raters**2 + (
@@ -314,8 +337,12 @@ def bland_altman(a: npt.ArrayLike, b: npt.ArrayLike, *, level: float = 0.95) -> 
     bias_half = quantile * sd / np.sqrt(n)
     limit_half = quantile * sd * np.sqrt(1 / n + 1.96**2 / (2 * (n - 1)))
 
+    # Equal differences tell nothing about uncertainty: no interval, rather than one of no width.
+    varies = bool(np.ptp(np.round(differences, 9)) > 0)
+
     def estimate(value: float, name: str, half: float) -> Estimate:
-        interval = Interval(float(value - half), float(value + half), level, "t distribution")
+        low, high = float(value - half), float(value + half)
+        interval = Interval(low, high, level, "t distribution") if varies else None
         return Estimate(value, name, interval, n)
 
     return BlandAltman(
@@ -340,7 +367,8 @@ def repeatability(repeats: npt.ArrayLike, *, level: float = 0.95) -> Repeatabili
     Returns
     -------
     Repeatability
-        Intervals from the chi-square distribution of the pooled within-subject variance.
+        Intervals from the chi-square distribution of the pooled within-subject variance; none where
+        all repeats are equal.
 
     Raises
     ------
@@ -364,12 +392,16 @@ def repeatability(repeats: npt.ArrayLike, *, level: float = 0.95) -> Repeatabili
         raise ValueError("No subject was measured twice: repeatability cannot be estimated.")
     freedom = int((counts[counts >= 2] - 1).sum())
     squares = float(np.nansum((kept - np.nanmean(kept, axis=1, keepdims=True)) ** 2))
+    if (np.nanmax(kept, axis=1) == np.nanmin(kept, axis=1)).all():
+        # Without this, the mean of three equal repeats of .1 would leave a scatter of 1e-17.
+        squares = 0.0
     bounds = stats.chi2.ppf([(1 + level) / 2, (1 - level) / 2], freedom)
     within = [np.sqrt(squares / freedom), *np.sqrt(squares / bounds)]
 
     def estimate(factor: float, name: str) -> Estimate:
         value, low, high = (float(factor * sd) for sd in within)
-        return Estimate(value, name, Interval(low, high, level, "chi-square"), len(kept))
+        interval = Interval(low, high, level, "chi-square") if squares > 0 else None
+        return Estimate(value, name, interval, len(kept))
 
     return Repeatability(
         estimate(1.0, "within-subject SD"),
