@@ -8,8 +8,9 @@ from scipy import stats
 
 from analysis.bootstrap import bootstrap_interval
 from analysis.estimates import Estimate, Interval
-from analysis.paired import paired_differences
+from analysis.paired import paired_differences, smallest_p
 
+_ROUNDING = 1e-9
 NO_VARIATION = "no width: the cases do not differ from each other, which does not mean certainty"
 
 
@@ -56,8 +57,9 @@ def vgc(
     reference, test : array_like, shape (n,) and (m,)
         Scores under the two conditions; NaN for missing.
     paired : bool
-        False: DeLong's interval for independent images. True: the same cases under both conditions
-        (equal length, case by case), interval by a bootstrap over cases.
+        False: DeLong's interval for independent images, None where its variance is zero (the
+        conditions do not overlap, or all scores are equal). True: the same cases under both
+        conditions (equal length, case by case), interval by a bootstrap over cases.
     level : float
 
     Returns
@@ -81,6 +83,8 @@ def vgc(
     0.8125
     """
     first, second = np.asarray(reference, np.float64), np.asarray(test, np.float64)
+    if np.isinf(first).any() or np.isinf(second).any():
+        raise ValueError("A score is infinite; mark a missing score as NaN.")
     if paired:
         if first.shape != second.shape:
             raise ValueError("Paired scores must be two lists of the same length, case by case.")
@@ -94,7 +98,7 @@ def vgc(
     wins = (second[:, None] > first) + 0.5 * (second[:, None] == first)
     value = float(wins.mean())
     name = "visual grading characteristics, area under the curve"
-    interval: Interval | None
+    interval: Interval | None = None
     if paired:
 
         def area(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -104,6 +108,8 @@ def vgc(
     else:
         variance = wins.mean(axis=1).var(ddof=1) / second.size
         variance += wins.mean(axis=0).var(ddof=1) / first.size
+        if variance < 1e-12:
+            return Estimate(value, name, None, int(first.size))
         half = float(stats.norm.ppf((1 + level) / 2) * np.sqrt(variance))
         interval = Interval(max(0.0, value - half), min(1.0, value + half), level, "DeLong")
     return Estimate(value, name, interval, int(first.size))
@@ -138,10 +144,13 @@ def non_inferiority(
     Raises
     ------
     ValueError
-        If the margin is not positive or fewer than two cases are complete.
+        If the margin is not positive, or the complete cases are too few for any interval at this
+        level: six at 95 %.
 
     Notes
     -----
+    With n cases, the range of their differences misses the centre of a symmetric distribution with
+    probability 2 / 2**n, so that no interval made from fewer than six can hold 95 %.
     A difference that is not significant does not show equivalence; this interval can.
 
     References
@@ -159,16 +168,19 @@ def non_inferiority(
     differences, _ = paired_differences(a, b)
     complete = ~(np.isnan(np.asarray(a, np.float64)) | np.isnan(np.asarray(b, np.float64)))
     cases = np.arange(complete.size) if clusters is None else np.asarray(clusters)
+    n_cases = int(np.unique(cases[complete]).size)
+    if smallest_p(n_cases) > (1 - level) * (1 + 1e-9):
+        noun = "complete case is" if n_cases == 1 else "complete cases are"
+        raise ValueError(f"{n_cases} {noun} too few to decide from a {100 * level:g} % interval.")
     interval = bootstrap_interval(
         lambda weights: weights @ differences / weights.sum(axis=1), cases[complete], level=level
     )
-    value = float(differences.mean()) if differences.size else float("nan")
+    value = float(differences.mean())
     if interval is None:
-        if np.unique(cases[complete]).size < 2:
-            raise ValueError("Non-inferiority needs at least two complete cases.")
         interval = Interval(value, value, level, NO_VARIATION)
     estimate = Estimate(value, "mean difference (b minus a)", interval, int(differences.size))
-    return NonInferiority(estimate, margin, interval.low > -margin)
+    # A limit on the margin does not show non-inferiority, on whichever side rounding left it.
+    return NonInferiority(estimate, margin, interval.low > -margin + _ROUNDING)
 
 
 def share_at_least(

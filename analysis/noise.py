@@ -163,6 +163,8 @@ def noise_sd(sd: npt.ArrayLike, estimate: str = "air_sd") -> npt.NDArray[np.floa
     10.0
     """
     measured = np.asarray(sd, dtype=np.float64)
+    if np.isinf(measured).any():
+        raise ValueError("The SD that the noise is estimated from is infinite.")
     if (measured <= 0).any():
         raise ValueError(
             "The SD that the noise is estimated from is zero (a masked or clipped background?): "

@@ -140,6 +140,9 @@ class AnalysisPlan:
         faults = list(self._faults())
         if faults:
             raise PlanError(" ".join(faults))
+        if self.margin is not None:
+            # 1 and 1.0 are one margin: equal plans have one text, and one hash.
+            object.__setattr__(self, "margin", float(self.margin))
 
     def _faults(self) -> list[str]:
         faults: list[str] = []
@@ -185,12 +188,13 @@ class AnalysisPlan:
                 if code not in known:
                     faults.append(f'{name} names "{code}"; known are {_listed(known)}.')
         if self.margin is not None and not (
-            isinstance(self.margin, float | int) and 0 < self.margin < float("inf")
+            _is_number(self.margin) and 0 < self.margin < float("inf")
         ):
             faults.append("margin must be a positive number of score points.")
-        if not (isinstance(self.alpha, float | int) and 0 < self.alpha < 1):
+        if not (_is_number(self.alpha) and 0 < self.alpha < 1):
             faults.append("alpha must lie between 0 and 1.")
-        if not (isinstance(self.decimals, int) and 0 <= self.decimals <= 12):
+        whole = isinstance(self.decimals, int) and not isinstance(self.decimals, bool)
+        if not (whole and 0 <= self.decimals <= 12):
             faults.append("decimals must be a whole number from 0 to 12.")
         if self.score_range is not None and not self.score_range[0] < self.score_range[1]:
             faults.append("score_range must be two numbers, the lower first.")
@@ -274,6 +278,11 @@ class AnalysisPlan:
         if lacking:
             raise PlanError(f"The plan lacks: {_listed(lacking)}.")
         return cls(**dict(plain))
+
+
+def _is_number(value: object) -> bool:
+    # True is 1 to Python, and no number to a reader of the plan.
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -67,7 +67,8 @@ def power_signed_rank(
     Raises
     ------
     ValueError
-        If the probabilities do not sum to 1 or n is not positive.
+        If the probabilities do not sum to 1, a difference is not finite, alpha does not lie
+        between 0 and 1, or n is not a positive whole number.
 
     Examples
     --------
@@ -77,10 +78,15 @@ def power_signed_rank(
     True
     """
     chances = np.asarray(probabilities, dtype=np.float64)
-    if len(differences) != chances.size or (chances < 0).any() or abs(chances.sum() - 1) > 1e-9:
+    fits = len(differences) == chances.size and bool((chances >= 0).all())
+    if not fits or not abs(chances.sum() - 1) <= 1e-9:
         raise ValueError("Give one probability for each difference; together they must be 1.")
-    if n < 1:
-        raise ValueError("The number of cases must be positive.")
+    if not np.isfinite(np.asarray(differences, dtype=np.float64)).all():
+        raise ValueError("A difference is not a finite number.")
+    if n != int(n) or n < 1 or simulations < 1:
+        raise ValueError("The numbers of cases and of simulations must be positive whole numbers.")
+    if not 0 < alpha < 1:
+        raise ValueError("alpha must lie between 0 and 1.")
     generator = np.random.default_rng(seed)
     # Only how often each difference occurs matters, and few patterns recur: test each once.
     counts = generator.multinomial(n, chances / chances.sum(), size=simulations)

@@ -182,7 +182,7 @@ def region_statistics(
     return RegionStatistics(
         n_pixels=region.n_pixels,
         mean=float(values.mean()),
-        sd=float(values.std(ddof=1)) if values.size > 1 else float("nan"),
+        sd=_sample_sd(values),
         ddof=1,
         minimum=float(values.min()),
         maximum=float(values.max()),
@@ -192,3 +192,10 @@ def region_statistics(
         area_ellipse_mm2=region.area_ellipse_mm2,
         area_pixels_mm2=region.area_pixels_mm2,
     )
+
+
+def _sample_sd(values: npt.NDArray[np.float64]) -> float:
+    if values.size < 2:
+        return float("nan")
+    # Equal pixels of .1 would otherwise leave a scatter of 1e-17, and an SNR of 1e18.
+    return float(values.std(ddof=1)) if values.min() < values.max() else 0.0

@@ -50,7 +50,7 @@ def non_inferiority_frame(
     --------
     >>> plan = AnalysisPlan(arms=("A", "B"), control="A", comparisons=(("A", "B"),),
     ...                     criteria=("sharpness",), margin=0.5)
-    >>> values = pd.DataFrame({"A": [3.0, 3, 4, 3], "B": [3.0, 4, 4, 3]})
+    >>> values = pd.DataFrame({"A": [3.0, 3, 4, 3, 3, 3, 3, 3], "B": [3.0, 4, 4, 3, 3, 3, 4, 3]})
     >>> found, _ = non_inferiority_frame([TableRow("score", "sharpness", "", values)], plan)
     >>> found[["difference", "non_inferior"]].values.tolist()
     [[0.25, True]]
@@ -179,7 +179,9 @@ def _vgc(rows: Sequence[TableRow], plan: AnalysisPlan) -> _Parts:
     for row in rows:
         for a, b in plan.comparisons if row.metric == "score" else ():
             try:
-                found = vgc(row.values[a], row.values[b], paired=True, level=1 - plan.alpha)
+                # Rounded as the test's differences are: means of readers tie but for rounding.
+                first, second = (row.values[arm].round(plan.decimals) for arm in (a, b))
+                found = vgc(first, second, paired=True, level=1 - plan.alpha)
             except ValueError as error:
                 warnings.append(_warning(row, f"{a} v {b}", f"vgc: {error}"))
                 continue
