@@ -27,8 +27,9 @@ def read_table(path: Path, table: str) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If the file cannot be read, is not UTF-8, has no header or names a column twice, or a row
-        has more or fewer fields than the header. Rows are counted from the first below the header.
+        If the file cannot be read, is not UTF-8, has no header or no row, names a column twice, or
+        a row is empty or has more or fewer fields than the header. Rows are counted from the first
+        below the header.
 
     Examples
     --------
@@ -44,7 +45,7 @@ def read_table(path: Path, table: str) -> pd.DataFrame:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            lines = [line for line in csv.reader(stream, strict=True) if line]
+            lines = list(csv.reader(stream, strict=True))
     except OSError as error:
         raise InputError(f"{table}: {path} cannot be read ({error.strerror}).") from None
     except UnicodeDecodeError as error:
@@ -53,7 +54,9 @@ def read_table(path: Path, table: str) -> pd.DataFrame:
         ) from None
     except csv.Error as error:
         raise InputError(f"{table}: {path} is no CSV file ({error}).") from None
-    if not lines:
+    while lines and not lines[-1]:
+        lines.pop()
+    if not lines or not lines[0]:
         raise InputError(f"{table}: {path} is empty; a header is needed.")
     header = [name.strip() for name in lines[0]]
     for mark, name in ((";", "semicolons"), ("\t", "tabs")):
@@ -65,7 +68,11 @@ def read_table(path: Path, table: str) -> pd.DataFrame:
     twice = [name for name, times in Counter(header).items() if times > 1]
     if twice:
         raise InputError(f"{table}: the header names the column {', '.join(twice)} twice.")
+    if len(lines) == 1:
+        raise InputError(f"{table}: {path} has a header but no row below it.")
     for row, line in enumerate(lines[1:], start=1):
+        if not line:
+            raise InputError(f"{table}, row {row}: an empty line; remove it.")
         if len(line) != len(header):
             fields = "1 field" if len(line) == 1 else f"{len(line)} fields"
             raise InputError(

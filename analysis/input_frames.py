@@ -113,6 +113,8 @@ def check_regions(regions: pd.DataFrame, plan: AnalysisPlan) -> pd.DataFrame:
         frame[name] = numbers(frame, name, "regions")
     check_present(frame, ("n_pixels",), "regions")
     check_rows(frame["n_pixels"] < 1, "n_pixels", "the region holds no pixels.", "regions")
+    whole = frame["n_pixels"] % 1 == 0
+    check_rows(~whole, "n_pixels", "a number of pixels is a whole number.", "regions")
     for name in ("sd", *(name for name in optional if name == "sd_difference")):
         check_rows(frame[name] < 0, name, "an SD cannot be negative.", "regions")
     if plan.noise_estimate == "difference" and "sd_difference" not in frame.columns:

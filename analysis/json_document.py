@@ -61,6 +61,8 @@ def read_document(
         raise error(
             f"{name}, line {fault.lineno}, column {fault.colno}: no JSON here ({fault.msg})."
         ) from None
+    except RecursionError:
+        raise error(f"{name}: nested too deeply to be one.") from None
     validator = _validator(schema)
     known = validator.schema["properties"]  # type: ignore[index]
     if isinstance(document, dict) and document.get("format") == known["format"]["const"]:
