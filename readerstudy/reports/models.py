@@ -41,3 +41,7 @@ class Unblinding(models.Model):
 
     def __str__(self) -> str:
         return f"unblinding of {self.study}"
+
+
+# Models of the exports, which Django looks for here.
+from .export_models import ApiToken, Export  # noqa: E402, F401

@@ -8,9 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from readerstudy.reports.report import Report
 from readerstudy.studies.models import Study
-
-from ..report import Report
 
 POINTS = (1, 2, 3, 4, 5)
 
@@ -120,9 +119,7 @@ def dictionary_frame(found: list[Variable]) -> pd.DataFrame:
         }
         for variable in found
     ]
-    return pd.DataFrame(
-        records, columns=["table", "variable", "label", "type", "unit", "values"]
-    )
+    return pd.DataFrame(records, columns=["table", "variable", "label", "type", "unit", "values"])
 
 
 def ratings_wide(report: Report) -> pd.DataFrame:

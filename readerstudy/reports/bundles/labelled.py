@@ -27,11 +27,11 @@ _MOST_OF_A_VALUE = 120  # SPSS's limit
 
 def _coded(
     frame: pd.DataFrame, found: Sequence[Variable]
-) -> tuple[pd.DataFrame, dict[str, dict[float, str]], dict[str, str]]:
+) -> tuple[pd.DataFrame, dict[str, dict[float, str]], dict[str, str | None]]:
     """The table with numbers for codes; value labels and variable labels by column."""
     data = pd.DataFrame(index=frame.index)
     values: dict[str, dict[float, str]] = {}
-    names: dict[str, str] = {}
+    names: dict[str, str | None] = {}
     for variable in found:
         if variable.name not in frame.columns:
             continue

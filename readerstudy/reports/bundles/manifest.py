@@ -9,10 +9,9 @@ from importlib.metadata import version
 from typing import Any
 
 from readerstudy import __version__
+from readerstudy.reports.models import Unblinding
+from readerstudy.reports.report import Report
 from readerstudy.studies.models import Study
-
-from ..models import Unblinding
-from ..report import Report
 
 FORMAT = "readerstudy bundle 2"
 _PACKAGES = (

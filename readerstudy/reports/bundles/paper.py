@@ -15,8 +15,8 @@ from analysis.run import Results
 from analysis.score_figures import figure_bland_altman, figure_differences, figure_scores
 from analysis.table_formats import docx_table, html_table, latex_table
 from analysis.tables import comparison_label, csv_bytes
+from readerstudy.reports.report import Report
 
-from ..report import Report
 from .dictionary import arm_labels
 from .spreadsheet_text import safe_frame
 

@@ -53,7 +53,7 @@ def _write(sheet: Any, frame: pd.DataFrame, head: Any) -> None:
         for row, value in enumerate(values, start=1):
             if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
                 continue
-            if isinstance(value, bool) or hasattr(value, "dtype") and value.dtype == bool:
+            if isinstance(value, bool) or (hasattr(value, "dtype") and value.dtype == bool):
                 sheet.write_boolean(row, column, bool(value))
             elif isinstance(value, int | float) or hasattr(value, "dtype"):
                 sheet.write_number(row, column, float(value))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
+import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from readerstudy.reports.exports import bundle, file_name
-from readerstudy.reports.report import masked_report, named_report
+from readerstudy.reports.export_services import write_export
+from readerstudy.reports.exports import file_name
 from readerstudy.reports.services import record_download
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Study
@@ -26,20 +27,32 @@ class Command(BaseCommand):
         name: str = options["study"]
         study = Study.objects.filter(slug=name).first() or Study.objects.filter(title=name).first()
         if study is None:
-            raise CommandError(f"There is no study “{name}”.")
-        if not study.is_locked:
-            raise CommandError("Lock the study first: before that there are no results.")
+            known = ", ".join(
+                f"“{title}”" for title in Study.objects.values_list("title", flat=True)
+            )
+            raise CommandError(f"There is no study “{name}”. There are: {known or 'none'}.")
+        out: Path = options["out"]
         try:
-            report = named_report(study) if study.is_unblinded else masked_report(study)
-            content = bundle(study, report)
+            out.mkdir(parents=True, exist_ok=True)
+            # Beside its place, so that a run that fails leaves no half a bundle there.
+            handle, partial = tempfile.mkstemp(dir=out, prefix=".export-")
+        except OSError as error:
+            raise CommandError(f"{out} cannot be written: {error.strerror}.") from None
+        try:
+            with os.fdopen(handle, "w+b") as target:
+                report, sha256 = write_export(target, study, None, self._progress)
+            path = out / file_name(report, "bundle.zip")
+            Path(partial).chmod(0o644)
+            os.replace(partial, path)
         except StudyError as error:
             raise CommandError(str(error)) from None
-        path: Path = options["out"] / file_name(report, "bundle.zip")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
         except OSError as error:
-            raise CommandError(f"{path} cannot be written: {error.strerror}.") from None
-        sha256 = hashlib.sha256(content).hexdigest()
+            raise CommandError(f"{out} cannot be written: {error.strerror}.") from None
+        finally:
+            Path(partial).unlink(missing_ok=True)
         record_download(study, None, report, path.name, sha256)
         self.stdout.write(f"{path}\nSHA-256 {sha256}")
+
+    def _progress(self, done: int, total: int, message: str) -> None:
+        if self.stderr.isatty():
+            self.stderr.write(f"{done + 1}/{total} {message}")

@@ -1,0 +1,172 @@
+"""Every file of the bundle by its place in it.
+
+All of it is a function of the frozen data, the plan and the software, so that the same snapshot
+gives the same bytes on another day. Before unblinding, letters stand for arms throughout, and what
+would tell the letters (Table 1, recipes, arms.csv, plan.json) is left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import IO
+
+import pandas as pd
+
+from analysis.r_scripts import imrmc_layout, mixed_model_script, recompute_script
+from analysis.results_document import write_results
+from analysis.tables import csv_bytes, result_tables
+from readerstudy.accounts.models import User
+from readerstudy.reports.exports import csv_file, csv_names, file_name, reading_file
+from readerstudy.reports.reading_files import reading_files
+from readerstudy.reports.report import Report
+from readerstudy.studies.models import Study
+from readerstudy.studies.protocol import canonical_json
+
+from .acquisition import acquisition_frame
+from .archive import checksums, write_zip
+from .descriptions import readme
+from .dictionary import dictionary_document, dictionary_frame, ratings_wide, variables
+from .drafts.files import draft_files
+from .labelled import dta_file, sav_file
+from .manifest import manifest
+from .paper import IMAGE_FORMATS, figures, results_of, table_files, tables
+from .spreadsheet_text import safe_frame
+from .spss_script import spss_script
+from .stata_script import stata_script
+from .workbook import workbook
+
+Progress = Callable[[int, int, str], None]
+
+
+def no_progress(_done: int, _total: int, _message: str) -> None:
+    """For whoever waits in front of the command line."""
+
+
+def bundle_files(
+    study: Study, report: Report, user: User | None = None, progress: Progress = no_progress
+) -> dict[str, bytes]:
+    """The files by name: readme first, manifest and checksums last.
+
+    `user` decides whether the statistician's own files of the reading are there; None is the
+    platform itself, which has them all.
+    """
+    acquisition = acquisition_frame(study, report)
+    drawn = figures(report)
+    makers: list[tuple[str, Callable[[], Iterator[tuple[str, bytes]]]]] = [
+        ("Data", lambda: _data(study, report, user)),
+        ("SPSS, Stata and spreadsheet files", lambda: _labelled(study, report)),
+        ("Tables", lambda: _tables(report, acquisition)),
+        ("Scripts", lambda: _scripts(report)),
+        *((f"Figure {name}", _figure_maker(drawn, name)) for name in drawn),
+        ("Drafts", lambda: draft_files(study, report)),
+    ]
+    total = len(makers) + 1
+    files: dict[str, bytes] = {}
+    for done, (message, make) in enumerate(makers):
+        progress(done, total, message)
+        files.update(make())
+    progress(total - 1, total, "Manifest and checksums")
+    names = ["readme.txt", *files, "manifest.json", "SHA256SUMS"]
+    files = {"readme.txt": readme(report, names).encode("utf-8"), **files}
+    text = json.dumps(manifest(study, report, files), indent=2, sort_keys=True, ensure_ascii=False)
+    files["manifest.json"] = f"{text}\n".encode()
+    files["SHA256SUMS"] = checksums(files)
+    return files
+
+
+def write_bundle(
+    target: IO[bytes],
+    study: Study,
+    report: Report,
+    user: User | None = None,
+    progress: Progress = no_progress,
+) -> dict[str, bytes]:
+    """The bundle as one zip; its files are returned."""
+    files = bundle_files(study, report, user, progress)
+    write_zip(target, file_name(report, "results"), files)
+    return files
+
+
+def _data(study: Study, report: Report, user: User | None) -> Iterator[tuple[str, bytes]]:
+    for name in csv_names(report):
+        yield name, csv_file(report, name)
+    yield "ratings_wide.csv", csv_bytes(safe_frame(ratings_wide(report)))
+    for name in reading_files(study, user):
+        yield name, reading_file(study, report, name)
+    if not report.is_masked:
+        yield "arms.csv", csv_bytes(safe_frame(pd.DataFrame(report.data["arms"])))
+        yield "plan.json", canonical_json(report.plan.to_dict()).encode("ascii")
+    yield "data.json", canonical_json(report.data).encode("ascii")
+    found = variables(study, report)
+    dictionary = json.dumps(dictionary_document(found), indent=1, ensure_ascii=False)
+    yield "dictionary.json", f"{dictionary}\n".encode()
+    yield "dictionary.csv", csv_bytes(safe_frame(dictionary_frame(found)))
+    yield (
+        "results.json",
+        write_results(
+            results_of(report), {"data": report.data_sha256, "plan": report.plan_sha256}
+        ).encode("utf-8"),
+    )
+
+
+def _labelled(study: Study, report: Report) -> Iterator[tuple[str, bytes]]:
+    found = variables(study, report)
+    frames: Mapping[str, pd.DataFrame] = {
+        "ratings_long": report.frames[0],
+        "ratings_wide": ratings_wide(report),
+        "roi_long": report.frames[1],
+        "derived_long": report.results.derived,
+    }
+    title = f"{report.title} – {report.notice}" if report.notice else report.title
+    for name, frame in frames.items():
+        if frame.empty:
+            continue
+        own = [variable for variable in found if variable.table == name]
+        yield f"{name}.sav", sav_file(frame, own, title)
+        yield f"{name}.dta", dta_file(frame, own, title)
+    results = results_of(report)
+    sheets = {
+        "ratings": report.frames[0],
+        "ratings wide": frames["ratings_wide"],
+        "roi": report.frames[1],
+        "descriptives": results.descriptives,
+        "tests": results.tests,
+        "agreement": results.agreement,
+        "warnings": results.warning_frame(),
+        "dictionary": dictionary_frame(found),
+    }
+    yield "results.xlsx", workbook(sheets, readme(report, []), title)
+
+
+def _tables(report: Report, acquisition: pd.DataFrame | None) -> Iterator[tuple[str, bytes]]:
+    yield from table_files(tables(report, acquisition))
+    standing = set(csv_names(report))
+    for name, frame in result_tables(results_of(report)).items():
+        if name not in standing and not frame.empty:
+            yield name, csv_bytes(safe_frame(frame))
+
+
+def _scripts(report: Report) -> Iterator[tuple[str, bytes]]:
+    """The scripts with the plain tables that they read, so that the folder runs by itself."""
+    plan, (scores, regions) = report.plan, report.frames
+    yield "scripts/ratings_long.csv", csv_bytes(scores)
+    yield "scripts/roi_long.csv", csv_bytes(regions)
+    yield "scripts/recompute_tables.R", recompute_script(plan).encode("utf-8")
+    yield "scripts/recompute_tables.sps", spss_script(report).encode("utf-8")
+    yield "scripts/recompute_tables.do", stata_script(report).encode("utf-8")
+    if not scores.empty:
+        yield "scripts/mixed_models.R", mixed_model_script(plan).encode("utf-8")
+        for criterion in plan.criteria:
+            text = imrmc_layout(scores, plan, criterion)
+            yield f"scripts/imrmc_{criterion}.csv", text.encode("utf-8")
+
+
+def _figure_maker(
+    drawn: Mapping[str, Callable[..., bytes]], name: str
+) -> Callable[[], Iterator[tuple[str, bytes]]]:
+    def make() -> Iterator[tuple[str, bytes]]:
+        for kind in IMAGE_FORMATS:
+            yield f"figures/{name}.{kind}", drawn[name](kind)
+
+    return make

@@ -1,0 +1,101 @@
+"""What the platform knows of a study and the drafts say: numbers and choices, no opinion."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, Q
+
+from readerstudy.imaging.models import Series
+from readerstudy.reading.models import Item, Session
+from readerstudy.reports.report import Report
+from readerstudy.studies.models import Study
+
+
+@dataclass(frozen=True)
+class Facts:
+    report: Report
+    protocol: dict[str, Any]
+    is_imported: bool
+    repeats: int  # hidden repeats that were submitted
+    later: int  # items of later occasions that were submitted
+    practice: int
+    models: tuple[str, ...]  # empty while arms are masked
+    series: int
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.protocol.get("reading", {})
+        return found
+
+    @property
+    def arms(self) -> list[str]:
+        return list(self.report.arm_names.values())
+
+    @property
+    def control(self) -> str:
+        """Named only where it may be."""
+        if self.report.is_masked:
+            return "the control (held back until unblinding)"
+        return next((a["name"] for a in self.report.data["arms"] if a["is_control"]), "the control")
+
+    @property
+    def criteria(self) -> list[str]:
+        return [row["name"] for row in self.report.data["criteria"]]
+
+    @property
+    def tissues(self) -> list[str]:
+        return [row["name"] for row in self.report.data["tissues"] if row["purpose"] != "air"]
+
+    def name(self, code: str) -> str:
+        if self.report.is_masked:
+            return f"arm {code}"
+        return self.report.arm_names.get(code, code)
+
+
+def facts_of(study: Study, report: Report) -> Facts:
+    items = Item.objects.filter(session__study=study, submitted_at__isnull=False)
+    counts = items.aggregate(
+        repeats=Count("pk", filter=Q(purpose=Item.Purpose.REPEAT)),
+        later=Count("pk", filter=Q(session__occasion__gt=1)),
+        practice=Count("pk", filter=Q(purpose=Item.Purpose.PRACTICE)),
+    )
+    derived = Series.objects.filter(volunteer__study=study, arm__kind="derived").exclude(
+        provenance={}
+    )
+    models: tuple[str, ...] = ()
+    if not report.is_masked:
+        models = tuple(_models(list(derived.values_list("arm__name", "provenance"))))
+    return Facts(
+        report,
+        study.protocol or {},
+        Session.objects.filter(study=study, is_imported=True).exists(),
+        counts["repeats"],
+        counts["later"],
+        counts["practice"],
+        models,
+        Series.objects.filter(volunteer__study=study).count(),
+    )
+
+
+def _models(rows: list[tuple[str, dict[str, Any]]]) -> list[str]:
+    """ "DLR-double-fast: ddlr 2 (weights 0123abcd…)", one line an arm and version."""
+    said: Counter[str] = Counter()
+    for arm, provenance in rows:
+        name = provenance.get("model") or provenance.get("method") or ""
+        if isinstance(name, dict):
+            name = name.get("name", "")
+        if not name:
+            continue
+        version = provenance.get("model_version") or provenance.get("version") or ""
+        weights = str(provenance.get("weights_sha256") or "")
+        tail = f" (weights SHA-256 {weights[:16]}…)" if weights else ""
+        said[f"{arm}: {name} {version}".rstrip() + tail] += 1
+    return sorted(said)
+
+
+def listed(names: list[str]) -> str:
+    """ "a, b and c"."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,230 @@
+"""Methods and results as a paper says them, from the plan and the numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from analysis.tables import fixed, format_mean_sd, format_q
+from readerstudy.reports.wording import FAMILIES, SUMMARIES, ZEROS, alpha_text, noise_text
+from readerstudy.studies.models import Study
+
+from .document import TO_WRITE, Section
+from .facts import Facts, listed
+
+_MODES = {
+    Study.ReadingMode.RELATIVE.value: "Readers saw each image set beside the control of the same "
+    "volunteer and scored it in relation to it",
+    Study.ReadingMode.ABSOLUTE.value: "Readers saw each image set alone and scored it",
+    Study.ReadingMode.CHOICE.value: "Readers saw the two arms of a comparison side by side and "
+    "chose the better one",
+    Study.ReadingMode.RANKING.value: "Readers saw all arms of a volunteer and ranked them",
+}
+
+
+def methods(facts: Facts) -> list[Section]:
+    return [
+        Section("Participants and images", _participants(facts)),
+        Section("Image quality scores", _reading(facts)),
+        Section("Quantitative analysis", _quantities(facts)),
+        Section("Statistical analysis", _statistics(facts)),
+    ]
+
+
+def _participants(facts: Facts) -> list[str]:
+    report = facts.report
+    text = (
+        f"{len(report.volunteers)} volunteers were included. Each was imaged in "
+        f"{len(facts.arms)} image sets: {listed(facts.arms)}."
+    )
+    if not report.is_masked:
+        text += f" {facts.control[0].upper()}{facts.control[1:]} was the control."
+    lines = [text, f"{TO_WRITE[:-1]}: scanner, coil, ethics approval, consent; see Table 1]"]
+    if facts.models:
+        lines.append("Derived image sets were made by " + "; ".join(facts.models) + ".")
+    if report.notice:
+        lines.append(f"Note: {report.notice}.")
+    return lines
+
+
+def _reading(facts: Facts) -> list[str]:
+    report, reading = facts.report, facts.reading
+    if not report.readers:
+        return ["No image was scored."]
+    who = f"{len(report.readers)} readers ({', '.join(report.readers)}) took part independently."
+    if facts.is_imported:
+        return [
+            f"{who} Scores were given outside the platform and imported; how they were read is "
+            f"{TO_WRITE[1:-1]}.",
+            f"Criteria: {listed(facts.criteria)}.",
+        ]
+    mode = _MODES.get(reading.get("mode", ""), _MODES["relative"])
+    points = ""
+    if report.plan.score_range:
+        low, high = (fixed(limit, 0) for limit in report.plan.score_range)
+        points = f" on a scale from {low} to {high}"
+    text = (
+        f"{who} {mode}{points}, for {listed(facts.criteria)}. Readers were blinded: no name, "
+        "header or date was shown, and the order was drawn at random for each reader and stored "
+        f"before the reading, with at least {reading.get('minimum_gap', 1)} item(s) of other "
+        "volunteers between two items of one volunteer."
+    )
+    extra = []
+    if reading.get("repeat_percent"):
+        extra.append(
+            f"{reading['repeat_percent']} % of the items were repeated without the readers' "
+            "knowledge to measure intra-reader agreement; repeats did not enter the primary "
+            "analysis."
+        )
+    if reading.get("occasions", 1) > 1:
+        extra.append(
+            f"Readings were repeated on {reading['occasions']} occasions at least "
+            f"{reading['washout_days']} days apart; the first entered the primary analysis."
+        )
+    return [" ".join([text, *extra])]
+
+
+def _quantities(facts: Facts) -> list[str]:
+    plan = facts.report.plan
+    if facts.report.frames[1].empty:
+        return ["No region was measured."]
+    reference = facts.report.row_names.get(plan.reference_tissue, "")
+    cnr = (
+        f" and CNR as the difference of the means of tissue and {reference.lower()}, over the noise"
+        if reference
+        else ""
+    )
+    return [
+        f"Elliptical regions of interest were placed in {listed(facts.tissues)} and, of one "
+        "volunteer, applied at the same place in all image sets. SNR was computed as the mean of "
+        f"the tissue over the noise{cnr}. Noise was {noise_text(plan.noise_estimate)}. A denoiser "
+        "lowers the SD of the air and so raises SNR and CNR taken against it by construction; "
+        "estimates without that flaw are given beside."
+    ]
+
+
+def _statistics(facts: Facts) -> list[str]:
+    plan = facts.report.plan
+    exact = (
+        "exact, conditional on ties" if plan.method == "exact" else "by the normal approximation"
+    )
+    lines = [
+        f"Scores of a volunteer, image set and criterion were summarised as "
+        f"{SUMMARIES[plan.reader_summary]}. Pairs of image sets were compared by two-sided "
+        f"Wilcoxon signed-rank tests ({exact}, {ZEROS[plan.zeros]}); p values were corrected after "
+        f"Benjamini and Hochberg over {FAMILIES[plan.family]}. q ≤ {alpha_text(plan.alpha)} was "
+        "taken as significant. Pre-specified comparisons: "
+        + "; ".join(f"{facts.name(a)} v {facts.name(b)}" for a, b in plan.comparisons)
+        + ". Effects are Hodges–Lehmann shifts with exact intervals. Agreement between readers was "
+        "described with intervals from a bootstrap over whole volunteers. The readers are fixed: "
+        "conclusions concern these readers.",
+        "The analysis plan (SHA-256 "
+        f"{facts.report.plan_sha256}) was fixed before the arms were known; data were locked "
+        "before unblinding.",
+    ]
+    if plan.margin is not None:
+        lines.append(
+            f"Non-inferiority was decided from the interval of the mean difference against a "
+            f"margin of {plan.margin:g} points."
+        )
+    else:
+        lines.append(
+            "No equivalence or non-inferiority was tested: a difference that is not significant "
+            "does not show equivalence."
+        )
+    return lines
+
+
+def results(facts: Facts) -> list[Section]:
+    report = facts.report
+    sections = []
+    tests, cells = report.results.tests, report.results.descriptives
+    for metric, heading in (("score", "Scores"), ("SNR", "SNR"), ("CNR", "CNR")):
+        mine = tests[tests["metric"] == metric]
+        if mine.empty:
+            continue
+        lines = []
+        for pair in report.plan.comparisons:
+            lines.append(_comparison(facts, mine, cells[cells["metric"] == metric], pair))
+        sections.append(Section(heading, [line for line in lines if line]))
+    if not report.results.agreement.empty:
+        sections.append(Section("Agreement between readers", [_agreement(facts)]))
+    missing = _missing(facts)
+    sections.append(Section("Missing data", missing))
+    if report.warnings:
+        noted = list(dict.fromkeys(warning.text for warning in report.warnings))
+        sections.append(Section("To be said with the numbers", noted[:20]))
+    return sections
+
+
+def _comparison(facts: Facts, tests: Any, cells: Any, pair: tuple[str, str]) -> str:
+    a, b = pair
+    found = tests[(tests["a"] == a) & (tests["b"] == b)]
+    means = {
+        (row["row"], row["reader"], row["arm"]): format_mean_sd(row["mean"], row["sd"])
+        for row in cells.to_dict("records")
+    }
+    significant: list[str] = []
+    others: list[str] = []
+    for test in found.to_dict("records"):
+        name = facts.report.row_names.get(test["row"], test["row"])
+        reader = f", {test['reader']}" if test["reader"] else ""
+        place = (test["row"], test["reader"])
+        shift = ""
+        if not np.isnan(test["hodges_lehmann_low"]):
+            shift = (
+                f", shift {_number(test['hodges_lehmann'])} "
+                f"({_number(test['hodges_lehmann_low'])} to {_number(test['hodges_lehmann_high'])})"
+            )
+        q = format_q(test["q"], facts.report.plan.alpha)
+        q = f"q {q}" if q.startswith("<") else f"q = {q}"
+        text = (
+            f"{name}{reader}: {means.get((*place, a), '–')} v {means.get((*place, b), '–')}"
+            f"{shift}, {q}, n = {test['n']}"
+        )
+        (significant if test["significant"] else others).append(text)
+    title = f"{facts.name(a)[0].upper()}{facts.name(a)[1:]} v {facts.name(b)}. "
+    parts = []
+    if significant:
+        parts.append("Significant: " + "; ".join(significant) + ".")
+    if others:
+        parts.append("Not significant: " + "; ".join(others) + ".")
+    return title + " ".join(parts) if parts else ""
+
+
+def _number(value: float) -> str:
+    return fixed(value, 2).replace("-", "−")
+
+
+def _agreement(facts: Facts) -> str:
+    parts = []
+    for row in facts.report.results.agreement.to_dict("records"):
+        if np.isnan(row["value"]):
+            continue
+        interval = (
+            ""
+            if np.isnan(row["low"])
+            else f" ({fixed(row['low'], 2)} to {fixed(row['high'], 2)})".replace("-", "−")
+        )
+        name = facts.report.row_names.get(row["criterion"], row["criterion"])
+        parts.append(f"{name}, {row['statistic']}: {_number(row['value'])}{interval}")
+    return "; ".join(parts) + "."
+
+
+def _missing(facts: Facts) -> list[str]:
+    report = facts.report
+    lines = []
+    if report.data["never_submitted"]:
+        lines.append(
+            f"{report.data['never_submitted']} items were never submitted; their scores do not "
+            "count."
+        )
+    tests = report.results.tests
+    lost = tests[tests["n_missing"] > 0]
+    if len(lost):
+        lines.append(
+            f"{len(lost)} of {len(tests)} tests lack pairs, {int(lost['n_missing'].max())} at "
+            "most: see n and n_missing in tests.csv."
+        )
+    return lines or ["No value is missing from the primary analysis."]

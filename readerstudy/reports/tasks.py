@@ -1,0 +1,16 @@
+"""Work of the reports for the cpu queue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from readerstudy.jobs.context import JobContext
+from readerstudy.jobs.registry import task
+
+
+@task("reports.export")
+def export(context: JobContext, payload: dict[str, Any]) -> None:
+    """Make one export bundle."""
+    from .export_services import make_export
+
+    make_export(context, str(payload["export"]))
