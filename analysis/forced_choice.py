@@ -182,6 +182,8 @@ def bradley_terry(
         np.add.at(sums, index, scores)
         covariance = bread @ (sums.T @ sums) @ bread
         method = f"robust (sandwich) over {names.size} cases, Wald"
+    if np.linalg.matrix_rank(covariance, hermitian=True) < len(others):
+        raise ValueError("The cases answer too much alike for errors over cases of the model.")
     chi_square = float(values @ np.linalg.solve(covariance, values))
     return BradleyTerry(
         abilities=wald_coefficients(

@@ -11,6 +11,7 @@ from analysis import (
     AnalysisPlan,
     InputError,
     bland_altman,
+    bradley_terry,
     cohen_kappa,
     ellipse_region,
     gwet_ac,
@@ -170,6 +171,12 @@ def test_power_refuses_what_is_no_plan() -> None:
     for n, differences, chances, options in wrong:
         with pytest.raises(ValueError, match=r"finite|must be|must lie"):
             power_signed_rank(n, differences, chances, **options)
+
+
+def test_cases_that_answer_alike_give_no_error_over_cases() -> None:
+    cases = [1, 1, 2, 2, 3, 3]
+    with pytest.raises(ValueError, match="too much alike"):
+        bradley_terry(list("AABBCC"), list("BBCCAA"), list("ABBCCA"), clusters=cases)
 
 
 def test_equal_plans_have_one_text_and_true_is_no_number() -> None:
