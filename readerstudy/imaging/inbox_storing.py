@@ -16,7 +16,7 @@ from readerstudy.studies.models import Arm, Study
 from .contact_sheet import contact_sheet
 from .geometry import Geometry
 from .models import InboxSeries, Upload
-from .storing import StoredSlice, assemble
+from .storing import Assembled, StoredSlice
 from .volumes import write_file
 
 SHEET = "sheet.png"
@@ -42,11 +42,14 @@ def inbox_prefix(study_id: uuid.UUID, token: uuid.UUID) -> str:
 
 
 def write_inbox_series(
-    study_id: uuid.UUID, token: uuid.UUID, slices: Sequence[StoredSlice], **known: Any
+    study_id: uuid.UUID,
+    token: uuid.UUID,
+    slices: Sequence[StoredSlice],
+    assembled: Assembled,
+    **known: Any,
 ) -> InboxDraft:
-    """Write files in anatomical order, and the contact sheet. Raises ImagingError for a stack that
-    could be no series."""
-    volume, geometry, order = assemble(slices)
+    """Write files in anatomical order, and the contact sheet."""
+    volume, geometry, order = assembled
     made = uuid.uuid4()
     prefix = f"{inbox_prefix(study_id, token)}/{made}"
     for index, source in enumerate(order):

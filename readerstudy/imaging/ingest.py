@@ -31,6 +31,7 @@ from .inbox_storing import InboxDraft, inbox_prefix, write_inbox_series
 from .layout import Cell, Layout
 from .mapping import MappingRow, arms_by_name, plain
 from .models import BatchRules, ImagingRules, Upload
+from .parsing.archives import is_zip
 from .parsing.images import ParsedSlice
 from .parsing.process import ReaderPool
 from .publishing import Publishing, Written
@@ -49,6 +50,7 @@ from .volumes import delete_files
 
 WAITING = (Upload.State.QUEUED, Upload.State.READING)
 UNPLACED = "UNPLACED"  # the patient of images that wait for a place
+WARM_FROM_BYTES = 16 * 1024**2
 STORED_BYTES = 2  # of a pixel in a de-identified slice
 MAX_SERIES_VOXELS = 256 * 1024**2  # 1 GB as a volume in memory
 
@@ -145,6 +147,8 @@ class Ingest:
 
     def _read(self, reader: ReaderPool, scratch: Path, study: Study) -> Batch:
         layout = self._layout(study)
+        if sum(upload.size for upload in self.uploads) > WARM_FROM_BYTES:
+            reader.warm()
         for upload in self.uploads:
             self._list(reader, upload)
         if len(self.sources) > settings.UPLOAD_MAX_FILES:
@@ -190,6 +194,12 @@ class Ingest:
         if not os.path.exists(path):
             self.errors[upload.pk] = "The bytes that were sent are gone: send the file again."
             return
+        with open(path, "rb") as handle:
+            loose = not is_zip(handle.read(4))
+        if loose:
+            self._unpacked += upload.size
+            self.sources.append(SourceFile(upload, upload.name, path))
+            return
         answer = reader.ask(
             {
                 "op": "list",
@@ -206,9 +216,7 @@ class Ingest:
             self.errors[upload.pk] = answer["refused"]
             return
         self._unpacked += answer["bytes"]
-        if not answer["archive"]:
-            self.sources.append(SourceFile(upload, upload.name, path))
-        elif not answer["members"]:
+        if not answer["members"]:
             self.errors[upload.pk] = "The archive is empty."
         else:
             self.sources += [
@@ -300,10 +308,9 @@ class Ingest:
         slices = [item.load() for item in candidate.slices]
         if candidate.cell is not None:  # spare the writing of what cannot be stored
             self._check_fits(candidate.cell, slices, study)
-        volume = assemble(slices)[0]
-        if looks_written(volume):
+        assembled = assemble(slices)
+        if looks_written(assembled[0]):
             candidate.suspicions.append(SUSPICION)
-        del volume
         shift = candidate.date_shift
         report = report_json(candidate.report, len(slices), shifted=shift is not None)
         if candidate.cell is not None:
@@ -315,12 +322,14 @@ class Ingest:
                 slices=slices,
                 parameters=candidate.parameters,
                 deidentification=report,
+                assembled=assembled,
             )
         hinted = arms_by_name(study).get(plain(candidate.arm_hint))
         return write_inbox_series(
             study.pk,
             self.context.token,
             slices,
+            assembled,
             parameters=candidate.parameters,
             deidentification=report,
             note=" ".join(candidate.notes),

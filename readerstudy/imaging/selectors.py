@@ -145,6 +145,7 @@ def upload_history(study: Study, batch: uuid.UUID | None = None) -> list[dict[st
 
 def _upload_record(upload: Upload) -> dict[str, Any]:
     state, message, progress = upload.state, upload.get_state_display(), 0.0
+    read = stored = 0.0
     job = upload.job
     if state == Upload.State.RECEIVING:
         progress = upload.received / upload.size if upload.size else 1.0
@@ -153,9 +154,10 @@ def _upload_record(upload: Upload) -> dict[str, Any]:
             state, message = Upload.State.FAILED, job.error or "The upload could not be read."
         else:
             progress = job.progress_done / job.progress_total if job.progress_total else 0.0
+            read, stored = _stages(job)
             message = job.message or message
     elif state == Upload.State.DONE:
-        progress = 1.0
+        progress = read = stored = 1.0
     if upload.error:
         message = upload.error
     taken: int = getattr(upload, "taken", 0)
@@ -164,12 +166,26 @@ def _upload_record(upload: Upload) -> dict[str, Any]:
         "batch": str(upload.batch),
         "name": _shown_name(upload),
         "state": str(state),
+        "size": upload.size,
+        "received": upload.received,
         "progress": round(progress, 4),
+        "read": round(read, 4),
+        "stored": round(stored, 4),
+        # Series of the same batch that wait in the inbox.
+        "waiting": len(job.result.get("inbox", [])) if job is not None else 0,
         "message": message,
         "accepted": taken,
         "refusals": _refusals(upload),
         "created_at": upload.created_at.isoformat(),
     }
+
+
+def _stages(job: Job) -> tuple[float, float]:
+    """What is read and what is stored, 0 to 1: a job counts its files twice, then publishes."""
+    files = (job.progress_total - 1) // 2
+    if files <= 0:
+        return 0.0, 0.0
+    return min(job.progress_done / files, 1.0), max(0.0, (job.progress_done - files) / files)
 
 
 def _shown_name(upload: Upload) -> str:

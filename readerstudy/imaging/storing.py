@@ -70,7 +70,10 @@ def token_prefix(study_id: uuid.UUID, token: uuid.UUID) -> str:
     return f"series/{study_id}/{token}"
 
 
-def assemble(slices: Sequence[StoredSlice]) -> tuple[np.ndarray, Geometry, list[int]]:
+Assembled = tuple[np.ndarray, Geometry, list[int]]
+
+
+def assemble(slices: Sequence[StoredSlice]) -> Assembled:
     """Volume [slices, rows, columns], its geometry, and the order taken. Raises ImagingError."""
     geometry, order = stack([item.plane for item in slices])
     volume = np.empty((geometry.slices, geometry.rows, geometry.columns), dtype=np.float32)
@@ -95,9 +98,13 @@ def write_series(
     parameters: dict[str, Any] | None = None,
     provenance: dict[str, Any] | None = None,
     deidentification: dict[str, Any] | None = None,
+    assembled: Assembled | None = None,
 ) -> SeriesDraft:
-    """Write DICOM files and volume to storage. Nothing is visible until `publish_series`."""
-    volume, geometry, order = assemble(slices)
+    """Write DICOM files and volume to storage. Nothing is visible until `publish_series`.
+
+    `assembled`: what `assemble` made of the slices, where the caller has it already.
+    """
+    volume, geometry, order = assembled or assemble(slices)
     series_id = uuid.uuid4()
     prefix = f"{token_prefix(study_id, token)}/{series_id}"
     for index, source in enumerate(order):

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Sum
+from django.db.models import Count, Q, Sum
 from django.utils import timezone
 
 from readerstudy.accounts.models import User
@@ -33,6 +33,7 @@ from .services import check_volunteer_code
 
 PIECE = 1024 * 1024
 NAME_LENGTH = 255
+OVER = (Upload.State.DONE, Upload.State.FAILED)
 
 
 class Readable(Protocol):
@@ -66,14 +67,15 @@ def check_create_upload(
         check_volunteer_code(volunteer)
     if arm is not None and arm.is_derived:
         raise ImagingError(f"{arm.name} is a derived arm: the platform makes its images.")
-    together = Upload.objects.filter(study=study, batch=batch)
-    if (
-        together.exclude(state=Upload.State.RECEIVING)
-        .exclude(state=Upload.State.CANCELLED)
-        .exists()
-    ):
+    handed_over = Q(state__in=[Upload.State.QUEUED, Upload.State.READING, *OVER])
+    receiving = Q(state=Upload.State.RECEIVING)
+    sums = Upload.objects.filter(study=study, batch=batch).aggregate(
+        over=Count("id", filter=handed_over),
+        n=Count("id", filter=receiving),
+        b=Sum("size", filter=receiving),
+    )
+    if sums["over"]:
         raise ImagingError("These files were already handed to the worker: start a new upload.")
-    sums = together.filter(state=Upload.State.RECEIVING).aggregate(n=Count("id"), b=Sum("size"))
     if sums["n"] >= settings.UPLOAD_MAX_FILES:
         raise ImagingError(f"Send up to {settings.UPLOAD_MAX_FILES} files together.")
     if (sums["b"] or 0) + size > settings.UPLOAD_MAX_TOTAL_BYTES:

@@ -67,11 +67,14 @@ class Site:
     room: ReadingRoom = field(default_factory=ReadingRoom)
     posts: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     regions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    suggestions: list[dict[str, Any]] = field(default_factory=list)
     locked: bool = False
+    figures: bool = True  # mean, SD … and the other arms are open
     break_pixels: str = ""  # answer slices whose address ends so with 503
     uploads: dict[str, dict[str, Any]] = field(default_factory=dict)
     slow_pieces: float = 0.0  # seconds that a piece of an upload takes
     finished: list[dict[str, Any]] = field(default_factory=list)
+    places: list[dict[str, Any]] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
     def volume(self, name: str) -> np.ndarray:
@@ -87,7 +90,12 @@ class Site:
         hidden = {"data", "metadata", "length"}
         return [
             {name: value for name, value in upload.items() if name not in hidden}
-            | {"batch": upload["metadata"]["batch"], "name": upload["metadata"]["filename"]}
+            | {
+                "batch": upload["metadata"]["batch"],
+                "name": upload["metadata"]["filename"],
+                "size": upload["length"],
+                "received": len(upload["data"]),
+            }
             for upload in self.uploads.values()
         ]
 
@@ -108,13 +116,23 @@ class Site:
             "arms": [
                 {"code": c, "name": n, "is_control": k, "slices": f"/pixels/arm-{c}/{{index}}"}
                 for c, n, k in arms
+                if k or self.figures
             ],
             "tissues": [
-                {"code": name.replace(" ", "-"), "name": name, "colour": colour, "area_mm2": 30.0}
+                {
+                    "code": name.replace(" ", "-"),
+                    "name": name,
+                    "colour": colour,
+                    "area_mm2": 30.0,
+                    "rule": "Paramedian slice",
+                    "suggested_slice": 4 if name == "muscle" else None,
+                }
                 for name, colour in zip(tissues, colours, strict=True)
             ],
             "regions": list(self.regions.values()),
             "save_url": "/regions/save/",
+            "suggest_url": "/regions/suggestions/",
+            "shows_figures": self.figures,
             "locked": self.locked,
             "volunteers": [
                 {"code": "V01", "url": "/measuring/", "placed": len(self.regions), "total": 7},
@@ -143,7 +161,7 @@ class Site:
         a, b = np.divide(sent["semi_axes_mm"], 0.47)
         inside = ((columns - column) / a) ** 2 + ((rows - row) / b) ** 2 <= 1
         record = {**sent, "revision": stored["revision"] + 1, "measurements": []}
-        for name, volume in self.volumes.items():
+        for name, volume in self.volumes.items() if self.figures else ():
             values = volume[sent["slice_index"]][inside].astype(float)
             record["measurements"].append(
                 {
@@ -153,6 +171,8 @@ class Site:
                     "sd": float(values.std(ddof=1)),
                     "area_mm2": float(np.pi * np.prod(sent["semi_axes_mm"])),
                     "counted_area_mm2": float(values.size * 0.47**2),
+                    "snr": 12.5,
+                    "cnr": None,
                     "warnings": [],
                 }
             )
@@ -176,7 +196,8 @@ def upload_page() -> bytes:
         {% endblock %}
         {% block content %}<h1>Uploads</h1><section class="card"><div class="card-body">
         <div id="upload" data-tus-url="/tus/" data-status-url="/upload/status/"
-        data-finish-url="/upload/finish/" data-volunteers="{{ volunteers }}"
+        data-finish-url="/upload/finish/" data-places-url="/upload/places/"
+        data-inbox-url="/inbox/" data-volunteers="{{ volunteers }}"
         data-arms="{{ arms }}"></div></div></section>{% endblock %}"""
     )
     context = Context({"volunteers": volunteers, "arms": arms, "csrf_token": "x" * 64})
@@ -185,7 +206,8 @@ def upload_page() -> bytes:
 
 def measuring_page() -> bytes:
     named = {"study": SimpleNamespace(slug="lumbar"), "volunteer": SimpleNamespace(code="V01")}
-    return render("measurements/volunteer.html", "/m/", {**named, "data_url": "/measuring/data/"})
+    context = {**named, "data_url": "/measuring/data/", "templates": ["V07"], "observer": 1}
+    return render("measurements/volunteer.html", "/m/", context)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -243,6 +265,8 @@ class Handler(BaseHTTPRequestHandler):
                 return self.reply(200, body, "application/octet-stream", cache)
             case ["measuring"]:
                 return self.reply(200, self.pages["measuring"], "text/html; charset=utf-8")
+            case ["regions", "suggestions"]:
+                return self.json(200, {"regions": self.site.suggestions})
             case ["measuring", "data"]:
                 return self.json(200, self.site.measuring_data())
             case ["upload"]:
@@ -276,6 +300,11 @@ class Handler(BaseHTTPRequestHandler):
                 return self.json(200, {"noted": True})
             case ["regions", "save"]:
                 return self.json(*self.site.save_region(sent))
+            case ["upload", "places"]:
+                self.site.places.append(sent)
+                if "volunteer" not in sent["mapping"]:
+                    return self.json(409, {"error": "The first line names its columns."})
+                return self.json(200, {"lines": 1})
             case ["upload", "finish"]:
                 self.site.finished.append(sent)
                 return self.json(200, {})

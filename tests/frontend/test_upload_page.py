@@ -22,7 +22,8 @@ def open_page(window: Window, site: Site) -> None:
 
 
 def pick(window: Window, *files: Path) -> None:
-    window.page.locator("input[type=file]").first.set_input_files([str(file) for file in files])
+    chosen = window.page.locator("input[type=file][multiple]").first
+    chosen.set_input_files([str(file) for file in files])
 
 
 def told(window: Window) -> Any:
@@ -53,11 +54,19 @@ def test_a_zip_arrives_whole_in_pieces_and_its_reading_is_followed(
     assert [r for r in site.requests if r.startswith("PATCH")] == [
         f"PATCH {n * 8 * MEBIBYTE}" for n in range(3)
     ]
-    upload.update(state="reading", progress=0.4, message="File 4 of 10")
+    bars = window.page.locator(".upload-stages progress")
+    assert [bar.evaluate("bar => bar.value") for bar in bars.all()] == [1, 0, 0]
+    upload.update(state="reading", read=1, stored=0.25, message="File 4 of 10")
     told(window).to_have_text("File 4 of 10")
+    assert [bar.evaluate("bar => bar.value") for bar in bars.all()] == [1, 1, 0.25]
     refusals = [{"name": "notes.txt", "reason": "This is not a DICOM file."}]
-    upload.update(state="done", progress=1, message="Done", accepted=9, refusals=refusals)
-    told(window).to_have_text("Done: 9 taken, some refused:")
+    upload.update(
+        state="done", progress=1, message="Done", accepted=9, waiting=2, refusals=refusals
+    )
+    told(window).to_have_text(
+        "Done: 9 taken, 2 series in the inbox for you to place, some refused:"
+    )
+    expect(window.page.get_by_role("link", name="Open the inbox")).to_be_visible()
     expect(window.page.locator(".upload-refusals li")).to_have_text(
         "notes.txt: This is not a DICOM file."
     )
@@ -107,10 +116,12 @@ def test_after_a_reload_the_same_file_goes_on_where_it_was(
     window.page.on("dialog", lambda dialog: dialog.accept())
     window.page.reload()
     site.slow_pieces = 0.0
-    window.page.wait_for_timeout(800)
     window.page.wait_for_selector("#upload[data-ready='1']")
+    told(window).to_contain_text("Not finished: ")
+    told(window).to_contain_text("Choose the same files again")
     pick(window, archive)
     told(window).to_contain_text("Waiting for the worker")
+    expect(window.page.locator(".upload-list > li")).to_have_count(1)
     (upload,) = site.uploads.values()
     assert bytes(upload["data"]) == archive.read_bytes()
     assert [r for r in site.requests if r == "PATCH 0"] == ["PATCH 0"]
@@ -128,3 +139,25 @@ def test_cancelling_has_the_server_drop_what_arrived(
     window.page.wait_for_timeout(800)
     assert site.uploads == {}
     assert site.finished == []
+
+
+def test_a_wrong_mapping_is_said_before_anything_is_sent(
+    window: Window, site: Site, archive: Path, tmp_path: Path
+) -> None:
+    wrong, right = tmp_path / "wrong.csv", tmp_path / "right.csv"
+    wrong.write_text("a,b\n")
+    right.write_text("path,volunteer,arm\nscan 1,V01,fast\n")
+    open_page(window, site)
+    window.page.get_by_text("Many people from one folder tree").click()
+    window.page.get_by_label("Mapping file").set_input_files(str(wrong))
+    pick_archive = window.page.locator("input[type=file][multiple]").first
+    pick_archive.set_input_files(str(archive))
+    told(window).to_have_text("Stopped. The first line names its columns.")
+    assert site.uploads == {}
+    window.page.get_by_role("button", name="Cancel").click()
+    window.page.get_by_label("Mapping file").set_input_files(str(right))
+    pick_archive.set_input_files(str(archive))
+    expect(window.page.locator(".upload-list [role=status]").last).to_contain_text("Waiting for")
+    (upload,) = site.uploads.values()
+    assert site.places[-1]["batch"] == upload["metadata"]["batch"]
+    assert site.places[-1]["mapping"] == right.read_text()

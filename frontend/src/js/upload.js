@@ -1,6 +1,6 @@
 /* The upload page: pick or drop, send with pause and cancel, then follow the reading on the server. */
 import { getJson } from "./http.js";
-import { Batch } from "./upload/batch.js";
+import { Batch, dropUpload } from "./upload/batch.js";
 import { dropped, isZip, picked } from "./upload/files.js";
 
 const POLL_MS = 1500;
@@ -9,6 +9,8 @@ const urls = {
   tus: root.dataset.tusUrl,
   status: root.dataset.statusUrl,
   finish: root.dataset.finishUrl,
+  places: root.dataset.placesUrl,
+  inbox: root.dataset.inboxUrl,
 };
 const running = new Set();
 const rows = new Map(); // batch -> row
@@ -52,6 +54,19 @@ places.append(
   field("Arm", arm, "Derived arms are made here, not sent"),
 );
 
+const mapping = element("input", "", "", { type: "file", accept: ".csv,text/csv" });
+const pattern = element("input", "", "", { autocomplete: "off", maxlength: "200", placeholder: "{volunteer}/*{arm}*" });
+const many = element("details", "more");
+const manyFields = element("div", "field-row");
+manyFields.append(
+  field("Mapping file", mapping, "CSV, one folder a line"),
+  field("Or a pattern of folders", pattern, "Codes in braces, * for anything"),
+);
+many.append(
+  element("summary", "", "Many people from one folder tree"),
+  manyFields,
+  element("p", "small muted", "The first line of a mapping file is path,volunteer,arm; a path is a folder or a pattern with *. In a pattern, {volunteer} and {arm} stand for the codes."),
+);
 const drop = element("div", "dropzone");
 const files = element("input", "visually-hidden", "", { type: "file", multiple: "", tabindex: "-1", "aria-label": "Files or a zip" });
 const folder = element("input", "visually-hidden", "", { type: "file", webkitdirectory: "", tabindex: "-1", "aria-label": "A folder" });
@@ -62,7 +77,7 @@ buttons.append(pickFiles, pickFolder);
 drop.append(element("p", "strong", "Drop a zip, files or a folder here"), buttons, files, folder);
 
 const list = element("ul", "list upload-list", "", { "aria-label": "What is being sent", hidden: "" });
-root.append(places, drop, list);
+root.append(places, many, drop, list);
 
 // --- Rows ---------------------------------------------------------------------------------------
 
@@ -72,19 +87,26 @@ function makeRow(name) {
   const title = element("span", "strong upload-name", name);
   const actions = element("span", "row");
   head.append(title, actions);
-  const bar = element("progress", "progress", "", { max: "1", value: "0", "aria-label": `Progress of ${name}` });
+  const stages = element("div", "upload-stages");
+  const bars = {};
+  for (const [key, label] of Object.entries({ sent: "Sent", read: "Read", stored: "Stored" })) {
+    const stage = element("label", "small muted", label);
+    bars[key] = element("progress", "progress", "", { max: "1", value: "0", "aria-label": `${label}: ${name}` });
+    stage.append(bars[key]);
+    stages.append(stage);
+  }
   const text = element("p", "small muted", "", { role: "status" });
   const refusals = element("ul", "small upload-refusals");
-  item.append(head, bar, text, refusals);
+  item.append(head, stages, text, refusals);
   list.append(item);
   list.hidden = false;
-  return { item, actions, bar, text, refusals };
+  return { item, actions, bars, text, refusals };
 }
 
 function showBatch(batch) {
-  const { actions, bar, text } = rows.get(batch);
-  bar.value = batch.total ? batch.sent / batch.total : 1;
-  bar.className = `progress${batch.state === "failed" ? " progress-bad" : ""}`;
+  const { actions, bars, text } = rows.get(batch);
+  bars.sent.value = batch.total ? batch.sent / batch.total : 1;
+  bars.sent.className = `progress${batch.state === "failed" ? " progress-bad" : ""}`;
   const progress = `${size(batch.sent)} of ${size(batch.total)}`;
   text.textContent = {
     sending: `Sending: ${progress}`,
@@ -116,13 +138,20 @@ function showReading(batch, uploads) {
   const failed = states.includes("failed");
   const accepted = uploads.reduce((sum, one) => sum + one.accepted, 0);
   const refused = uploads.flatMap(({ refusals }) => refusals);
-  row.bar.value = uploads.reduce((sum, one) => sum + one.progress, 0) / uploads.length;
-  row.bar.className = `progress ${failed ? "progress-bad" : over ? "progress-ok" : ""}`;
+  const mean = (key) => uploads.reduce((sum, one) => sum + (one[key] ?? 0), 0) / uploads.length;
+  row.bars.sent.value = 1;
+  for (const key of ["read", "stored"]) {
+    row.bars[key].value = mean(key);
+    row.bars[key].className = `progress ${failed ? "progress-bad" : over ? "progress-ok" : ""}`;
+  }
+  const waiting = Math.max(...uploads.map((one) => one.waiting ?? 0));
   const message = uploads.find((one) => one.message)?.message ?? "";
   if (failed) row.text.textContent = message || "The files could not be read.";
   else if (over) {
     row.text.textContent =
-      `Done: ${accepted} taken, ${refused.length ? "some refused:" : "none refused."}`;
+      `Done: ${accepted} taken, ` +
+      (waiting ? `${waiting} series in the inbox for you to place, ` : "") +
+      (refused.length ? "some refused:" : "none refused.");
   } else row.text.textContent = message || "Waiting for the worker…";
   row.refusals.replaceChildren(
     ...refused.map(({ name, reason }) => {
@@ -135,6 +164,9 @@ function showReading(batch, uploads) {
     const again = element("button", "btn btn-small", "Show what is stored", { type: "button" });
     again.addEventListener("click", () => window.location.reload());
     row.actions.append(again);
+    if (waiting && urls.inbox) {
+      row.actions.append(element("a", "btn btn-small btn-primary", "Open the inbox", { href: urls.inbox }));
+    }
   }
   return over;
 }
@@ -158,9 +190,44 @@ function byBatch(uploads) {
   return groups;
 }
 
-/** What was being read when the page was opened. */
+/** What was broken off by a reload or elsewhere: its bytes are kept for a day. */
+function showUnfinished(id, mine) {
+  const batch = { id, unfinished: true };
+  const row = makeRow(mine.length === 1 ? mine[0].name : `${mine.length} files`);
+  rows.set(batch, row);
+  const [received, total] = ["received", "size"].map((key) => mine.reduce((sum, one) => sum + one[key], 0));
+  row.bars.sent.value = total ? received / total : 0;
+  row.text.textContent =
+    `Not finished: ${size(received)} of ${size(total)}. Choose the same files again to go on where it stopped, or cancel.`;
+  const cancel = element("button", "btn btn-small btn-quiet", "Cancel", { type: "button" });
+  cancel.addEventListener("click", async () => {
+    cancel.disabled = true;
+    const ended = await Promise.allSettled(mine.map((one) => dropUpload(`${urls.tus}${one.id}/`)));
+    const kept = ended.filter(({ status }) => status === "rejected").length;
+    if (kept) cancel.disabled = false;
+    else cancel.remove();
+    row.text.textContent = kept
+      ? `${kept} of ${mine.length} files could not be cancelled: try again.`
+      : "Cancelled; nothing of it was kept.";
+  });
+  row.actions.append(cancel);
+}
+
+/** The row of a broken-off batch goes when its files are chosen again. */
+function takeUp(batch) {
+  for (const [other, row] of rows) {
+    if (other.unfinished && other.id === batch.id) {
+      row.item.remove();
+      rows.delete(other);
+    }
+  }
+}
+
+/** What was being sent or read when the page was opened. */
 async function pickUp() {
   const { uploads } = await getJson(urls.status);
+  const stopped = uploads.filter(({ state }) => state === "receiving");
+  for (const [id, mine] of byBatch(stopped)) showUnfinished(id, mine);
   const busy = uploads.filter(({ state }) => ["queued", "reading"].includes(state));
   for (const [id, mine] of byBatch(busy)) {
     const batch = { id };
@@ -172,14 +239,15 @@ async function pickUp() {
 
 // --- Sending -----------------------------------------------------------------------------------
 
-function send(entries) {
+async function send(entries) {
   if (!entries.length) return;
   const target = { volunteer: volunteer.value.trim(), arm: arm.value };
+  const found = { mapping: (await mapping.files[0]?.text()) ?? "", pattern: pattern.value.trim() };
   // A zip is read by itself; loose files that were picked together belong together.
   const loose = entries.filter((entry) => !isZip(entry));
   const sets = [...entries.filter(isZip).map((entry) => [entry]), ...(loose.length ? [loose] : [])];
   for (const set of sets) {
-    const batch = new Batch(set, target, urls);
+    const batch = new Batch(set, target, urls, found);
     rows.set(batch, makeRow(batch.name));
     running.add(batch);
     batch.addEventListener("change", () => {
@@ -189,7 +257,7 @@ function send(entries) {
       if (batch.state === "sent") follow(batch);
     });
     showBatch(batch);
-    batch.start();
+    batch.start().then(() => takeUp(batch));
   }
 }
 

@@ -6,10 +6,12 @@ import io
 import math
 import struct
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from pydicom import dcmread
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
@@ -329,7 +331,22 @@ def _is_mosaic(dataset: Dataset) -> bool:
 
 
 def _lookup(dataset: Dataset) -> Lookup:
-    return dataset.get
+    """Values by keyword. Most of what is asked for is absent: that is told without the library."""
+    present = {int(tag) for tag in dataset.keys()}  # noqa: SIM118 - values stay unread
+
+    def lookup(keyword: str) -> Any:
+        tag = _tag(keyword)
+        return dataset[tag].value if tag in present else None
+
+    return lookup
+
+
+@lru_cache(maxsize=1000)
+def _tag(keyword: str) -> int:
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise KeyError(keyword)
+    return tag
 
 
 def _frame_lookup(dataset: Dataset, index: int) -> Lookup:

@@ -59,6 +59,9 @@ class ConfinedReader:
     ) -> None:
         self.stop()
 
+    def start(self) -> None:
+        self._running()
+
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """The child's answer, or a refusal in its stead."""
         try:
@@ -163,6 +166,11 @@ class ReaderPool:
     ) -> None:
         for reader in self._readers:
             reader.stop()
+
+    def warm(self) -> None:
+        """Start all readers now: their libraries load while the first is at work."""
+        for reader in self._readers:
+            reader.start()
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         return self._readers[0].ask(request)

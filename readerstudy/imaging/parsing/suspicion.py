@@ -7,7 +7,10 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 BURNED_IN = "The header says that text is burned into the pixels (BurnedInAnnotation)."
-WORKSTATION = "Made at a workstation after the scan (ImageType SECONDARY): it may be a screenshot."
+SCREENSHOT = "The header calls it a screenshot (ImageType)."
+# What makers write into the image type of a saved screen. SECONDARY alone says no more than that
+# the image was computed after the scan, as every reformatted series is.
+SCREENS = ("SCREEN SAVE", "SCREENSAVE", "SCREEN_SAVE", "SCREENSHOT", "SECONDARY CAPTURE", "CAPTURE")
 # PS3.3 C.8.6.1: digitised video, interface, film; workstation, scanned document, image, drawing.
 CONVERSIONS = {"DV", "DI", "DF", "WSD", "SD", "SI", "DRW"}
 CAPTURED = "The header says that a screen, film or paper was captured (ConversionType)."
@@ -17,8 +20,8 @@ def suspicions_of(dataset: Dataset) -> list[str]:
     found = []
     if _words(dataset.get("BurnedInAnnotation")) & {"YES"}:
         found.append(BURNED_IN)
-    if "SECONDARY" in _words(dataset.get("ImageType")):
-        found.append(WORKSTATION)
+    if _words(dataset.get("ImageType")) & set(SCREENS):
+        found.append(SCREENSHOT)
     if _words(dataset.get("ConversionType")) & CONVERSIONS:
         found.append(CAPTURED)
     return found

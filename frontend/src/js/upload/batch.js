@@ -82,10 +82,21 @@ function uuid() {
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }
 
+/** Have the server forget one upload; one that is gone already is no failure. */
+export async function dropUpload(url) {
+  try {
+    await Upload.terminate(url, { headers: { "X-CSRFToken": csrfToken() }, retryDelays: [0, 2000] });
+  } catch (error) {
+    const status = error.originalResponse?.getStatus();
+    if (status !== 404 && status !== 410) throw error;
+  }
+}
+
 export class Batch extends EventTarget {
-  constructor(files, target, urls) {
+  /** `places`: a mapping file's text or a pattern that says where the files go. */
+  constructor(files, target, urls, places = {}) {
     super();
-    Object.assign(this, { files, target, urls });
+    Object.assign(this, { files, target, urls, places });
     this.total = files.reduce((sum, { file }) => sum + file.size, 0);
     this.accepted = new Map(); // path -> bytes that the server has confirmed
     this.state = "sending";
@@ -110,9 +121,25 @@ export class Batch extends EventTarget {
   }
 
   async start() {
-    const place = [this.urls.tus, this.target.volunteer, this.target.arm];
+    const place = [this.urls.tus, this.target.volunteer, this.target.arm, this.places];
     ({ id: this.id, key: this.idKey } = await batchId(this.files, place));
     this.memory = new Memory(this.id);
+    await this.begin();
+  }
+
+  /** A mapping that cannot be used is said before anything is sent. */
+  async begin() {
+    const { mapping, pattern } = this.places;
+    if ((mapping || pattern) && !this.placed) {
+      try {
+        await postJson(this.urls.places, { batch: this.id, mapping, pattern });
+        this.placed = true;
+      } catch (error) {
+        this.error = error.message;
+        if (this.state === "sending") this.become("failed");
+        return;
+      }
+    }
     if (this.state === "sending") this.fill();
   }
 
@@ -197,7 +224,7 @@ export class Batch extends EventTarget {
   resume() {
     this.error = "";
     this.become("sending");
-    this.fill();
+    this.begin();
   }
 
   /** Stop and have the server delete what has arrived. */
@@ -205,10 +232,7 @@ export class Batch extends EventTarget {
     this.halt("cancelled");
     const begun = Object.values(this.memory.all());
     this.forget();
-    await Promise.allSettled(begun.map(({ uploadUrl }) => Upload.terminate(uploadUrl, {
-      headers: { "X-CSRFToken": csrfToken() },
-      retryDelays: [0, 2000],
-    })));
+    await Promise.allSettled(begun.map(({ uploadUrl }) => dropUpload(uploadUrl)));
   }
 
   forget() {

@@ -1,0 +1,297 @@
+"""Ingest: from upload to stored series, de-identification included, beside Orthanc.
+
+    python benchmarks/ingest.py [--series 20] [--slices 20] [--large 2000]
+
+The same files are handed to ReaderStudy (as an upload of loose files, then as a zip) and to
+Debian's Orthanc, where it is installed, which stores them over its REST interface without
+de-identifying anything. A second run reads one zip with 2,000 files and watches the worker's memory, its confined
+readers included. Everything lies in a temporary folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+ROWS, COLUMNS = 384, 320
+MEBIBYTE = 1024**2
+
+
+def make_files(series_count: int, slices: int) -> dict[str, bytes]:
+    """V01/STD/0001.dcm …: classic MR images with noise, of the size of a lumbar scan."""
+    import numpy as np
+
+    from tests.imaging.datasets import as_bytes, series
+
+    rng = np.random.default_rng(1)
+    body = np.zeros((ROWS, COLUMNS))
+    body[60:330, 50:270] = 400
+    files: dict[str, bytes] = {}
+    for number in range(series_count):
+        noise = np.abs(rng.normal(0, 20, (slices, ROWS, COLUMNS)))
+        pixels = (body + noise + rng.normal(0, 20, (slices, ROWS, COLUMNS))).clip(0)
+        folder = f"V{number // 3 + 1:02d}/{('STD', 'DF', 'TF')[number % 3]}"
+        for index, dataset in enumerate(series(pixels.astype("u2"))):
+            files[f"{folder}/{index + 1:04d}.dcm"] = as_bytes(dataset)
+    return files
+
+
+def set_up(home: Path) -> None:
+    os.environ["READERSTUDY_VAR"] = str(home)
+    os.environ["DATABASE_URL"] = f"sqlite:///{home / 'benchmark.sqlite3'}"
+    os.environ["DJANGO_SETTINGS_MODULE"] = "readerstudy.settings"
+    os.environ["LOG_LEVEL"] = "ERROR"
+    import django
+    from django.core.management import call_command
+
+    django.setup()
+    call_command("migrate", verbosity=0)
+
+
+def new_study(slug: str):
+    from readerstudy.studies.models import Comparison
+    from readerstudy.studies.templates_lumbar import create_lumbar_study
+
+    study = create_lumbar_study(slug, slug, None)
+    Comparison.objects.filter(study=study).delete()
+    study.arms.filter(kind="derived").delete()  # reading alone is timed, no denoising
+    return study
+
+
+def send(study, files: dict[str, bytes]) -> tuple[float, float]:
+    """Seconds for receiving and for reading until everything is stored."""
+    import uuid
+
+    from readerstudy.imaging.uploads import do_create_upload, do_finish_batch, do_receive
+    from readerstudy.jobs.models import Job
+    from readerstudy.jobs.worker import run_pending
+
+    started = time.perf_counter()
+    batch = uuid.uuid4()
+    for name, content in files.items():
+        upload = do_create_upload(study, None, name=name, size=len(content), batch=batch)
+        do_receive(upload, 0, io.BytesIO(content))
+    job = do_finish_batch(study, batch, None)
+    received = time.perf_counter()
+    run_pending("cpu")
+    job.refresh_from_db()
+    if job.state != Job.State.SUCCEEDED:
+        raise SystemExit(f"The files were not read: {job.error}")
+    return received - started, time.perf_counter() - received
+
+
+def stored_slices(study) -> int:
+    from readerstudy.imaging.models import Series
+
+    rows = Series.objects.filter(volunteer__study=study)
+    return sum(rows.values_list("slices", flat=True))
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def report(name: str, files: dict[str, bytes], seconds: float) -> float:
+    size = sum(map(len, files.values())) / 1e6
+    rate = len(files) / seconds
+    print(f"{name:<58} {seconds:7.2f} s  {rate:7.1f} files/s  {size / seconds:7.1f} MB/s")
+    return rate
+
+
+@contextmanager
+def orthanc(home: Path) -> Iterator[str | None]:
+    """A private Orthanc on a free port, or None where it is not installed."""
+    program = shutil.which("Orthanc")
+    if program is None:
+        yield None
+        return
+    with socket.socket() as probe, socket.socket() as other:
+        probe.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        port, dicom = probe.getsockname()[1], other.getsockname()[1]
+    settings = home / "orthanc.json"
+    settings.write_text(
+        json.dumps(
+            {
+                "StorageDirectory": str(home / "orthanc"),
+                "IndexDirectory": str(home / "orthanc"),
+                "HttpPort": port,
+                "DicomPort": dicom,
+                "RemoteAccessAllowed": False,
+                "AuthenticationEnabled": False,
+                "Plugins": [],
+            }
+        )
+    )
+    process = subprocess.Popen(
+        [program, str(settings)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(100):
+            try:
+                urllib.request.urlopen(f"{address}/system", timeout=2).read()  # noqa: S310
+                break
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+        else:
+            raise SystemExit("Orthanc did not start.")
+        yield address
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def to_orthanc(address: str, files: dict[str, bytes]) -> float:
+    """Seconds until it has stored them all: one connection, as storescu would use."""
+    import http.client
+
+    connection = http.client.HTTPConnection(address.removeprefix("http://"))
+    started = time.perf_counter()
+    for content in files.values():
+        connection.request("POST", "/instances", body=content)
+        answer = connection.getresponse()
+        body = answer.read()
+        if answer.status != 200:
+            raise SystemExit(f"Orthanc refused a file: {body[:200]!r}")
+    return time.perf_counter() - started
+
+
+class Memory(threading.Thread):
+    """The largest resident memory of this process and its children together, in bytes."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.over = threading.Event()
+        self.largest = {"worker": 0, "reader": 0}
+
+    def run(self) -> None:
+        mine = os.getpid()
+        while not self.over.wait(0.05):
+            children = 0
+            for task in Path(f"/proc/{mine}/task").iterdir():
+                for pid in (task / "children").read_text().split():
+                    children = max(children, _resident(int(pid)))
+            self.largest["worker"] = max(self.largest["worker"], _resident(mine))
+            self.largest["reader"] = max(self.largest["reader"], children)
+
+
+def _resident(pid: int) -> int:
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    lines = [line for line in text.splitlines() if line.startswith("VmRSS")]
+    return int(lines[0].split()[1]) * 1024 if lines else 0
+
+
+def compare(home: Path, series_count: int, slices: int) -> None:
+    files = make_files(series_count, slices)
+    size = sum(map(len, files.values())) / 1e6
+    print(f"{len(files)} files, {size:.0f} MB, matrix {ROWS} × {COLUMNS}, {os.cpu_count()} cores")
+    rates = {}
+    for name, content in (("loose files", files), ("one zip", {"images.zip": zipped(files)})):
+        study = new_study(name.replace(" ", "-"))
+        received, read = send(study, content)
+        if stored_slices(study) != len(files):
+            raise SystemExit("Not every file was stored.")
+        report(f"ReaderStudy, {name}: received", files, received)
+        rates[name] = report(
+            f"ReaderStudy, {name}: received, de-identified, stored", files, received + read
+        )
+    with orthanc(home) as address:
+        if address is None:
+            print("Orthanc is not installed (Debian: orthanc): nothing to compare with.")
+            return
+        rate = report("Orthanc, received and stored as they are", files, to_orthanc(address, files))
+        for name, own in rates.items():
+            print(f"ReaderStudy's rate beside Orthanc's, {name}: {own / rate:.2f}")
+
+
+def large(count: int) -> None:
+    """One zip in a process of its own, so that its memory is the worker's alone."""
+    import gc
+
+    slices = 100
+    files = make_files(max(1, count // slices), slices)
+    content = {"images.zip": zipped(files)}
+    number = len(files)
+    path = Path(os.environ["READERSTUDY_VAR"]) / "large.zip"
+    path.write_bytes(content["images.zip"])
+    study = new_study("large")
+    sizes = {name: len(data) for name, data in files.items()}
+    del files, content
+    gc.collect()
+    from readerstudy.imaging.uploads import do_take_files
+
+    do_take_files(study, [("images.zip", path)], None)
+    done = subprocess.run(
+        [sys.executable, __file__, "--work"], env=os.environ, check=True, capture_output=True
+    )
+    largest = json.loads(done.stdout)
+    if stored_slices(study) != number:
+        raise SystemExit("Not every file of the large zip was stored.")
+    size = sum(sizes.values()) / 1e6
+    print(
+        f"One zip of {number} files ({size:.0f} MB): {largest['seconds']:.1f} s, "
+        f"largest memory of the worker {largest['worker'] / MEBIBYTE:.0f} MiB, "
+        f"of a confined reader {largest['reader'] / MEBIBYTE:.0f} MiB"
+    )
+
+
+def work() -> None:
+    """What a worker does, with its memory watched."""
+    import django
+
+    django.setup()
+    from readerstudy.jobs.worker import run_pending
+
+    memory = Memory()
+    memory.start()
+    started = time.perf_counter()
+    run_pending("cpu")
+    memory.over.set()
+    memory.join()
+    print(json.dumps({**memory.largest, "seconds": time.perf_counter() - started}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--series", type=int, default=20)
+    parser.add_argument("--slices", type=int, default=20)
+    parser.add_argument("--large", type=int, default=2000, help="files in one zip; 0: none")
+    parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.work:
+        work()
+        return
+    with tempfile.TemporaryDirectory(prefix="readerstudy-ingest-") as folder:
+        set_up(Path(folder))
+        compare(Path(folder), options.series, options.slices)
+        if options.large:
+            large(options.large)
+
+
+if __name__ == "__main__":
+    main()
