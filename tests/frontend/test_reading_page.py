@@ -114,12 +114,12 @@ def test_a_session_by_keyboard_alone_ends_at_the_page_that_says_so(
     for position in (2, 3):
         at_item(page, f"Item {position} of 3")
         score(page, "222222")
+        assert window.troubles == []
         press("Enter")
     page.wait_for_url("**/session/")
     assert site.room.submitted == ["item1", "item2", "item3"]
     assert site.room.answers["item1"]["c3"]["cannot_assess"] == "Motion in the last slices"
     assert site.room.comments["item1"]["text"] == "Digits like 1 2 3 here are text"
-    assert window.troubles == []
 
 
 def test_a_mouse_alone_scores_marks_an_artifact_and_submits(window: Window, site: Site) -> None:
