@@ -29,12 +29,12 @@ def dciodvfy() -> str:
 
 
 def errors_found(dciodvfy: str, files: Iterable[Path]) -> Counter[str]:
-    """Every error of some files and how often it is found; a file that is no MR image fails."""
+    """Every error of some files and how often it is found; a file that is no MR image or report fails."""
     found: Counter[str] = Counter()
     for path in files:
         said = subprocess.run([dciodvfy, str(path)], capture_output=True, text=True, check=False)
         lines = said.stderr.splitlines()
-        assert {"MRImage", "EnhancedMRImage"} & set(lines), (
+        assert {"MRImage", "EnhancedMRImage", "Comprehensive3DSR"} & set(lines), (
             f"{path.name} was not judged: {lines[:3]}"
         )
         found.update(PLACE_OF_UID.sub(r"\1", line) for line in lines if line.startswith("Error"))

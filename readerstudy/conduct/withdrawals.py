@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from readerstudy.accounts.models import User
 from readerstudy.audit.services import record
-from readerstudy.imaging.models import Series, UploadedFile, Volunteer
+from readerstudy.imaging.models import InboxSeries, Series, UploadedFile, Volunteer
 from readerstudy.imaging.services import delete_series_row
 from readerstudy.imaging.storing import refresh_display
 from readerstudy.imaging.volumes import delete_files
@@ -118,6 +118,10 @@ def _delete_rows(volunteer: Volunteer, study: Study, actor: User | None) -> list
         if Series.objects.filter(pk=series.pk).exists():
             series.volunteer = volunteer
             delete_series_row(series, actor, prefixes, why="the volunteer withdrew")
+    # What waits in the inbox and is thought to be theirs.
+    waiting = InboxSeries.objects.filter(study=study, volunteer_guess__iexact=volunteer.code)
+    prefixes += [row.prefix for row in waiting]
+    waiting.delete()
     return prefixes
 
 

@@ -12,7 +12,7 @@ from readerstudy.accounts.models import User
 from readerstudy.imaging.models import Series, Volunteer
 from readerstudy.studies.models import Arm, Membership, Role, Study, Tissue
 
-from .models import FIRST_OBSERVER, Measurement, Region
+from .models import FIRST_OBSERVER, SECOND_OBSERVER, Measurement, Placing, Region
 
 
 def reads_blinded(user: User | None, study: Study) -> bool:
@@ -57,6 +57,11 @@ class VolunteerProgress:
     total: int
     has_control: bool
     tissues: list[tuple[str, bool]]  # name, placed
+    frozen: bool = False
+    unblinded: bool = False
+    reopened: bool = False
+    second: int = 0  # regions of the second observer
+    second_frozen: bool = False
 
     @property
     def is_done(self) -> bool:
@@ -66,32 +71,49 @@ class VolunteerProgress:
 def volunteers_progress(study: Study) -> list[VolunteerProgress]:
     """Volunteers × tissues: what is placed."""
     tissues = list(study.tissues.all())
-    placed: dict[int, set[int]] = defaultdict(set)
-    for volunteer, tissue in Region.objects.filter(
-        volunteer__study=study, observer=FIRST_OBSERVER
-    ).values_list("volunteer_id", "tissue_id"):
-        placed[volunteer].add(tissue)
+    placed: dict[tuple[int, int], set[int]] = defaultdict(set)
+    for volunteer, observer, tissue in Region.objects.filter(volunteer__study=study).values_list(
+        "volunteer_id", "observer", "tissue_id"
+    ):
+        placed[volunteer, observer].add(tissue)
+    placings = {
+        (p.volunteer_id, p.observer): p for p in Placing.objects.filter(volunteer__study=study)
+    }
     with_control = set(
         Series.objects.filter(volunteer__study=study, arm__is_control=True).values_list(
             "volunteer_id", flat=True
         )
     )
-    return [
-        VolunteerProgress(
-            code=volunteer.code,
-            placed=len(placed[volunteer.pk]),
-            total=len(tissues),
-            has_control=volunteer.pk in with_control,
-            tissues=[(tissue.name, tissue.pk in placed[volunteer.pk]) for tissue in tissues],
+    lines = []
+    for own in study.volunteers.all():
+        mine = placed[own.pk, FIRST_OBSERVER]
+        placing = placings.get((own.pk, FIRST_OBSERVER)) or Placing()
+        other = placings.get((own.pk, SECOND_OBSERVER)) or Placing()
+        lines.append(
+            VolunteerProgress(
+                code=own.code,
+                placed=len(mine),
+                total=len(tissues),
+                has_control=own.pk in with_control,
+                tissues=[(tissue.name, tissue.pk in mine) for tissue in tissues],
+                frozen=placing.is_frozen,
+                unblinded=placing.unblinded,
+                reopened=placing.reopened > 0,
+                second=len(placed[own.pk, SECOND_OBSERVER]),
+                second_frozen=other.is_frozen,
+            )
         )
-        for volunteer in study.volunteers.all()
-    ]
+    return lines
 
 
-def region_record(region: Region) -> dict[str, Any]:
-    """A region and its measurements as the measuring page reads them."""
-    measurements = region.measurements.select_related("arm").order_by(
-        "-arm__is_control", "arm__position"
+def region_record(
+    region: Region, *, figures: bool, ratios: dict[tuple[int, int], Any] | None = None
+) -> dict[str, Any]:
+    """A region as the measuring page reads it; with `figures` what it measures in every arm."""
+    measurements = (
+        region.measurements.select_related("arm").order_by("-arm__is_control", "arm__position")
+        if figures
+        else []
     )
     return {
         "tissue": region.tissue.code,
@@ -108,7 +130,10 @@ def region_record(region: Region) -> dict[str, Any]:
                 "sd": measurement.sd,
                 "area_mm2": measurement.area_mm2,
                 "counted_area_mm2": measurement.counted_area_mm2,
+                "snr": None,
+                "cnr": None,
                 "warnings": measurement.warnings,
+                **(ratios or {}).get((measurement.tissue_id, measurement.arm_id), {}),
             }
             for measurement in measurements
         ],

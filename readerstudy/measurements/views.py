@@ -21,6 +21,7 @@ from readerstudy.imaging.selectors import (
     display_geometry,
     display_slice,
     display_window,
+    geometry_of,
 )
 from readerstudy.studies.access import get_study
 from readerstudy.studies.errors import StudyError
@@ -29,8 +30,12 @@ from readerstudy.studies.models import Role, Study
 from . import selectors
 from .ellipses import Ellipse
 from .errors import RegionConflict
-from .placing import check_may_measure
+from .figures import measured_figures, noise_estimate_of
+from .models import FIRST_OBSERVER, OBSERVERS, SliceRule
+from .placing import check_may_measure, placing_of, shows_figures
 from .services import do_place_region
+from .slice_rules import rules_of, suggested_slice
+from .suggestions import templates_for
 
 PIXELS_CACHE = "private, no-store"
 
@@ -57,6 +62,17 @@ def _volunteer(study: Study, code: str) -> Volunteer:
     return volunteer
 
 
+def _observer(request: HttpRequest) -> int:
+    text = request.GET.get("observer", str(FIRST_OBSERVER))
+    if text not in {str(observer) for observer in OBSERVERS}:
+        raise Http404("There is a first and a second observer.")
+    return int(text)
+
+
+def _suffix(observer: int) -> str:
+    return "" if observer == FIRST_OBSERVER else f"?observer={observer}"
+
+
 @require_GET
 def index(request: HttpRequest, slug: str) -> HttpResponse:
     """Volunteers × tissues: what is placed."""
@@ -67,9 +83,12 @@ def index(request: HttpRequest, slug: str) -> HttpResponse:
         context: dict[str, Any] = {"study": study, "refusal": str(refused)}
         return render(request, "measurements/index.html", context, status=403)
     placed, total = selectors.regions_placed(study)
+    rules = rules_of(study)
     context = {
         "study": study,
         "tissues": study.tissues.all(),
+        "rules": [(tissue, rules[tissue.pk]) for tissue in study.tissues.all()],
+        "rule_choices": SliceRule.Rule.choices,
         "volunteers": selectors.volunteers_progress(study),
         "placed": placed,
         "total": total,
@@ -82,10 +101,15 @@ def index(request: HttpRequest, slug: str) -> HttpResponse:
 def volunteer(request: HttpRequest, slug: str, code: str) -> HttpResponse:
     study = _study(request, slug)
     own = _volunteer(study, code)
+    observer = _observer(request)
     context = {
         "study": study,
         "volunteer": own,
-        "data_url": reverse("regions_data", args=[slug, own.code]),
+        "observer": observer,
+        "placing": placing_of(own, observer),
+        "shows_figures": shows_figures(placing_of(own, observer), study, _user(request)),
+        "templates": templates_for(own),
+        "data_url": reverse("regions_data", args=[slug, own.code]) + _suffix(observer),
     }
     return render(request, "measurements/volunteer.html", context)
 
@@ -94,12 +118,20 @@ def volunteer(request: HttpRequest, slug: str, code: str) -> HttpResponse:
 def data(request: HttpRequest, slug: str, code: str) -> HttpResponse:
     study = _study(request, slug)
     own = _volunteer(study, code)
+    observer = _observer(request)
+    placing = placing_of(own, observer)
+    figures = shows_figures(placing, study, _user(request))
+    control = control_series(own)
+    grid = geometry_of(control) if control is not None else None
+    rules = rules_of(study)
+    arms = selectors.measured_arms(own)
     return JsonResponse(
         {
             "volunteer": own.code,
             "notice": study.notice,
             "geometry": display_geometry(own),
             "window": display_window(own),
+            # Until the figures are open, the placer has the control alone before the eyes.
             "arms": [
                 {
                     "code": arm.code,
@@ -107,7 +139,8 @@ def data(request: HttpRequest, slug: str, code: str) -> HttpResponse:
                     "is_control": arm.is_control,
                     "slices": _slices_url(slug, own.code, arm.code),
                 }
-                for arm in selectors.measured_arms(own)
+                for arm in arms
+                if figures or arm.is_control
             ],
             "tissues": [
                 {
@@ -115,18 +148,24 @@ def data(request: HttpRequest, slug: str, code: str) -> HttpResponse:
                     "name": tissue.name,
                     "colour": tissue.colour,
                     "area_mm2": tissue.area_mm2,
+                    "rule": SliceRule.Rule(rules[tissue.pk]).label,
+                    "suggested_slice": suggested_slice(rules[tissue.pk], grid) if grid else None,
                 }
                 for tissue in study.tissues.all()
             ],
-            "regions": [
-                selectors.region_record(region) for region in selectors.latest_regions(own)
-            ],
-            "save_url": reverse("regions_save", args=[slug, own.code]),
-            "locked": study.is_locked,
+            "regions": _records(own, observer, figures),
+            "save_url": reverse("regions_save", args=[slug, own.code]) + _suffix(observer),
+            "suggest_url": reverse("regions_suggest", args=[slug, own.code]),
+            "observer": observer,
+            "shows_figures": figures,
+            "frozen": placing.is_frozen,
+            "unblinded": placing.unblinded,
+            "locked": study.is_locked or placing.is_frozen,
             "volunteers": [
                 {
                     "code": other.code,
-                    "url": reverse("regions_volunteer", args=[slug, other.code]),
+                    "url": reverse("regions_volunteer", args=[slug, other.code])
+                    + _suffix(observer),
                     "placed": other.placed,
                     "total": other.total,
                 }
@@ -135,6 +174,12 @@ def data(request: HttpRequest, slug: str, code: str) -> HttpResponse:
             ],
         }
     )
+
+
+def _records(own: Volunteer, observer: int, figures: bool) -> list[dict[str, Any]]:
+    regions = selectors.latest_regions(own, observer)
+    ratios = measured_figures(regions, noise_estimate_of(own.study)) if figures else None
+    return [selectors.region_record(one, figures=figures, ratios=ratios) for one in regions]
 
 
 def _slices_url(slug: str, volunteer_code: str, arm_code: str) -> str:
@@ -147,6 +192,7 @@ def save(request: HttpRequest, slug: str, code: str) -> HttpResponse:
     """Place or move a region; answers with it and what it measures in every arm."""
     study = _study(request, slug)
     own = _volunteer(study, code)
+    observer = _observer(request)
     try:
         content = json.loads(request.body)
     except (ValueError, RecursionError):
@@ -166,12 +212,18 @@ def save(request: HttpRequest, slug: str, code: str) -> HttpResponse:
             content.get("semi_axes_mm"),
             content.get("angle_deg", 0.0),
         )
-        region = do_place_region(own, tissue, ellipse, _user(request), revision=revision)
+        region = do_place_region(
+            own, tissue, ellipse, _user(request), revision=revision, observer=observer
+        )
     except RegionConflict as conflict:
         return JsonResponse({"error": str(conflict), "revision": conflict.revision}, status=409)
     except StudyError as refused:
         return JsonResponse({"error": str(refused)}, status=422)
-    return JsonResponse(selectors.region_record(region))
+    figures = shows_figures(placing_of(own, observer), study, _user(request))
+    record = next(
+        one for one in _records(own, observer, figures) if one["tissue"] == region.tissue.code
+    )
+    return JsonResponse(record)
 
 
 @require_GET

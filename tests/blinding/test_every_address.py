@@ -102,6 +102,7 @@ def arguments(study: Study) -> dict[str, list[Any]]:
         "arm_code": ["DLR_DF"],
         "series_id": [series.pk, derived.pk],
         "picture": ["output", "removed"],
+        "what": ["freeze"],
         "upload_id": [upload.pk],
         "job_id": [job.pk, uuid.uuid4()],
         "membership_id": list(Membership.objects.values_list("pk", flat=True)),

@@ -69,7 +69,8 @@ def test_the_table_shows_what_the_server_measured_in_each_arm(window: Window, si
     measured = {one["arm"]: one for one in site.regions["fat"]["measurements"]}
     assert len(rows) == len(measured) == 5
     assert rows[0].locator("th").text_content() == "Standard"
-    mean, sd, pixels = rows[0].locator("td").all_text_contents()
+    mean, sd, pixels, snr, cnr = rows[0].locator("td").all_text_contents()
+    assert (snr, cnr) == ("12.5", "–")
     assert float(mean) == pytest.approx(measured["standard"]["mean"], rel=1e-3)
     assert float(sd) == pytest.approx(measured["standard"]["sd"], rel=1e-3)
     assert int(pixels) == measured["standard"]["n_pixels"]
@@ -204,6 +205,53 @@ def test_a_locked_study_is_read_only(window: Window, site: Site) -> None:
     window.page.keyboard.press("Enter")
     window.page.wait_for_timeout(600)
     assert site.regions["fat"]["revision"] == 1
+
+
+def test_whoever_places_sees_the_control_alone_and_no_figure(window: Window, site: Site) -> None:
+    site.figures = False
+    site.suggestions = [
+        {
+            "tissue": "CSF",
+            "slice_index": 1,
+            "centre": patient(120, 200, 1),
+            "semi_axes_mm": [4.0, 30 / math.pi / 4.0],
+            "angle_deg": 15,
+        }
+    ]
+    open_page(window, site)
+    expect(window.page.locator(".pane")).to_have_count(1)
+    expect(window.page.locator("[data-figures]")).to_be_hidden()
+    window.page.keyboard.press("1")
+    window.page.keyboard.press("Enter")
+    saved(window)
+    assert "measurements" in site.regions["fat"]
+    expect(window.page.locator("[data-figures]")).to_be_hidden()
+    assert not [r for r in site.requests if "pixels/arm-" in r and "arm-standard" not in r]
+    # The slice that the protocol asks for is shown as soon as the tissue is chosen.
+    window.page.keyboard.press("6")
+    expect(window.page.locator(".overlay-slice")).to_have_text("Slice 5 / 6")
+    expect(window.page.locator("[data-rule]")).to_have_text(
+        "Paramedian slice: slice 5 is suggested."
+    )
+    # A former volunteer's place is drawn dashed, and Enter takes it as it is.
+    window.page.get_by_role("button", name="Suggest", exact=True).click()
+    window.page.keyboard.press("2")
+    expect(window.page.locator(".overlay-slice")).to_have_text("Slice 2 / 6")
+    expect(window.page.locator("g.is-selected.is-unsaved")).to_be_visible()
+    window.page.keyboard.press("Enter")
+    saved(window)
+    assert site.regions["CSF"]["centre"] == patient(120, 200, 1)
+    assert site.regions["CSF"]["angle_deg"] == 15
+    # All placed, the regions can be frozen.
+    freeze = window.page.locator("[data-freeze]")
+    expect(freeze).to_be_disabled()
+    for key in "34567":
+        window.page.keyboard.press(key)
+        window.page.keyboard.press("Enter")
+        saved(window)
+    expect(freeze).to_be_enabled()
+    assert window.violations() == []
+    assert window.troubles == []
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 720), (2560, 1440)])

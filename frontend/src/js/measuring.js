@@ -23,6 +23,15 @@ let regions = null;
 let list = null;
 let panes = []; // {arm, host, canvas, overlay, ellipses}
 let selected = null;
+let suggestions = new Map(); // tissue -> where a former volunteer's region would lie
+
+/* What is drawn: the placed regions and, dashed, what is suggested for the others. */
+const drawn = {
+  get tissues() {
+    return regions.tissues;
+  },
+  get: (tissue) => regions.get(tissue) ?? suggestions.get(tissue),
+};
 
 const tissueOf = (code) => data.tissues.find((tissue) => tissue.code === code);
 
@@ -32,8 +41,8 @@ function select(index) {
   const tissue = data.tissues[index];
   if (!tissue) return;
   selected = tissue.code;
-  const region = regions.get(selected);
-  if (region && region.slice_index !== viewer.state.slice) viewer.set({ slice: region.slice_index });
+  const slice = drawn.get(selected)?.slice_index ?? tissue.suggested_slice ?? viewer.state.slice;
+  if (slice !== viewer.state.slice) viewer.set({ slice });
   else viewer.draw();
   list.items[index].radio.focus({ preventScroll: true });
   show();
@@ -69,6 +78,12 @@ function placeAt(position, options) {
 
 function placeHere() {
   const region = selected && regions.get(selected);
+  const suggested = selected && !region && suggestions.get(selected);
+  if (suggested && suggested.slice_index === viewer.state.slice && !data.locked) {
+    const { slice_index, centre, semi_axes_mm, angle_deg } = suggested;
+    regions.place(selected, { slice_index, centre, semi_axes_mm, angle_deg }, { now: true });
+    return;
+  }
   const [control] = viewer.panes;
   const { clientWidth, clientHeight } = control.element;
   const middle = viewer.toImage(control, [clientWidth / 2, clientHeight / 2]);
@@ -107,6 +122,19 @@ const rotate = (degrees) =>
     const turned = region.angle_deg + degrees;
     regions.place(selected, { angle_deg: ((turned + 90 + 360) % 180) - 90 });
   });
+
+/** Ask where the regions of a former volunteer would lie on this one. */
+async function suggest() {
+  const from = find("template").value;
+  try {
+    const { regions: found } = await getJson(`${data.suggest_url}?from=${encodeURIComponent(from)}`);
+    suggestions = new Map(found.map((one) => [one.tissue, { ...one, state: "suggested" }]));
+    select(data.tissues.findIndex(({ code }) => code === selected));
+  } catch (error) {
+    find("error").textContent = error.message;
+    find("error-box").hidden = false;
+  }
+}
 
 const undo = () => {
   if (!selected) return;
@@ -164,7 +192,8 @@ function grab(event) {
 function show() {
   const region = regions.get(selected);
   list.update(regions, selected);
-  fillTable(find("table"), data.arms, tissueOf(selected), region);
+  if (data.shows_figures) fillTable(find("table"), data.arms, tissueOf(selected), region);
+  find("rule").textContent = ruleText(region);
   find("warnings").replaceChildren(
     ...warningsOf(region, data.arms).map((text) => {
       const item = document.createElement("li");
@@ -190,12 +219,22 @@ function show() {
   }
   find("place").disabled = data.locked;
   find("undo").disabled = data.locked || !region?.past.length;
+  const freeze = find("freeze");
+  if (freeze) freeze.disabled = regions.placed() < data.tissues.length || regions.unsaved();
   drawEllipses();
+}
+
+function ruleText(region) {
+  const tissue = tissueOf(selected);
+  if (!tissue || region) return "";
+  if (suggestions.has(selected)) return "Dashed: suggested. Enter takes it, a click places it elsewhere.";
+  if (tissue.suggested_slice === null || tissue.suggested_slice === undefined) return "";
+  return `${tissue.rule}: slice ${tissue.suggested_slice + 1} is suggested.`;
 }
 
 function drawEllipses() {
   viewer.panes.forEach((pane, index) =>
-    panes[index].ellipses.update(viewer, pane, regions, selected),
+    panes[index].ellipses.update(viewer, pane, drawn, selected),
   );
 }
 
@@ -246,6 +285,7 @@ async function main() {
   list = new TissueList(find("tissues"), data.tissues, select);
   find("notice").textContent = data.notice;
   find("locked").hidden = !data.locked;
+  find("figures").hidden = !data.shows_figures;
   find("how").hidden = data.locked;
   showVolunteers();
 
@@ -267,7 +307,7 @@ async function main() {
 
   const first = data.tissues.findIndex(({ code }) => !regions.get(code));
   selected = data.tissues[Math.max(first, 0)]?.code ?? null;
-  const slice = regions.get(selected)?.slice_index ?? Math.floor(geometry.slices / 2);
+  const slice = regions.get(selected)?.slice_index ?? tissueOf(selected)?.suggested_slice ?? Math.floor(geometry.slices / 2);
   const acts = {
     nudge,
     reshape,
@@ -294,6 +334,7 @@ async function main() {
   find("taller").addEventListener("click", () => reshape(1 / 1.1));
   find("turn-left").addEventListener("click", () => rotate(-5));
   find("turn-right").addEventListener("click", () => rotate(5));
+  find("suggest")?.addEventListener("click", suggest);
   find("retry").addEventListener("click", () => regions.retry());
 
   viewer.store.addEventListener("change", ({ detail }) => showLoading(detail));

@@ -45,7 +45,9 @@ export class TissueList {
   }
 }
 
-/** One row an arm: mean, SD and number of pixels of the chosen tissue. */
+const ratio = (value) => (value === null || value === undefined ? "–" : figure.format(value));
+
+/** One row an arm: mean, SD, number of pixels, SNR and CNR of the chosen tissue. */
 export function fillTable(table, arms, tissue, region) {
   table.querySelector("caption").textContent = tissue
     ? `${tissue.name.charAt(0).toUpperCase()}${tissue.name.slice(1)} by arm`
@@ -59,8 +61,14 @@ export function fillTable(table, arms, tissue, region) {
     name.scope = "row";
     row.append(name);
     const figures = measured
-      ? [figure.format(measured.mean), figure.format(measured.sd), String(measured.n_pixels)]
-      : ["–", "–", "–"];
+      ? [
+          figure.format(measured.mean),
+          figure.format(measured.sd),
+          String(measured.n_pixels),
+          ratio(measured.snr),
+          ratio(measured.cnr),
+        ]
+      : ["–", "–", "–", "–", "–"];
     for (const text of figures) row.append(element("td", "num", text));
   }
 }
