@@ -124,7 +124,7 @@ def test_a_study_goes_from_upload_to_tables(chromium: Browser, site: WholeSite) 
     items = score_every_item(reader)
     scores = stored_scores(site)
     assert len(scores) == items * CRITERIA
-    order = [code for code, _name, _question in LUMBAR_CRITERIA]
+    order = [code for code, _name in LUMBAR_CRITERIA]
     for row in scores.itertuples():
         assert row.score == chosen_score(row.position, order.index(row.criterion))
 
