@@ -54,10 +54,10 @@ def bundle_files(
     acquisition = acquisition_frame(study, report)
     drawn = figures(report)
     makers: list[tuple[str, Callable[[], Iterator[tuple[str, bytes]]]]] = [
-        ("Data", lambda: _data(study, report, user)),
-        ("SPSS, Stata and spreadsheet files", lambda: _labelled(study, report)),
-        ("Tables", lambda: _tables(report, acquisition)),
-        ("Scripts", lambda: _scripts(report)),
+        ("Data", lambda: data_files(study, report, user)),
+        ("SPSS, Stata and spreadsheet files", lambda: labelled_files(study, report)),
+        ("Tables", lambda: table_parts(report, acquisition)),
+        ("Scripts", lambda: script_files(report)),
         *((f"Figure {name}", _figure_maker(drawn, name)) for name in drawn),
         ("Drafts", lambda: draft_files(study, report)),
     ]
@@ -88,7 +88,7 @@ def write_bundle(
     return files
 
 
-def _data(study: Study, report: Report, user: User | None) -> Iterator[tuple[str, bytes]]:
+def data_files(study: Study, report: Report, user: User | None) -> Iterator[tuple[str, bytes]]:
     for name in csv_names(report):
         yield name, csv_file(report, name)
     yield "ratings_wide.csv", csv_bytes(safe_frame(ratings_wide(report)))
@@ -110,7 +110,7 @@ def _data(study: Study, report: Report, user: User | None) -> Iterator[tuple[str
     )
 
 
-def _labelled(study: Study, report: Report) -> Iterator[tuple[str, bytes]]:
+def labelled_files(study: Study, report: Report) -> Iterator[tuple[str, bytes]]:
     found = variables(study, report)
     frames: Mapping[str, pd.DataFrame] = {
         "ratings_long": report.frames[0],
@@ -139,7 +139,7 @@ def _labelled(study: Study, report: Report) -> Iterator[tuple[str, bytes]]:
     yield "results.xlsx", workbook(sheets, readme(report, []), title)
 
 
-def _tables(report: Report, acquisition: pd.DataFrame | None) -> Iterator[tuple[str, bytes]]:
+def table_parts(report: Report, acquisition: pd.DataFrame | None) -> Iterator[tuple[str, bytes]]:
     yield from table_files(tables(report, acquisition))
     standing = set(csv_names(report))
     for name, frame in result_tables(results_of(report)).items():
@@ -147,7 +147,7 @@ def _tables(report: Report, acquisition: pd.DataFrame | None) -> Iterator[tuple[
             yield name, csv_bytes(safe_frame(frame))
 
 
-def _scripts(report: Report) -> Iterator[tuple[str, bytes]]:
+def script_files(report: Report) -> Iterator[tuple[str, bytes]]:
     """The scripts with the plain tables that they read, so that the folder runs by itself."""
     plan, (scores, regions) = report.plan, report.frames
     yield "scripts/ratings_long.csv", csv_bytes(scores)

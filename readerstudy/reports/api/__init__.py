@@ -1,0 +1,1 @@
+"""Results for programs: read-only, by a token of one person for one study."""

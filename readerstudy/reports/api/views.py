@@ -1,0 +1,124 @@
+"""What programs read. A token in the Authorization header opens one study, as its page would."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import PermissionDenied
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.views.decorators.http import require_safe
+
+from readerstudy.reports.bundles.single import content_type, single_file, single_names
+from readerstudy.reports.export_models import ApiToken
+from readerstudy.reports.export_services import exports_for, open_export, report_for
+from readerstudy.reports.exports import file_name
+from readerstudy.reports.report import Report
+from readerstudy.reports.services import record_download
+from readerstudy.studies.errors import StudyError
+
+from .openapi import openapi_document
+from .tokens import token_of
+
+View = Callable[..., HttpResponseBase]
+
+
+def _error(status: int, text: str) -> JsonResponse:
+    response = JsonResponse({"error": text}, status=status)
+    if status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _by_token(view: Callable[[HttpRequest, ApiToken, Report, str], HttpResponseBase]) -> View:
+    """Only with a standing token of this study, and only in the form its person gets."""
+
+    @wraps(view)
+    def answer(request: HttpRequest, slug: str, name: str = "") -> HttpResponseBase:
+        token = token_of(request.headers.get("Authorization", ""))
+        if token is None:
+            if request.user.is_authenticated:
+                return _error(403, "The API takes a token, no session. Make one under Results.")
+            return _error(401, "Give a token that stands: Authorization: Bearer rs_…")
+        if token.study.slug != slug:
+            return _error(404, "The token is for another study.")
+        try:
+            report = report_for(token.user, token.study)
+        except PermissionDenied as error:
+            return _error(403, str(error))
+        except StudyError as error:
+            return _error(409, str(error))
+        return view(request, token, report, name)
+
+    answer.answers_json = True  # type: ignore[attr-defined]
+    return login_not_required(require_safe(answer))
+
+
+def _schema(request: HttpRequest) -> HttpResponse:
+    """The schema names no study; it is open to whoever holds any standing token or is signed in."""
+    if token_of(request.headers.get("Authorization", "")) is None:
+        if request.user.is_authenticated:
+            return _error(403, "The API takes a token, no session. Make one under Results.")
+        return _error(401, "Give a token that stands: Authorization: Bearer rs_…")
+    return JsonResponse(openapi_document(f"{settings.SITE_URL.rstrip('/')}/api/v1"))
+
+
+api_schema = login_not_required(require_safe(_schema))
+
+
+def _study(request: HttpRequest, token: ApiToken, report: Report, _name: str) -> HttpResponse:
+    document: dict[str, Any] = {
+        "study": report.slug,
+        "title": report.title,
+        "notice": report.notice,
+        "state": token.study.state,
+        "arms": "letters" if report.is_masked else "names",
+        "plan_sha256": report.plan_sha256,
+        "data_sha256": report.data_sha256,
+        "files": [
+            {"name": name, "description": text}
+            for name, text in single_names(token.study, report, token.user)
+        ],
+    }
+    return JsonResponse(document)
+
+
+def _results(request: HttpRequest, token: ApiToken, report: Report, _name: str) -> HttpResponse:
+    return _one(request, token, report, "results.json")
+
+
+def _file(request: HttpRequest, token: ApiToken, report: Report, name: str) -> HttpResponse:
+    return _one(request, token, report, name)
+
+
+def _one(request: HttpRequest, token: ApiToken, report: Report, name: str) -> HttpResponse:
+    content = single_file(token.study, report, token.user, name)
+    if content is None:
+        return _error(404, "There is no such file: see the list of the study.")
+    full_name = file_name(report, name.replace("/", "_"))
+    if request.method == "GET":
+        sha256 = hashlib.sha256(content).hexdigest()
+        record_download(token.study, token.user, report, full_name, sha256)
+    response = HttpResponse(content, content_type=content_type(name))
+    response.headers["Content-Disposition"] = f'attachment; filename="{full_name}"'
+    response.headers["Content-Security-Policy"] = "default-src 'none'"
+    return response
+
+
+def _bundle(request: HttpRequest, token: ApiToken, report: Report, _name: str) -> HttpResponseBase:
+    for export in exports_for(token.user, token.study):
+        if export.is_ready and export.data_sha256 == report.data_sha256:
+            return FileResponse(
+                open_export(token.user, export), as_attachment=True, filename=export.name
+            )
+    return _error(404, "No bundle was made of these results: make one under Results, Export.")
+
+
+api_study = _by_token(_study)
+api_results = _by_token(_results)
+api_file = _by_token(_file)
+api_bundle = _by_token(_bundle)

@@ -1,0 +1,214 @@
+"""Putting a backup back: everything or nothing, into an empty installation or, with --replace,
+over what is there."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from django.apps import apps
+from django.contrib.contenttypes.models import ContentType
+from django.core.files import File
+from django.core.files.storage import default_storage
+from django.core.management.color import no_style
+from django.db import connection, models, transaction
+
+from readerstudy.audit import triggers
+from readerstudy.audit.services import record, verify_chain
+
+from .content import ROWS, STORED, BackupError, backed_up_models, migrations_applied, row_from
+from .writing import Say, check_backup, stored_files
+
+_BATCH = 500
+
+
+def restore_backup(
+    path: Path, *, replace: bool = False, say: Say = lambda _: None
+) -> dict[str, Any]:
+    """Check the archive wholly, then restore it. Raises `BackupError`; then nothing has changed.
+
+    Files are laid beside the storage first and take its place after the database has committed.
+    """
+    if not path.is_file():
+        raise BackupError(f"{path} does not exist.")
+    manifest = check_backup(path)
+    _check_fits(manifest)
+    if not replace:
+        _check_empty()
+    root = Path(default_storage.path(""))
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root.parent, prefix=".restore-") as folder:
+        laid = Path(folder) / "new"
+        laid.mkdir()
+        say(f"{len(manifest['storage'])} files")
+        with tarfile.open(path, "r:gz") as tar, _checks_deferred():
+            _clear()
+            _load(tar, laid)
+            _reset_sequences()
+            fault = _fault(manifest)
+            if fault:
+                raise BackupError(fault)
+            _swap(root, laid, Path(folder) / "old")
+    ContentType.objects.clear_cache()
+    say(f"{manifest['rows']} rows")
+    record(
+        "reports.backup.restored",
+        None,
+        new={"file": path.name, "made_at": manifest["made_at"], "replaced": replace},
+    )
+    return manifest
+
+
+def _check_fits(manifest: dict[str, Any]) -> None:
+    here, there = migrations_applied(), manifest["migrations"]
+    if here != there:
+        newer = [name for name in there if name not in here]
+        raise BackupError(
+            "The backup is of another version of the platform"
+            + (f" (it knows {'.'.join(newer[0])})" if newer else "")
+            + f": install version {manifest['software']}, run manage.py migrate, restore, then "
+            "upgrade."
+        )
+    known = {model._meta.label_lower for model in backed_up_models()}
+    strange = sorted(set(manifest["tables"]) ^ known)
+    if strange:
+        raise BackupError(f"The backup and this installation differ in the table {strange[0]}.")
+
+
+def _check_empty() -> None:
+    """People, studies and stored files are what nobody wants to lose."""
+    for label in ("accounts.user", "studies.study"):
+        model = apps.get_model(label)
+        if model._base_manager.exists():
+            raise BackupError(
+                "This installation holds data: nothing was restored. To replace all of it by the "
+                "backup, give --replace; make a backup of it first."
+            )
+    if next(stored_files(), None) is not None:
+        raise BackupError(
+            "The storage holds files: nothing was restored. To replace all of it, give --replace."
+        )
+
+
+class _checks_deferred:
+    """One transaction without foreign-key checks or triggers, both of which hold at its end."""
+
+    def __enter__(self) -> None:
+        if connection.vendor == "sqlite":
+            # Has no effect inside a transaction, so before it.
+            connection.disable_constraint_checking()
+        self._atomic = transaction.atomic()
+        self._atomic.__enter__()
+        with connection.cursor() as cursor:
+            for statement in triggers.drop_statements():
+                cursor.execute(statement)
+            if connection.vendor == "postgresql":
+                cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        try:
+            self._atomic.__exit__(kind, error, trace)
+        finally:
+            if connection.vendor == "sqlite":
+                connection.enable_constraint_checking()
+
+
+def _clear() -> None:
+    tables = [model._meta.db_table for model in backed_up_models()]
+    quote = connection.ops.quote_name
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            names = ", ".join(quote(table) for table in (*tables, "django_session"))
+            cursor.execute(f"TRUNCATE {names} CASCADE")
+            return
+        for table in (*tables, "django_session"):
+            cursor.execute(f"DELETE FROM {quote(table)}")  # noqa: S608 - names of ours alone
+
+
+def _load(tar: tarfile.TarFile, laid: Path) -> None:
+    by_name = {f"{ROWS}/{model._meta.label_lower}.jsonl": model for model in backed_up_models()}
+    # Foreign keys of PostgreSQL wait for the end of the transaction, those of SQLite are off.
+    for entry in tar:
+        file = tar.extractfile(entry)
+        if file is None:
+            continue
+        if entry.name in by_name:
+            _insert(by_name[entry.name], file)
+        elif entry.name.startswith(f"{STORED}/"):
+            target = _inside(laid, entry.name.removeprefix(f"{STORED}/"))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("wb") as copy:
+                shutil.copyfileobj(File(file), copy)
+
+
+def _inside(root: Path, name: str) -> Path:
+    target = (root / name).resolve()
+    if not target.is_relative_to(root.resolve()):
+        raise BackupError(f"The backup holds a file outside the storage: {name}.")
+    return target
+
+
+def _insert(model: type[models.Model], lines: Any) -> None:
+    # Times that a model sets by itself when it is saved must stay those of the backup.
+    automatic = [
+        (field, name)
+        for field in model._meta.concrete_fields
+        for name in ("auto_now", "auto_now_add")
+        if getattr(field, name, False)
+    ]
+    for field, name in automatic:
+        setattr(field, name, False)
+    try:
+        rows: list[models.Model] = []
+        for line in lines:
+            rows.append(row_from(model, line))
+            if len(rows) == _BATCH:
+                model._base_manager.bulk_create(rows)
+                rows = []
+        model._base_manager.bulk_create(rows)
+    finally:
+        for field, name in automatic:
+            setattr(field, name, True)
+
+
+def _reset_sequences() -> None:
+    with connection.cursor() as cursor:
+        for statement in connection.ops.sequence_reset_sql(no_style(), backed_up_models()):
+            cursor.execute(statement)
+
+
+def _fault(manifest: dict[str, Any]) -> str:
+    """What is wrong with the restored database, before anything is committed."""
+    connection.check_constraints()
+    for model in backed_up_models():
+        wanted = manifest["tables"][model._meta.label_lower]["rows"]
+        count = model._base_manager.count()
+        if count != wanted:
+            return f"{model._meta.label}: {count} rows instead of {wanted}. Nothing was restored."
+    triggers.install()
+    chain = verify_chain()
+    if chain.fault:
+        return f"The restored audit trail is broken: {chain.fault}. Nothing was restored."
+    if chain.head != manifest["audit"]["head"]:
+        return "The restored audit trail has another head than the backup. Nothing was restored."
+    return ""
+
+
+def _swap(root: Path, laid: Path, old: Path) -> None:
+    """The laid files take the storage's place; the old ones go with the temporary folder."""
+    old.mkdir()
+    moved: list[tuple[Path, Path]] = []
+    try:
+        for entry in list(root.iterdir()):
+            entry.rename(old / entry.name)
+            moved.append((old / entry.name, entry))
+        for entry in list(laid.iterdir()):
+            entry.rename(root / entry.name)
+            moved.append((root / entry.name, entry))
+    except OSError:
+        for now, before in reversed(moved):
+            now.rename(before)
+        raise

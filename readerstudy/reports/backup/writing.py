@@ -1,0 +1,196 @@
+"""Making a backup: one transaction of the database, the files it names, and a check of both.
+
+The database is read in one snapshot. Storage files are written once and never changed, so whatever
+the snapshot names is there as it was; where one is deleted meanwhile the backup is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from django.core.files.storage import default_storage
+from django.db import connection, transaction
+from django.utils import timezone
+
+from readerstudy import __version__
+from readerstudy.audit.services import record, verify_chain
+
+from .content import (
+    FORMAT,
+    MANIFEST,
+    ROWS,
+    STORED,
+    BackupError,
+    backed_up_models,
+    migrations_applied,
+    rows_of,
+)
+
+Say = Callable[[str], None]
+_CHUNK = 1 << 20
+
+
+def write_backup(path: Path, say: Say = lambda _: None) -> dict[str, Any]:
+    """Write the archive, check it by reading it again, and put it in its place.
+
+    Refuses to overwrite a file. Raises `BackupError`; nothing half-written stays.
+    """
+    if path.exists():
+        raise BackupError(f"{path} exists already: give another name.")
+    try:
+        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".backup-")
+    except OSError as error:
+        raise BackupError(f"{path.parent} cannot be written: {error.strerror}.") from None
+    try:
+        with os.fdopen(handle, "wb") as target, tarfile.open(fileobj=target, mode="w:gz") as tar:
+            manifest = _write(tar, say)
+        say("Reading it again")
+        check_backup(Path(partial))
+        Path(partial).chmod(0o600)  # it holds names and hashed passwords
+        os.link(partial, path)
+    except FileExistsError:
+        raise BackupError(f"{path} exists already: give another name.") from None
+    except OSError as error:
+        raise BackupError(f"{path} cannot be written: {error.strerror or error}.") from None
+    finally:
+        Path(partial).unlink(missing_ok=True)
+    record(
+        "reports.backup.made",
+        None,
+        new={"file": path.name, "rows": manifest["rows"], "files": len(manifest["storage"])},
+    )
+    return manifest
+
+
+@contextmanager
+def _one_snapshot() -> Iterator[None]:
+    """All tables as of one moment."""
+    with transaction.atomic():
+        if connection.vendor == "postgresql" and len(connection.savepoint_ids) == 0:
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        yield
+
+
+def _write(tar: tarfile.TarFile, say: Say) -> dict[str, Any]:
+    hashes: dict[str, str] = {}
+    counts: dict[str, int] = {}
+    storage: dict[str, str] = {}
+    with _one_snapshot():
+        chain = verify_chain()
+        if not chain.is_sound:
+            raise BackupError(
+                f"The audit trail is broken: {chain.fault}. A backup of it would be no evidence. "
+                "See manage.py verify_audit."
+            )
+        for model in backed_up_models():
+            label = model._meta.label_lower
+            with tempfile.TemporaryFile() as rows:
+                counts[label], hashes[label] = _spool(rows_of(model), rows)
+                _add(tar, f"{ROWS}/{label}.jsonl", rows)
+        names = list(stored_files())
+    # After the transaction, which on SQLite keeps every writer waiting.
+    say(f"{sum(counts.values())} rows of {len(counts)} tables")
+    for name in names:
+        storage[name] = _store(tar, name)
+    say(f"{len(storage)} files")
+    manifest = {
+        "format": FORMAT,
+        "software": __version__,
+        "made_at": timezone.now().isoformat(),
+        "database": connection.vendor,
+        "migrations": migrations_applied(),
+        "rows": sum(counts.values()),
+        "tables": {label: {"rows": counts[label], "sha256": hashes[label]} for label in counts},
+        "storage": storage,
+        "audit": {"count": chain.count, "head": chain.head},
+    }
+    text = json.dumps(manifest, indent=1, sort_keys=True).encode("utf-8")
+    _add(tar, MANIFEST, io.BytesIO(text))
+    return manifest
+
+
+def _store(tar: tarfile.TarFile, name: str) -> str:
+    try:
+        with default_storage.open(name, "rb") as file, tempfile.TemporaryFile() as copy:
+            _, sha256 = _spool(iter(lambda: file.read(_CHUNK), b""), copy)
+            _add(tar, f"{STORED}/{name}", copy)
+    except FileNotFoundError:
+        raise BackupError(
+            "A file was deleted while the backup was made, so that it would not be whole. "
+            "Start it again."
+        ) from None
+    return sha256
+
+
+def _spool(parts: Iterator[bytes], target: Any) -> tuple[int, str]:
+    """Write the parts; how many there were, and the hash of them all."""
+    digest = hashlib.sha256()
+    count = 0
+    for part in parts:
+        target.write(part)
+        digest.update(part)
+        count += 1
+    return count, digest.hexdigest()
+
+
+def _add(tar: tarfile.TarFile, name: str, content: Any) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = content.seek(0, io.SEEK_END)
+    entry.mode = 0o600
+    content.seek(0)
+    tar.addfile(entry, content)
+
+
+def stored_files(folder: str = "") -> Iterator[str]:
+    """Every file of the storage by its name, in order."""
+    try:
+        folders, files = default_storage.listdir(folder)
+    except FileNotFoundError:
+        return
+    for name in sorted(files):
+        yield f"{folder}/{name}" if folder else name
+    for name in sorted(folders):
+        yield from stored_files(f"{folder}/{name}" if folder else name)
+
+
+def check_backup(path: Path) -> dict[str, Any]:
+    """Read the whole archive and hold every table and file to the manifest's hashes."""
+    found: dict[str, str] = {}
+    manifest: dict[str, Any] | None = None
+    try:
+        with tarfile.open(path, "r:gz") as tar:
+            for entry in tar:
+                file = tar.extractfile(entry) if entry.isfile() else None
+                if file is None:
+                    raise BackupError(f"{path.name} holds something that is no file: {entry.name}.")
+                if entry.name == MANIFEST:
+                    manifest = json.load(file)
+                else:
+                    found[entry.name] = _digest(file)
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        raise BackupError(f"{path.name} cannot be read as a backup: {error}.") from None
+    if manifest is None or manifest.get("format") != FORMAT:
+        raise BackupError(f"{path.name} is no backup of this kind, or was cut off.")
+    wanted = {f"{ROWS}/{label}.jsonl": t["sha256"] for label, t in manifest["tables"].items()}
+    wanted |= {f"{STORED}/{name}": sha256 for name, sha256 in manifest["storage"].items()}
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name):
+            raise BackupError(f"{path.name} is damaged: {name} is not what was backed up.")
+    return manifest
+
+
+def _digest(file: Any) -> str:
+    digest = hashlib.sha256()
+    while chunk := file.read(_CHUNK):
+        digest.update(chunk)
+    return digest.hexdigest()

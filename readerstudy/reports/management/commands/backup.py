@@ -1,0 +1,37 @@
+"""One archive of the whole installation: database and storage, checked after it was written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from readerstudy.reports.backup.content import BackupError
+from readerstudy.reports.backup.writing import check_backup, write_backup
+
+
+class Command(BaseCommand):
+    help = "Back database and storage up into one file, and check it."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", type=Path, help="for example backup-2026-03-01.tar.gz")
+        parser.add_argument(
+            "--check", action="store_true", help="only check a backup that is there"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        path: Path = options["file"]
+        try:
+            found = check_backup(path) if options["check"] else write_backup(path, self._say)
+        except BackupError as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(
+            f"{path}: {found['rows']} rows of {len(found['tables'])} tables, "
+            f"{len(found['storage'])} files; every hash holds."
+        )
+        self.stdout.write("Keep SECRET_KEY (or var/secret_key) apart: it is not in the backup.")
+
+    def _say(self, text: str) -> None:
+        if self.stderr.isatty():
+            self.stderr.write(text)

@@ -1,0 +1,37 @@
+"""Put a backup back: all of it or nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from readerstudy.reports.backup.content import BackupError
+from readerstudy.reports.backup.restoring import restore_backup
+
+
+class Command(BaseCommand):
+    help = "Restore a backup into an empty installation, or with --replace over what is there."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", type=Path, help="a file that manage.py backup wrote")
+        parser.add_argument(
+            "--replace", action="store_true", help="delete what is there: people, studies, files"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        path: Path = options["file"]
+        try:
+            found = restore_backup(path, replace=options["replace"], say=self._say)
+        except BackupError as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(
+            f"Restored {found['rows']} rows of {len(found['tables'])} tables and "
+            f"{len(found['storage'])} files of {found['made_at']}; the audit trail is sound."
+        )
+        self.stdout.write("Stop the workers and the web processes before, start them again now.")
+
+    def _say(self, text: str) -> None:
+        if self.stderr.isatty():
+            self.stderr.write(text)

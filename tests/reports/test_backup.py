@@ -1,0 +1,151 @@
+"""A whole installation backed up and restored."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from readerstudy.accounts.models import User
+from readerstudy.audit.models import Event
+from readerstudy.audit.services import verify_chain
+from readerstudy.reading.models import ScoreRevision
+from readerstudy.reports.backup.content import BackupError
+from readerstudy.reports.backup.writing import check_backup
+from readerstudy.reports.report import named_report
+from readerstudy.reports.services import do_unblind
+from readerstudy.studies.models import Study
+from tests import postgresql
+from tests.factories import make_administrator
+from tests.reports.published import make_published_study
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def study() -> Study:
+    make_administrator()
+    study = make_published_study()
+    do_unblind(study, None, "reviewed")
+    default_storage.save("series/one/volume.npy", ContentFile(b"voxels" * 1000))
+    study.refresh_from_db()
+    return study
+
+
+def backed_up(folder: Path) -> Path:
+    path = folder / "backup.tar.gz"
+    call_command("backup", path, stdout=io.StringIO())
+    return path
+
+
+def test_what_was_lost_is_back_as_it_was(study: Study, tmp_path: Path) -> None:
+    path = backed_up(tmp_path)
+    data = named_report(study).data_sha256
+    scores = list(ScoreRevision.objects.values_list("pk", "value", "created_at").order_by("pk"))
+    created = Study.objects.get().created_at
+    events = Event.objects.count()
+    call_command("flush", interactive=False, verbosity=0)
+    default_storage.delete("series/one/volume.npy")
+    default_storage.save("series/other.npy", ContentFile(b"later"))
+    with pytest.raises(CommandError, match="The storage holds files"):
+        call_command("restore", path)
+    default_storage.delete("series/other.npy")
+    call_command("restore", path, stdout=io.StringIO())
+    with default_storage.open("series/one/volume.npy") as file:
+        assert file.read() == b"voxels" * 1000
+    restored = Study.objects.get()
+    assert (restored.pk, restored.created_at) == (study.pk, created)
+    assert named_report(restored).data_sha256 == data
+    assert (
+        list(ScoreRevision.objects.values_list("pk", "value", "created_at").order_by("pk"))
+        == scores
+    )
+    # The trail goes on: the backup itself was recorded after the snapshot, the restoring now.
+    chain = verify_chain()
+    assert chain.is_sound, chain.fault
+    assert Event.objects.count() == events
+    assert Event.objects.order_by("-sequence")[0].action == "reports.backup.restored"
+    with pytest.raises(Exception, match="append-only"), connection.cursor() as cursor:
+        cursor.execute("UPDATE reading_scorerevision SET value = 1")
+
+
+def test_data_that_are_there_are_not_overwritten_unasked(study: Study, tmp_path: Path) -> None:
+    path = backed_up(tmp_path)
+    User.objects.create_user("late@example.org", "a long enough password 42")
+    with pytest.raises(CommandError, match="--replace"):
+        call_command("restore", path)
+    assert User.objects.filter(email="late@example.org").exists()
+    call_command("restore", path, replace=True, stdout=io.StringIO())
+    assert not User.objects.filter(email="late@example.org").exists()
+    assert verify_chain().is_sound
+    with pytest.raises(CommandError, match="exists already"):
+        call_command("backup", path)
+
+
+def test_a_damaged_backup_is_refused_and_nothing_changes(study: Study, tmp_path: Path) -> None:
+    path = backed_up(tmp_path)
+    damaged = tmp_path / "damaged.tar.gz"
+    with tarfile.open(path) as old, tarfile.open(damaged, "w:gz") as new:
+        for entry in old:
+            file = old.extractfile(entry)
+            assert file is not None
+            content = file.read()
+            if entry.name == "database/reading.scorerevision.jsonl":
+                content = content.replace(b'"value": 3', b'"value": 4', 1)
+            new.addfile(entry, io.BytesIO(content))
+    before = Event.objects.count()
+    with pytest.raises(CommandError, match=r"reading\.scorerevision\.jsonl is not what was"):
+        call_command("restore", damaged, replace=True)
+    cut = tmp_path / "cut.tar.gz"
+    cut.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(BackupError):
+        check_backup(cut)
+    assert Event.objects.count() == before
+    assert Study.objects.get() == study
+
+
+@pytest.mark.postgres
+def test_a_backup_of_sqlite_restores_into_postgresql(study: Study, tmp_path: Path) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("the other way round is what the suite on PostgreSQL does")
+    path = backed_up(tmp_path)
+    with postgresql.server() as address:
+        url = postgresql.create_database(address, "restored")
+        environment = {
+            **os.environ,
+            "DATABASE_URL": url,
+            "READERSTUDY_VAR": str(tmp_path / "var"),
+            "DJANGO_SETTINGS_MODULE": "readerstudy.settings",
+        }
+
+        def manage(*arguments: str) -> str:
+            done = subprocess.run(
+                [sys.executable, "manage.py", *arguments],
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr[-2000:]
+            return done.stdout
+
+        manage("migrate", "-v0")
+        assert "the audit trail is sound" in manage("restore", str(path))
+        assert "is sound" in manage("verify_audit")
+        again = tmp_path / "again.tar.gz"
+        manage("backup", str(again))
+        assert "is sound" in manage("verify_audit")
+        manage("restore", str(again), "--replace")
+    one, other = check_backup(path), check_backup(again)
+    assert one["storage"] == other["storage"]
+    same = {label for label in one["tables"] if one["tables"][label] == other["tables"][label]}
+    assert {"reading.scorerevision", "reports.snapshot", "studies.study", "accounts.user"} <= same
