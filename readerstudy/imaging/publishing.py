@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ from .services import do_add_volunteer, find_volunteer, publish_drafts
 from .storing import SeriesDraft
 
 REASON_LENGTH = 500
+UPDATED_AT_ONCE = 500
 
 
 @dataclass
@@ -120,39 +122,43 @@ class Publishing:
                 )
             )
         UploadedFile.objects.bulk_create(rows, batch_size=500)
+        taken: Counter[uuid.UUID] = Counter()
+        refused: Counter[uuid.UUID] = Counter()
+        for row in rows:
+            (taken if row.accepted else refused)[row.upload.pk] += 1
         for upload in self.uploads:
             error = self.errors.get(upload.pk, "")
             if error:
-                UploadedFile.objects.create(
-                    upload=upload,
-                    name=upload.name,
-                    accepted=False,
-                    reason=error[:REASON_LENGTH],
-                )
-            self._close(upload, error)
-            mine = [row for row in rows if row.upload.pk == upload.pk]
-            refused = sum(not row.accepted for row in mine) + bool(error)
-            if refused:
+                self._fail(upload, error)
+                refused[upload.pk] += 1
+            if refused[upload.pk]:
                 record(
                     "imaging.file.refused",
                     upload.created_by,
                     study_id=study.pk,
                     subject=upload,
-                    new={"accepted": len(mine) - refused + bool(error), "refused": refused},
+                    new={"accepted": taken[upload.pk], "refused": refused[upload.pk]},
                 )
+        self._close()
 
-    def _close(self, upload: Upload, error: str) -> None:
-        """Note the end of an upload. A file name may be a person's: one that is not needed to say
-        what was refused is not kept."""
-        mine = Upload.objects.filter(pk=upload.pk)
-        if error:
-            mine.update(state=Upload.State.FAILED, error=error)
-            record(
-                "imaging.upload.failed", upload.created_by, study_id=upload.study_id, subject=upload
-            )
-            return
-        archive = any(s.upload.pk == upload.pk and s.member is not None for s in self.sources)
-        mine.update(state=Upload.State.DONE, error="", name=ARCHIVE_NAME if archive else FILE_NAME)
+    def _fail(self, upload: Upload, error: str) -> None:
+        UploadedFile.objects.create(
+            upload=upload, name=upload.name, accepted=False, reason=error[:REASON_LENGTH]
+        )
+        Upload.objects.filter(pk=upload.pk).update(state=Upload.State.FAILED, error=error)
+        record("imaging.upload.failed", upload.created_by, study_id=upload.study_id, subject=upload)
+
+    def _close(self) -> None:
+        """Note the end of what was read. A file name may be a person's: one that is not needed to
+        say what was refused is not kept."""
+        archives = {source.upload.pk for source in self.sources if source.member is not None}
+        read = {upload.pk for upload in self.uploads} - set(self.errors)
+        for name, keys in ((ARCHIVE_NAME, read & archives), (FILE_NAME, read - archives)):
+            listed = list(keys)
+            for start in range(0, len(listed), UPDATED_AT_ONCE):
+                Upload.objects.filter(pk__in=listed[start : start + UPDATED_AT_ONCE]).update(
+                    state=Upload.State.DONE, error="", name=name
+                )
 
 
 NOT_STORED = "The series was not stored."
