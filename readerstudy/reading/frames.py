@@ -185,21 +185,22 @@ def visits_frame(study: Study) -> list[dict[str, Any]]:
 def _visit_row(visit: Visit) -> dict[str, Any]:
     item, content = visit.item, visit.content
     display = content["display"]
+    zoom = content["zoom"] or {"least": None, "most": None}
     most_used = max(content["windows"], key=lambda one: one["ms"], default=None)
     return {
         **_place(item),
         "opened_at": item.opened_at.isoformat() if item.opened_at else "",
         "submitted_at": item.submitted_at.isoformat() if item.submitted_at else "",
         "active_s": visit.active_ms / 1000,
-        "interrupted_s": visit.interrupted_ms / 1000,
+        "interrupted_s": sum(one["ms"] for one in content["interruptions"]) / 1000,
         "interruptions": len(content["interruptions"]),
         "images_s": None if content["images_ms"] is None else content["images_ms"] / 1000,
         "slices_seen": min((len(pane["slices"]) for pane in content["panes"]), default=0),
         "slice_changes": content["slice_changes"],
         "window_center": most_used["center"] if most_used else None,
         "window_width": most_used["width"] if most_used else None,
-        "zoom_least": content["zoom"]["least"],
-        "zoom_most": content["zoom"]["most"],
+        "zoom_least": zoom["least"],
+        "zoom_most": zoom["most"],
         "used": " ".join(content["used"]),
         "viewport": "x".join(map(str, display["viewport"])),
         "screen": "x".join(map(str, display["screen"])),

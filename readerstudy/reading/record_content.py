@@ -13,6 +13,7 @@ from .errors import Malformed
 from .models import DisplayCheck
 
 DAY_MS = 24 * 3600 * 1000
+YEAR_MS = 366 * DAY_MS  # the item on which a reader went on holiday
 MOST_INTERRUPTIONS = 200
 MOST_WINDOWS = 30
 MOST_CHANGES = 1_000_000
@@ -41,8 +42,8 @@ def visit_content(content: Mapping[str, Any], panes: int, slices: int) -> dict[s
     """A visit as it is stored; `Malformed` names the field that is wrong."""
     interruptions = [
         {
-            "at_ms": _whole(one, "at_ms", 0, DAY_MS),
-            "ms": _whole(one, "ms", 0, 7 * DAY_MS),
+            "at_ms": _whole(one, "at_ms", 0, YEAR_MS),
+            "ms": _whole(one, "ms", 0, YEAR_MS),
             "why": _one_of(one, "why", CAUSES),
         }
         for one in _list(content, "interruptions", MOST_INTERRUPTIONS)
@@ -51,19 +52,24 @@ def visit_content(content: Mapping[str, Any], panes: int, slices: int) -> dict[s
         {
             "center": _number(one, "center", -MOST_INTENSITY, MOST_INTENSITY),
             "width": _number(one, "width", 0.0, MOST_INTENSITY),
-            "ms": _whole(one, "ms", 0, DAY_MS),
+            "ms": _whole(one, "ms", 0, YEAR_MS),
         }
         for one in _list(content, "windows", MOST_WINDOWS)
     ]
-    zoom = _mapping(content, "zoom")
+    # None: the item was left before anything of it was drawn.
+    zoom = _mapping(content, "zoom") if content.get("zoom", "") is not None else None
     return {
         "active_ms": _whole(content, "active_ms", 0, DAY_MS),
-        "images_ms": _optional_whole(content, "images_ms", 0, DAY_MS),
+        "images_ms": _optional_whole(content, "images_ms", 0, YEAR_MS),
         "interruptions": interruptions,
         "panes": _panes(content, panes, slices),
         "slice_changes": _whole(content, "slice_changes", 0, MOST_CHANGES),
         "windows": windows,
-        "zoom": {name: _number(zoom, name, 0.001, 1000.0) for name in ("least", "most", "last")},
+        "zoom": (
+            None
+            if zoom is None
+            else {name: _number(zoom, name, 0.001, 1000.0) for name in ("least", "most", "last")}
+        ),
         "used": sorted(set(_names(content, "used", TOOLS))),
         "display": display_content(_mapping(content, "display")),
     }

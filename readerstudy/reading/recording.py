@@ -26,6 +26,7 @@ from .selectors import Reach, display_geometry, reach_of
 from .services import check_own_item, check_own_session, held_item
 
 MOST_VISITS = 200  # of one item
+MOST_MS = 2**31 - 1  # what the column takes, 24 days; the interruptions themselves are all kept
 MOST_CHECKS = 200  # of one session
 FAULTS_ALLOWED = 20
 FAULTS_SECONDS = 600
@@ -42,10 +43,11 @@ def do_record_visit(item: Item, content: Mapping[str, Any], actor: User) -> Visi
         raise TooManyRequests("This item was visited too often to record more.", 3600)
     slices = int(display_geometry(item.volunteer)["slices"])
     stored = visit_content(content, item.panes.count(), slices)
+    interrupted = sum(one["ms"] for one in stored["interruptions"])
     visit = Visit.objects.create(
         item=item,
         active_ms=stored["active_ms"],
-        interrupted_ms=sum(one["ms"] for one in stored["interruptions"]),
+        interrupted_ms=min(interrupted, MOST_MS),
         content=stored,
     )
     record(

@@ -230,11 +230,13 @@ def display_check_wanted(session: Session) -> dict[str, Any]:
     last = session.display_checks.order_by("-id").first()
     if last is None:
         return {"wanted": True, "last": None}
+    contrast = last.content["contrast"]
     return {
         "wanted": timezone.now() - last.created_at > CHECKED_FOR,
         "last": {
             "saved_at": last.created_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "result": last.result,
+            "ramp": contrast["ramp"] if contrast else None,
             "screen": last.content["screen"],
             "device_pixel_ratio": last.content["device_pixel_ratio"],
         },

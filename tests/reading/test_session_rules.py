@@ -214,7 +214,7 @@ def test_a_visit_is_stored_once_and_shown_to_nobody_but_the_statisticians_tables
         {"panes": [{"number": 3, "slices": []}]}, {"panes": [{"number": 1, "slices": [3]}]},
         {"panes": [{"number": 1, "slices": []}] * 2}, {"panes": "all"},
         {"windows": [{"center": 1e300, "width": 1, "ms": 1}]}, {"windows": [3]},
-        {"zoom": {"least": 0, "most": 1, "last": 1}}, {"zoom": None},
+        {"zoom": {"least": 0, "most": 1, "last": 1}}, {"zoom": 1},
         {"used": ["eyes"]}, {"used": [["invert"]]}, {"slice_changes": "many"},
         {"display": {**DISPLAY, "viewport": [0, 720]}},
         {"display": {**DISPLAY, "screen": "Jane Doe's display"}},
@@ -226,6 +226,15 @@ def test_a_record_holds_bounded_numbers_and_known_words_only(
     refused = page.act("visit", changed(VISIT, **wrong), 400)
     assert refused["code"] == "malformed"
     assert not Visit.objects.exists()
+
+
+def test_an_item_left_over_a_holiday_or_before_it_was_drawn_has_its_record(page: Page) -> None:
+    day = 24 * 3600 * 1000
+    away = [{"at_ms": at * day, "ms": 20 * day, "why": "hidden"} for at in (0, 21)]
+    window = {"center": 812.0, "width": 1400.0, "ms": 3 * day}
+    page.act("visit", changed(VISIT, interruptions=away, windows=[window], zoom=None))
+    row = visits_frame(page.session.study)[0]
+    assert (row["interrupted_s"], row["zoom_most"]) == (40 * 24 * 3600, None)
 
 
 def test_what_a_record_does_not_know_is_not_stored(page: Page) -> None:
