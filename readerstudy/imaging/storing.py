@@ -47,6 +47,8 @@ class StoredSlice:
         stored = np.frombuffer(
             self.content, dtype=self.pixel_dtype, count=count, offset=self.pixel_offset
         ).reshape(self.plane.rows, self.plane.columns)
+        if self.slope == 1.0 and self.intercept == 0.0:
+            return stored.astype(np.float32)  # exact: 16 bits fit
         return (stored.astype(np.float64) * self.slope + self.intercept).astype(np.float32)
 
 
