@@ -236,8 +236,8 @@ def _ranks(plan: AnalysisPlan) -> str:
     if plan.zeros == "drop":
         lines.append("IF (d = 0) size=$SYSMIS.")
     lines += [
-        "AGGREGATE OUTFILE=* MODE=ADDVARIABLES /BREAK=group size /tied=N.",
         "SORT CASES BY group size.",
+        "AGGREGATE OUTFILE=* MODE=ADDVARIABLES /BREAK=group size /tied=N.",
         "NUMERIC midrank (F8.1).",
         "COMPUTE #is_new=1.",
         "IF ($CASENUM > 1) #is_new=(group <> LAG(group)).",
@@ -378,6 +378,7 @@ def _adjusted(plan: AnalysisPlan, labels: dict[str, str]) -> str:
             "IF (metric = 'score') stage='qualitative'.",
             f"COMPUTE family={family}.",
             *names,
+            "SORT CASES BY family.",
             "AGGREGATE OUTFILE=* MODE=ADDVARIABLES /BREAK=family /m=N(p).",
             "SORT CASES BY family (A) p (D).",
             "COMPUTE place=1.",
