@@ -102,7 +102,7 @@ def test_a_study_goes_from_upload_to_tables(chromium: Browser, site: WholeSite) 
     coordinator = signed_in(chromium, site, "coordinator")
     coordinator.goto(f"/studies/{SLUG}/uploads/")
     coordinator.set_input_files(
-        "#upload input[type=file]",
+        "#upload input[type=file][multiple] >> nth=0",
         {"name": "scans.zip", "mimeType": "application/zip", "buffer": scans_zip(VOLUNTEERS)},
     )
     expect(coordinator.locator("#upload")).to_contain_text("Done", timeout=60_000)
