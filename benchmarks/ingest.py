@@ -4,8 +4,8 @@
 
 The same files are handed to ReaderStudy (as an upload of loose files, then as a zip) and to
 Debian's Orthanc, where it is installed, which stores them over its REST interface without
-de-identifying anything. A second run reads one zip with 2,000 files and watches the worker's memory, its confined
-readers included. Everything lies in a temporary folder.
+de-identifying anything. A second run reads one zip with 2,000 files and watches the worker's
+memory, its confined readers included. Everything lies in a temporary folder.
 """
 
 from __future__ import annotations
@@ -120,11 +120,11 @@ def report(name: str, files: dict[str, bytes], seconds: float) -> float:
 
 
 @contextmanager
-def orthanc(home: Path) -> Iterator[str | None]:
+def orthanc(home: Path) -> Iterator[tuple[str | None, int]]:
     """A private Orthanc on a free port, or None where it is not installed."""
     program = shutil.which("Orthanc")
     if program is None:
-        yield None
+        yield None, 0
         return
     with socket.socket() as probe, socket.socket() as other:
         probe.bind(("127.0.0.1", 0))
@@ -157,7 +157,7 @@ def orthanc(home: Path) -> Iterator[str | None]:
                 time.sleep(0.1)
         else:
             raise SystemExit("Orthanc did not start.")
-        yield address
+        yield address, process.pid
     finally:
         process.terminate()
         process.wait(timeout=30)
@@ -176,6 +176,16 @@ def to_orthanc(address: str, files: dict[str, bytes]) -> float:
         if answer.status != 200:
             raise SystemExit(f"Orthanc refused a file: {body[:200]!r}")
     return time.perf_counter() - started
+
+
+def _cpu_seconds(pid: int = 0) -> float:
+    """Of another process, or of this one and its children that have ended: tells rates apart from
+    whatever else the machine is busy with."""
+    if not pid:
+        used = os.times()
+        return used.user + used.system + used.children_user + used.children_system
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Memory(threading.Thread):
@@ -213,18 +223,24 @@ def compare(home: Path, series_count: int, slices: int) -> None:
     rates = {}
     for name, content in (("loose files", files), ("one zip", {"images.zip": zipped(files)})):
         study = new_study(name.replace(" ", "-"))
+        before = _cpu_seconds()
         received, read = send(study, content)
+        used = _cpu_seconds() - before
         if stored_slices(study) != len(files):
             raise SystemExit("Not every file was stored.")
         report(f"ReaderStudy, {name}: received", files, received)
         rates[name] = report(
             f"ReaderStudy, {name}: received, de-identified, stored", files, received + read
         )
-    with orthanc(home) as address:
+        print(f"  processor time of all processes: {used:.2f} s")
+    with orthanc(home) as (address, pid):
         if address is None:
             print("Orthanc is not installed (Debian: orthanc): nothing to compare with.")
             return
-        rate = report("Orthanc, received and stored as they are", files, to_orthanc(address, files))
+        before = _cpu_seconds(pid)
+        seconds = to_orthanc(address, files)
+        rate = report("Orthanc, received and stored as they are", files, seconds)
+        print(f"  processor time of Orthanc: {_cpu_seconds(pid) - before:.2f} s")
         for name, own in rates.items():
             print(f"ReaderStudy's rate beside Orthanc's, {name}: {own / rate:.2f}")
 
