@@ -15,6 +15,7 @@ from .models import OBSERVERS, Measurement, Placing, Region
 from .selectors import latest_regions
 
 LEAST_PAIRS = 2
+LEAST_FOR_ICC = 3  # with two volunteers it may be any number
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def _line(tissue: Tissue, measure: str, pairs: Sequence[tuple[float, float]]) ->
         return line
     limits = bland_altman(first, second)
     try:
-        agreement = icc(list(pairs), "ICC(2,1)")
+        agreement = icc(list(pairs), "ICC(2,1)") if len(pairs) >= LEAST_FOR_ICC else None
     except ValueError:  # nothing varies
         agreement = None
     interval = agreement.interval if agreement else None

@@ -207,6 +207,7 @@ def upload_page() -> bytes:
 def measuring_page() -> bytes:
     named = {"study": SimpleNamespace(slug="lumbar"), "volunteer": SimpleNamespace(code="V01")}
     context = {**named, "data_url": "/measuring/data/", "templates": ["V07"], "observer": 1}
+    context["placing"] = SimpleNamespace(unblinded=True)
     return render("measurements/volunteer.html", "/m/", context)
 
 

@@ -203,7 +203,8 @@ function show() {
   );
   find("area").textContent = region
     ? `${(Math.PI * region.semi_axes_mm[0] * region.semi_axes_mm[1]).toFixed(1)} mm², ` +
-      `${region.semi_axes_mm.map((length) => (2 * length).toFixed(1)).join(" × ")} mm`
+      `${region.semi_axes_mm.map((length) => (2 * length).toFixed(1)).join(" × ")} mm` +
+      (region.measurements.length ? `, ${region.measurements[0].n_pixels} pixels` : "")
     : "";
   const error = regions.error();
   const failed = [...regions.byTissue.values()].some(({ state }) => state === "failed");
@@ -285,6 +286,7 @@ async function main() {
   list = new TissueList(find("tissues"), data.tissues, select);
   find("notice").textContent = data.notice;
   find("locked").hidden = !data.locked;
+  find("shape").hidden = data.locked;
   find("figures").hidden = !data.shows_figures;
   find("how").hidden = data.locked;
   showVolunteers();

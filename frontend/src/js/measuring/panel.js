@@ -47,7 +47,7 @@ export class TissueList {
 
 const ratio = (value) => (value === null || value === undefined ? "–" : figure.format(value));
 
-/** One row an arm: mean, SD, number of pixels, SNR and CNR of the chosen tissue. */
+/** One row an arm: mean, SD, SNR and CNR of the chosen tissue. */
 export function fillTable(table, arms, tissue, region) {
   table.querySelector("caption").textContent = tissue
     ? `${tissue.name.charAt(0).toUpperCase()}${tissue.name.slice(1)} by arm`
@@ -64,11 +64,10 @@ export function fillTable(table, arms, tissue, region) {
       ? [
           figure.format(measured.mean),
           figure.format(measured.sd),
-          String(measured.n_pixels),
           ratio(measured.snr),
           ratio(measured.cnr),
         ]
-      : ["–", "–", "–", "–", "–"];
+      : ["–", "–", "–", "–"];
     for (const text of figures) row.append(element("td", "num", text));
   }
 }
