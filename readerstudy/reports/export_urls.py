@@ -1,10 +1,11 @@
-"""Addresses of the export page and of the API."""
+"""Addresses of the export page, of the import with mapping, and of the API."""
 
 from __future__ import annotations
 
 from django.urls import URLPattern, path
 
 from . import export_views as page
+from . import import_views
 from .api import views as api
 
 urlpatterns: list[URLPattern] = [
@@ -25,6 +26,11 @@ urlpatterns: list[URLPattern] = [
         "studies/<slug:slug>/results/export/tokens/<int:number>/revoke/",
         page.token_revoke,
         name="results_token_revoke",
+    ),
+    path(
+        "studies/<slug:slug>/import/mapped/",
+        import_views.import_mapped,
+        name="results_import_mapped",
     ),
     path("api/v1/openapi.json", api.api_schema, name="api_schema"),
     path("api/v1/studies/<slug:slug>/", api.api_study, name="api_study"),

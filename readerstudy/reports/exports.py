@@ -6,28 +6,17 @@ another day. Before unblinding, letters stand for arms throughout.
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import platform
-import zipfile
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Any
 
 import pandas as pd
 
 from analysis.tables import csv_bytes
-from readerstudy import __version__
-from readerstudy.accounts.models import User
 from readerstudy.studies.models import Study
-from readerstudy.studies.protocol import canonical_json
 
-from .models import Unblinding
-from .reading_files import READING_DESCRIPTIONS, reading_files, reading_frame
-from .report import FIGURES, IMAGE_FORMATS, Report
+from .reading_files import READING_DESCRIPTIONS, reading_frame
+from .report import Report
 from .selectors import PIXEL_COUNTS
-from .wording import MASKED, method_text, noise_text
 
 _PACKAGES = ("numpy", "scipy", "pandas", "matplotlib")
 # The earliest time that a zip can hold: no clock may make two exports of the same data differ.
@@ -179,100 +168,3 @@ DESCRIPTIONS = {
 def file_name(report: Report, name: str) -> str:
     """The name of a download: which study, and whether arms are masked."""
     return f"{report.slug}{'_masked' if report.is_masked else ''}_{name}"
-
-
-def bundle_files(study: Study, report: Report, user: User | None = None) -> dict[str, bytes]:
-    """Everything in the bundle by name, the manifest last; what `user` may have of the reading."""
-    files = {name: csv_file(report, name) for name in csv_names(report)}
-    for name in reading_files(study, user):
-        files[name] = reading_file(study, report, name)
-    if not report.is_masked:
-        files["arms.csv"] = _csv(report, _arms(report))
-        files["plan.json"] = canonical_json(report.plan.to_dict()).encode("ascii")
-    files["data.json"] = canonical_json(report.data).encode("ascii")
-    for figure in FIGURES:
-        if report.has_figure(figure):
-            for image_format in IMAGE_FORMATS:
-                files[f"{figure}.{image_format}"] = report.figure(figure, image_format)
-    files["readme.txt"] = _readme(report, list(files)).encode("utf-8")
-    manifest = _manifest(study, report, files)
-    text = json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False)
-    files["manifest.json"] = f"{text}\n".encode()
-    return files
-
-
-def bundle(study: Study, report: Report, user: User | None = None) -> bytes:
-    """One zip, byte-identical for the same data, plan, software and office of the person."""
-    folder = file_name(report, "results")
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for name, content in bundle_files(study, report, user).items():
-            entry = zipfile.ZipInfo(f"{folder}/{name}", _ZIP_TIME)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.create_system = 3
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, content, compresslevel=9)
-    return buffer.getvalue()
-
-
-def _manifest(study: Study, report: Report, files: dict[str, bytes]) -> dict[str, Any]:
-    unblinding = Unblinding.objects.filter(study=study).first()
-    return {
-        "format": "readerstudy bundle 1",
-        "study": report.slug,
-        "title": report.title,
-        "notice": report.notice,
-        "credits": report.credits,
-        "arms": "letters" if report.is_masked else "names",
-        "plan_sha256": report.plan_sha256,
-        "data_sha256": report.data_sha256,
-        "locked_at": study.locked_at.isoformat() if study.locked_at else None,
-        "unblinded_at": study.unblinded_at.isoformat() if study.unblinded_at else None,
-        "unblinding_reason": unblinding.reason if unblinding else None,
-        # The trail's head as of unblinding, not of today: a later export is the same.
-        "audit_head": unblinding.audit_head if unblinding else None,
-        "software": {
-            "python": platform.python_version(),
-            "readerstudy": __version__,
-            **{name: version(name) for name in _PACKAGES},
-        },
-        "files": {
-            name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-            for name, content in files.items()
-        },
-    }
-
-
-def _readme(report: Report, names: list[str]) -> str:
-    kind = "Arms are masked." if report.is_masked else "Arms are named; letters stand beside."
-    lines = [report.title, "=" * len(report.title), ""]
-    if report.notice:
-        lines += [f"NOTICE: {report.notice}", ""]
-    lines += [kind, *([MASKED] if report.is_masked else []), ""]
-    lines += [
-        f"{len(report.volunteers)} volunteers, {len(report.readers)} readers.",
-        f"Noise: {noise_text(report.plan.noise_estimate)}.",
-        "q: "
-        + method_text(report.plan, report.results.tests).replace(" Bold: q at or below α.", ""),
-        "Differences and effects are b minus a: second arm minus first.",
-        "",
-        "Text is UTF-8; numbers have every digit and a decimal point; an empty cell is missing.",
-        "Text that a spreadsheet would take for a formula has an apostrophe in front.",
-        "",
-    ]
-    if report.notice:
-        lines += ["Every CSV carries the notice in its last column.", ""]
-    width = max(len(name) for name in names)
-    lines += [f"{name:<{width}}  {_description(name)}" for name in names]
-    lines += ["", f"Plan SHA-256  {report.plan_sha256}", f"Data SHA-256  {report.data_sha256}"]
-    if report.credits:
-        lines += ["", "Credits", report.credits]
-    return "\n".join(lines) + "\n"
-
-
-def _description(name: str) -> str:
-    if name.startswith("figure3"):
-        return "SNR and CNR by tissue: mean, SD, significant q"
-    if name.startswith("figure4"):
-        return "Scores by criterion: mean, SD, significant q"
-    return DESCRIPTIONS[name]

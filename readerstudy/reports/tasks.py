@@ -7,6 +7,8 @@ from typing import Any
 from readerstudy.jobs.context import JobContext
 from readerstudy.jobs.registry import task
 
+from .imports import waiting as waiting  # registers its housekeeping
+
 
 @task("reports.export")
 def export(context: JobContext, payload: dict[str, Any]) -> None:

@@ -18,7 +18,8 @@ from readerstudy.studies.models import Role, Study
 from readerstudy.studies.tables import TableError
 
 from .access import View, get_results_study, view_for, why_refused
-from .exports import DESCRIPTIONS, bundle, csv_file, csv_names, file_name, reading_file
+from .bundles.contents import bundle
+from .exports import DESCRIPTIONS, csv_file, csv_names, file_name, reading_file
 from .forms import ImportForm, UnblindForm
 from .models import Unblinding
 from .paper_tables import agreement_rows, ratio_table, score_table, test_rows

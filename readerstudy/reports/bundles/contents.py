@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from io import BytesIO
 from typing import IO
 
 import pandas as pd
@@ -86,6 +87,13 @@ def write_bundle(
     files = bundle_files(study, report, user, progress)
     write_zip(target, file_name(report, "results"), files)
     return files
+
+
+def bundle(study: Study, report: Report, user: User | None = None) -> bytes:
+    """The zip as bytes, for a download at once."""
+    target = BytesIO()
+    write_bundle(target, study, report, user)
+    return target.getvalue()
 
 
 def data_files(study: Study, report: Report, user: User | None) -> Iterator[tuple[str, bytes]]:
