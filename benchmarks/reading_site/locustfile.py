@@ -34,7 +34,9 @@ BEFORE_SUBMITTING = (0.5, 1.5)
 CHANGED = 0.10  # of scores are changed once more
 SENT_TWICE = 0.05  # of scores are sent again, as after a receipt that was lost on its way
 COMMENTED = 0.10  # of items get a comment
-CONNECTIONS = 6  # of a browser to one host
+# As in frontend/src/js/viewer/store.js: requests of one browser at once, for the item on the screen
+# and for those fetched ahead.
+AT_ONCE, AHEAD_AT_ONCE = 6, 3
 
 numbers = itertools.count()
 log = open(LOG, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 - open for the whole run
@@ -77,7 +79,7 @@ class Radiologist(FastHttpUser):
         if number >= len(EMAILS):  # Locust replaces who has stopped; a reader reads once
             raise StopUser
         self.random = random.Random(number)  # noqa: S311 - think times and scores
-        self.pool = Pool(CONNECTIONS)
+        self.pool, self.ahead_pool = Pool(AT_ONCE), Pool(AHEAD_AT_ONCE)
         self.ahead: dict[str, gevent.Greenlet] = {}
         self.get("/accounts/login/", "sign-in page")
         answer = self.client.post(
@@ -112,12 +114,14 @@ class Radiologist(FastHttpUser):
         if time.monotonic() - started > SECONDS:
             raise StopUser
         fetched = self.ahead.pop(self.data_url, None)
-        item = fetched.get() if fetched else self.fetch(self.data_url, "data", "pixels")
+        item = fetched.get() if fetched is not None else self.fetch(self.data_url, "", self.pool)
         self.post(item["open_url"], "open", {})
-        for one in item["ahead"]:
+        # An item that was fetched ahead knew of fewer next ones than may be fetched now.
+        fresh = self.get(self.data_url, "data ahead").json() if fetched is not None else item
+        for one in fresh["ahead"]:
             if one["data"] not in self.ahead:
                 self.ahead[one["data"]] = gevent.spawn(
-                    self.fetch, one["data"], "data ahead", "pixels ahead"
+                    self.fetch, one["data"], " ahead", self.ahead_pool
                 )
         self.rest(LOOKING)
         for criterion in item["criteria"]:
@@ -135,14 +139,14 @@ class Radiologist(FastHttpUser):
             raise StopUser
         self.data_url = gone_on["next_data"]
 
-    def fetch(self, data_url: str, name: str, pixels_name: str) -> dict[str, Any]:
+    def fetch(self, data_url: str, when: str, pool: Pool) -> dict[str, Any]:
         """An item's data once all its slices are here."""
-        item: dict[str, Any] = self.get(data_url, name).json()
+        item: dict[str, Any] = self.get(data_url, f"data{when}").json()
         slices = item["geometry"]["slices"]
         length = item["geometry"]["rows"] * item["geometry"]["columns"] * 2
 
         def fetch_slice(url: str) -> None:
-            content = self.get(url, pixels_name).content
+            content = self.get(url, f"pixels{when}").content
             if len(content) != length:
                 write(fault=f"a slice came with {len(content)} bytes instead of {length}")
 
@@ -151,7 +155,7 @@ class Radiologist(FastHttpUser):
             for index in range(slices)
             for pane in item["panes"]
         ]
-        self.pool.map(fetch_slice, urls)
+        pool.map(fetch_slice, urls)
         return item
 
     def score(self, item: dict[str, Any], criterion: dict[str, Any]) -> None:
