@@ -41,6 +41,7 @@ class ReadingRoom:
     may_go_back: bool = True
     display_wanted: bool = False
     advice: list[str] = field(default_factory=list)  # what the look at the display is answered
+    ramp: str | None = None  # what the look before found of the grey ramp
     pause: dict[str, Any] | None = None  # answered to the next submission
     signed_in: bool = True
     other_person: bool = False
@@ -124,7 +125,10 @@ class ReadingRoom:
             "pause_url": f"/room/{token}/pause/",
             "signin_url": "/signin/",
             "fault_url": "/faults/",
-            "display_check": {"wanted": self.display_wanted, "last": None},
+            "display_check": {
+                "wanted": self.display_wanted,
+                "last": self.ramp and {"ramp": self.ramp},
+            },
             "pause": None,
             "instructions": "",
             "notice": NOTICE,

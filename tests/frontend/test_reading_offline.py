@@ -216,6 +216,11 @@ def test_answers_after_the_lock_are_not_stored_and_the_reader_is_told(
     )
     expect(page.locator("input[name=c0][value='5']")).not_to_be_checked()
     expect(page.locator("#note-c0")).to_have_text("Not stored: Reading is closed since noon.")
+    # It stands until it is seen: another message, or a reload, does not take it away.
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-message]")).to_have_text("6 answers are missing.")
+    page.reload()
+    expect(page.locator("[data-message]")).to_contain_text("One entry was not accepted")
     page.get_by_role("button", name="Understood").click()
     expect(page.locator("#note-c0")).to_have_text("")
     page.wait_for_selector(READY)

@@ -33,6 +33,7 @@ let item = null;
 let answers = null;
 let visit = 0; // counts openings, so that a late answer about an item left behind is ignored
 let isLeaving = false;
+let isPutOff = false; // the reader will sign in later, and goes on answering meanwhile
 let isDemanding = false; // the message says how many answers are missing
 let lastReason = "";
 
@@ -64,6 +65,7 @@ async function begin() {
   outbox = await Outbox.open(first.session_page, signinUrl);
   items.outbox = outbox;
   wire(first);
+  watch.tested(first.display_check?.last);
   outbox.deliver();
   if (outbox.held()) {
     await open(addressOf(outbox.held().page));
@@ -80,7 +82,7 @@ async function begin() {
   if (first.display_check?.wanted) {
     // The images load meanwhile; the clock of the item does not run.
     activity.hold("pause");
-    await checkDisplay(dialog("display-check"), first, outbox);
+    watch.tested(await checkDisplay(dialog("display-check"), first, outbox));
     activity.free("pause");
     panel.focus(panel.current);
   }
@@ -90,7 +92,8 @@ async function begin() {
 function wire(first) {
   new SaveState(document.querySelector("[data-save-state]"), outbox, { signIn: signInAgain });
   outbox.addEventListener("change", () => {
-    if (outbox.trouble === "signed-out") signInAgain();
+    if (outbox.trouble !== "signed-out") isPutOff = false;
+    else if (!isPutOff) signInAgain();
   });
   outbox.addEventListener("receipt", ({ detail }) => received(detail));
   outbox.addEventListener("held", ({ detail: { delivery } }) => open(addressOf(delivery.page)));
@@ -150,7 +153,7 @@ async function show(next) {
   const mine = visit;
   item = next;
   isDemanding = false;
-  say("");
+  quiet();
   showAnswers();
   texts.item(item, answers);
   activity.start(item.token);
@@ -198,7 +201,7 @@ function update() {
   const missing = panel.missing();
   isDemanding = missing.length > 0;
   if (isDemanding) sayMissing(missing);
-  else say("");
+  else quiet();
 }
 
 /** The item may be submitted when all of it is loaded and every pane was really shown. */
@@ -271,11 +274,11 @@ async function submit() {
   }
   // A submitted item needs no second submission: its changed answers are stored already.
   const isNew = !answers.submitted || outbox.held()?.item === item.token;
+  answers.submitted = true; // before it is remembered as it is left
   leave();
   if (isNew) {
     send("submit", item.submit_url, { shown: view.status().shown.map(Number) });
     texts.submitted(item);
-    answers.submitted = true;
   }
   if (item.next) await open({ page: item.next, data: item.next_data });
   else await finish();
@@ -331,6 +334,7 @@ function endPause() {
 
 async function signInAgain() {
   const done = await signIn.ask(item?.token ?? itemUrl.split("/").at(-3), item?.reader);
+  isPutOff = !done;
   if (!done) return false;
   outbox?.retry();
   if (view.status().failed) view.retry();
@@ -351,6 +355,12 @@ function showHeld({ held }) {
   if (held.body?.missing?.length) panel.demand(held.body.missing);
 }
 
+/** Nothing to say, but for what was not accepted: that stands until the reader has seen it. */
+function quiet() {
+  say("");
+  showRefused();
+}
+
 function showRefused() {
   const refused = outbox.refused();
   if (!refused.length) return;
@@ -366,13 +376,13 @@ function showRefused() {
 
 view.addEventListener("status", () => {
   showSeen();
-  if (view.status().complete && find("message").textContent.startsWith("The images")) say("");
+  if (view.status().complete && find("message").textContent.startsWith("The images")) quiet();
 });
 view.addEventListener("drawn", () => {
   root.dataset.view = JSON.stringify(view.state);
 });
 panel.addEventListener("finished", () => find("submit").focus());
-watchDisplay(find("display-notice"), {});
+const watch = watchDisplay(find("display-notice"));
 find("open-help").addEventListener("click", () => help.showModal());
 find("submit").addEventListener("click", submit);
 find("previous").addEventListener("click", goBack);

@@ -1,5 +1,5 @@
 /* Asking for a short text over the page: the reason of a change, why something cannot be assessed. */
-import { button } from "./elements.js";
+import { button, textOf } from "./elements.js";
 
 const LEAST = 3;
 const MOST = 300;
@@ -57,7 +57,7 @@ export class Ask {
   }
 
   accept() {
-    const text = this.field.value.trim();
+    const text = textOf(this.field);
     if (text.length < LEAST) {
       this.fault("Please write a few words.");
       this.field.focus();

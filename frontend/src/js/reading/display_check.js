@@ -5,6 +5,7 @@ import { displayRecord } from "./visit.js";
 
 const PATIENCE_MS = 4000;
 
+/** Resolves to what was seen of the pattern, null if it was skipped. */
 export async function checkDisplay(dialog, item, outbox) {
   const find = (name) => dialog.querySelector(`[data-display-${name}]`);
   dialog.addEventListener("cancel", (event) => event.preventDefault());
@@ -24,6 +25,7 @@ export async function checkDisplay(dialog, item, outbox) {
     await new Promise((resolve) => find("go").addEventListener("click", resolve, { once: true }));
   }
   dialog.close();
+  return contrast;
 }
 
 /** The server's advice, if it answers soon; reading does not wait for it. */

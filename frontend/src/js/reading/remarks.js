@@ -1,5 +1,5 @@
 /* What a reader may add to an item: a comment, and arrows on the images. Both are optional. */
-import { button, element } from "./elements.js";
+import { button, element, textOf } from "./elements.js";
 
 const TYPING_MS = 1200;
 const MOST_ARROWS = 10;
@@ -78,7 +78,7 @@ export class Remarks {
     const { answers, key } = this;
     if (localStorage.getItem(key) === null || this.asking) return true;
     const { comment } = answers;
-    const text = this.field.value.trim();
+    const text = textOf(this.field);
     let reason = "";
     if (text !== comment.text && answers.needsReason(comment.revision + comment.pending > 0)) {
       this.asking = true;
