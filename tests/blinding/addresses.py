@@ -110,6 +110,18 @@ CLOSED = {
     "results_file",
     "results_bundle",
     "results_import",
+    "results_import_mapped",
+    "results_exports",
+    "results_export_new",
+    "results_export_download",
+    "results_export_file",
+    "results_token_new",
+    "results_token_revoke",
+    "api_schema",
+    "api_study",
+    "api_results",
+    "api_bundle",
+    "api_file",
 }
 
 # The administration site answers a reader with its sign-in page, whatever stands behind it.
