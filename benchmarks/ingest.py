@@ -1,6 +1,6 @@
 """Ingest: from upload to stored series, de-identification included, beside Orthanc.
 
-    python benchmarks/ingest.py [--series 20] [--slices 20] [--large 2000]
+    python benchmarks/ingest.py [--series 50] [--slices 20] [--large 2000]
 
 The same files are handed to ReaderStudy (as an upload of loose files, then as a zip) and to
 Debian's Orthanc, where it is installed, which stores them over its REST interface without
@@ -294,7 +294,7 @@ def work() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--series", type=int, default=20)
+    parser.add_argument("--series", type=int, default=50)
     parser.add_argument("--slices", type=int, default=20)
     parser.add_argument("--large", type=int, default=2000, help="files in one zip; 0: none")
     parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)

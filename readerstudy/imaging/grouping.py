@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ImagingError
-from .geometry import DUPLICATE_MM, same_orientation
+from .geometry import DUPLICATE_MM, SlicePlane, same_orientation
 from .layout import Cell, Place
 from .models import Upload
 from .parsing.images import ParsedSlice
@@ -51,6 +51,10 @@ class SliceFile:
     source: SourceFile
     parsed: ParsedSlice
     path: Path
+
+    @property
+    def plane(self) -> SlicePlane:
+        return stored_slice(self.parsed, b"", _last(self.source.name)).plane
 
     def load(self) -> StoredSlice:
         return stored_slice(self.parsed, self.path.read_bytes(), _last(self.source.name))

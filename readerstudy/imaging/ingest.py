@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from django.conf import settings
 from django.core.files.storage import storages
 
 from readerstudy.jobs.context import JobContext
-from readerstudy.studies.models import Study
+from readerstudy.studies.models import Arm, Study
 
 from .burned_in_text import SUSPICION, looks_written
 from .deidentification.dates import drawn_shift
@@ -28,7 +30,7 @@ from .errors import ImagingError
 from .geometry import stack
 from .grouping import Batch, Candidate, FileNews, SourceFile
 from .inbox_storing import InboxDraft, inbox_prefix, write_inbox_series
-from .layout import Cell, Layout
+from .layout import Layout
 from .mapping import MappingRow, arms_by_name, plain
 from .models import BatchRules, ImagingRules, Upload
 from .parsing.archives import is_zip
@@ -39,7 +41,6 @@ from .rules import rules_of
 from .services import find_volunteer
 from .storing import (
     SeriesDraft,
-    StoredSlice,
     assemble,
     check_cell_is_free,
     check_same_grid,
@@ -50,6 +51,7 @@ from .volumes import delete_files
 
 WAITING = (Upload.State.QUEUED, Upload.State.READING)
 UNPLACED = "UNPLACED"  # the patient of images that wait for a place
+WRITERS = 2  # series written together
 WARM_FROM_BYTES = 16 * 1024**2
 STORED_BYTES = 2  # of a pixel in a de-identified slice
 MAX_SERIES_VOXELS = 256 * 1024**2  # 1 GB as a volume in memory
@@ -73,7 +75,9 @@ class Ingest:
         self.errors: dict[uuid.UUID, str] = {}  # uploads refused as a whole
         self.rules = ImagingRules()
         self._unpacked = 0  # bytes, as the archives' directories say
-        self._total = 1  # files to read, then images to store
+        self._total = 1  # files to read, then files to store
+        self._stored = 0
+        self._arms: dict[str, Arm] = {}
 
     def run(self) -> dict[str, Any] | None:
         self.uploads = self._take_over()
@@ -278,36 +282,68 @@ class Ingest:
     # --- Writing --------------------------------------------------------------------------------
 
     def _write(self, batch: Batch, study: Study) -> Written:
-        """Write the series that fit; the last word on geometry is said on publishing."""
+        """Write the series that fit; the last word on geometry is said on publishing.
+
+        Two at a time: hashing and writing leave the interpreter free. Whatever goes wrong, both
+        are over before this returns, so that nothing is written after it was cleaned up.
+        """
         written = Written()
-        stored = 0
-        for candidate in batch.candidates():
-            try:
-                draft = self._write_one(candidate, study)
-            except ImagingError as error:
-                candidate.refuse(str(error))
-            else:
-                if isinstance(draft, SeriesDraft):
-                    written.series.append((draft, candidate))
-                else:
-                    written.inbox.append((draft, candidate))
-            files = self._total // 2
-            stored += len(candidate.sources)
-            self.context.progress(
-                files + min(stored, files), self._total, f"{stored} of {files} files stored"
-            )
+        self._arms = arms_by_name(study)
+        with ThreadPoolExecutor(WRITERS) as pool:
+            waiting: deque[tuple[Candidate, Future[SeriesDraft | InboxDraft]]] = deque()
+            for candidate in batch.candidates():
+                try:
+                    self._check_fits(candidate, study)
+                except ImagingError as error:
+                    candidate.refuse(str(error))
+                    self._count_stored(candidate)
+                    continue
+                waiting.append((candidate, pool.submit(self._write_one, candidate, study.pk)))
+                while len(waiting) >= WRITERS:
+                    self._take_written(written, *waiting.popleft())
+            while waiting:
+                self._take_written(written, *waiting.popleft())
         return written
 
-    def _write_one(self, candidate: Candidate, study: Study) -> SeriesDraft | InboxDraft:
+    def _take_written(
+        self, written: Written, candidate: Candidate, made: Future[SeriesDraft | InboxDraft]
+    ) -> None:
+        try:
+            draft = made.result()
+        except ImagingError as error:
+            candidate.refuse(str(error))
+        else:
+            if isinstance(draft, SeriesDraft):
+                written.series.append((draft, candidate))
+            else:
+                written.inbox.append((draft, candidate))
+        self._count_stored(candidate)
+
+    def _count_stored(self, candidate: Candidate) -> None:
+        files = self._total // 2
+        self._stored = min(self._stored + len(candidate.sources), files)
+        self.context.progress(
+            files + self._stored, self._total, f"{self._stored} of {files} files stored"
+        )
+
+    def _check_fits(self, candidate: Candidate, study: Study) -> None:
+        """Spare the reading and writing of what cannot be stored."""
         voxels = sum(item.parsed.rows * item.parsed.columns for item in candidate.slices)
         if voxels > MAX_SERIES_VOXELS:
             raise ImagingError(
                 f"The series holds {voxels // 1024**2} million voxels; up to "
                 f"{MAX_SERIES_VOXELS // 1024**2} million are taken."
             )
+        cell = candidate.cell
+        volunteer = find_volunteer(study, cell.volunteer) if cell is not None else None
+        if cell is not None and volunteer is not None:
+            check_cell_is_free(volunteer, cell.arm)
+            geometry, _order = stack([item.plane for item in candidate.slices])
+            check_same_grid(volunteer, cell.arm, geometry)
+
+    def _write_one(self, candidate: Candidate, study_id: uuid.UUID) -> SeriesDraft | InboxDraft:
+        """In a thread of its own: nothing here asks the database."""
         slices = [item.load() for item in candidate.slices]
-        if candidate.cell is not None:  # spare the writing of what cannot be stored
-            self._check_fits(candidate.cell, slices, study)
         assembled = assemble(slices)
         if looks_written(assembled[0]):
             candidate.suspicions.append(SUSPICION)
@@ -315,7 +351,7 @@ class Ingest:
         report = report_json(candidate.report, len(slices), shifted=shift is not None)
         if candidate.cell is not None:
             return write_series(
-                study_id=study.pk,
+                study_id=study_id,
                 token=self.context.token,
                 volunteer_code=candidate.cell.volunteer,
                 arm=candidate.cell.arm,
@@ -324,9 +360,9 @@ class Ingest:
                 deidentification=report,
                 assembled=assembled,
             )
-        hinted = arms_by_name(study).get(plain(candidate.arm_hint))
+        hinted = self._arms.get(plain(candidate.arm_hint))
         return write_inbox_series(
-            study.pk,
+            study_id,
             self.context.token,
             slices,
             assembled,
@@ -339,10 +375,3 @@ class Ingest:
             arm_guess=candidate.place.arm or hinted,
             date_shift=shift,
         )
-
-    def _check_fits(self, cell: Cell, slices: list[StoredSlice], study: Study) -> None:
-        volunteer = find_volunteer(study, cell.volunteer)
-        if volunteer is not None:
-            check_cell_is_free(volunteer, cell.arm)
-            geometry, _order = stack([item.plane for item in slices])
-            check_same_grid(volunteer, cell.arm, geometry)
