@@ -58,7 +58,13 @@ def import_mapped(request: HttpRequest, slug: str) -> HttpResponse:
             return render(request, "reports/import_mapped.html", context)
         check_columns(sheet, context["kind"], columns)
         table = apply(sheet, context["kind"], ColumnMapping(columns, words))
-        report = do_import_study_tables(study, user, **{context["kind"]: table})
+        is_scores = context["kind"] == "scores"
+        report = do_import_study_tables(
+            study,
+            user,
+            scores=table if is_scores else None,
+            regions=None if is_scores else table,
+        )
     except TableError as error:
         context["faults"] = error.faults[:_MOST_FAULTS_SHOWN]
         context["fault_count"] = len(error.faults)
