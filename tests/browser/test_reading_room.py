@@ -25,7 +25,7 @@ READER = "rita@example.org"
 READY = "#reading[data-ready='1'][data-loaded='true']"
 # The data of three items, and the slices of all their panes.
 PREFETCHED = """() => {
-    const names = performance.getEntriesByType('resource').map(({ name }) => name);
+    const names = [...new Set(performance.getEntriesByType('resource').map(({ name }) => name))];
     const count = (part) => names.filter((name) => name.includes(part)).length;
     return count('/data/') >= 3 && count('/pixels/') >= 18;
 }"""
@@ -88,6 +88,7 @@ def signed_in(browser: Browser, site: RoomSite) -> Page:
 def at_item(page: Page, position: int) -> None:
     expect(page.locator("[data-position]")).to_have_text(f"Item {position} of 15")
     page.wait_for_selector(READY)
+    expect(page.locator("dialog[open]")).to_have_count(0)  # the look at the display
 
 
 def delivered(page: Page) -> None:

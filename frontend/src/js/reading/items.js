@@ -32,8 +32,11 @@ export class Items {
     if (prepared) return { ...prepared, page, address };
     while (isWanted()) {
       if (this.outbox?.count() && !this.read.has(address)) await this.delivered(isWanted);
+      const waiting = this.outbox?.count() ?? 0;
       try {
         const data = await getJson(address);
+        // Something was stored meanwhile: the answer may be older than that.
+        if ((this.outbox?.count() ?? 0) < waiting) continue;
         return { ...data, page, address, isFresh: true };
       } catch (error) {
         const known = this.read.get(address);
