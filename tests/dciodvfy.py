@@ -29,7 +29,7 @@ def dciodvfy() -> str:
 
 
 def errors_found(dciodvfy: str, files: Iterable[Path]) -> Counter[str]:
-    """Every error of some files and how often it is found; a file that is no MR image or report fails."""
+    """Every error of some files and how often; a file that is no MR image or report fails."""
     found: Counter[str] = Counter()
     for path in files:
         said = subprocess.run([dciodvfy, str(path)], capture_output=True, text=True, check=False)
