@@ -13,6 +13,7 @@ from django.test import Client
 from readerstudy.imaging.models import Series, Upload
 from readerstudy.jobs.models import Job
 from readerstudy.reading.models import Item, Session
+from readerstudy.reports.export_models import Export
 from readerstudy.reports.services import do_unblind
 from readerstudy.studies.models import Membership, Study
 from readerstudy.studies.services import draw_arm_letters
@@ -108,6 +109,8 @@ def arguments(study: Study) -> dict[str, list[Any]]:
         "membership_id": list(Membership.objects.values_list("pk", flat=True)),
         "name": ["scores", "scores_snr", "ratings_long.csv"],
         "image_format": ["svg", "png"],
+        "export": [Export.objects.get_or_create(study=study)[0].pk, uuid.uuid4()],
+        "number": [1],
         "key": ["MQ:guess", "set-password"],
         "uidb36": ["1"],
         # The administration site.
