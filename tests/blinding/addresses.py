@@ -6,8 +6,11 @@ has business there, in `CLOSED` (404, 403, or a method that is not allowed) if n
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from django.urls import URLPattern, URLResolver, get_resolver
 
@@ -148,3 +151,19 @@ def _walk(resolver: URLResolver, prefix: str, namespace: str) -> Iterator[Addres
             yield Address(pattern.name or "", namespace, route, parameters)
         else:
             yield from _walk(pattern, route, pattern.namespace or namespace)
+
+
+def filled(address: Address, values: dict[str, list[Any]]) -> list[str]:
+    """The address with every combination of its arguments."""
+    missing = [name for name in address.parameters if name not in values]
+    assert not missing, f"Say what {missing} of {address.route} may be, where this was called."
+    return [
+        _path(address, dict(zip(address.parameters, chosen, strict=True)))
+        for chosen in itertools.product(*(values[name] for name in address.parameters))
+    ]
+
+
+def _path(address: Address, chosen: dict[str, Any]) -> str:
+    route = re.sub(r"<(?:\w+:)?(\w+)>", lambda m: str(chosen[m[1]]), address.route)
+    route = re.sub(r"\(\?P<(\w+)>(?:[^()]|\([^()]*\))*\)", lambda m: str(chosen[m[1]]), route)
+    return "/" + route.replace("^", "").replace("$", "").replace(r"\Z", "").replace(r"\.", ".")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import re
 import uuid
 from typing import Any
 
@@ -18,6 +16,7 @@ from readerstudy.reports.services import do_unblind
 from readerstudy.studies.models import Membership, Study
 from readerstudy.studies.services import draw_arm_letters
 from tests.factories import make_coordinator
+from tests.reading.exchange import CONTRAST, DISPLAY, VISIT
 from tests.reading.imaged_study import (
     first_item,
     make_imaged_study,
@@ -30,7 +29,7 @@ from tests.reading.imaged_study import (
     tokens_of,
 )
 
-from .addresses import CLOSED, CLOSED_NAMESPACES, FOR_READERS, Address, every_address
+from .addresses import CLOSED, CLOSED_NAMESPACES, FOR_READERS, Address, every_address, filled
 from .leaks import Leaks
 
 pytestmark = pytest.mark.django_db
@@ -121,22 +120,6 @@ def arguments(study: Study) -> dict[str, list[Any]]:
     }
 
 
-def filled(address: Address, values: dict[str, list[Any]]) -> list[str]:
-    """The address with every combination of its arguments."""
-    missing = [name for name in address.parameters if name not in values]
-    assert not missing, f"Say in `arguments` what {missing} of {address.route} may be."
-    return [
-        _path(address, dict(zip(address.parameters, chosen, strict=True)))
-        for chosen in itertools.product(*(values[name] for name in address.parameters))
-    ]
-
-
-def _path(address: Address, chosen: dict[str, Any]) -> str:
-    route = re.sub(r"<(?:\w+:)?(\w+)>", lambda m: str(chosen[m[1]]), address.route)
-    route = re.sub(r"\(\?P<(\w+)>(?:[^()]|\([^()]*\))*\)", lambda m: str(chosen[m[1]]), route)
-    return "/" + route.replace("^", "").replace("$", "").replace(r"\Z", "").replace(r"\.", ".")
-
-
 def test_every_address_is_sorted() -> None:
     """Whoever adds an address decides here what a reader finds there."""
     found = {a.name for a in every_address() if a.namespace not in CLOSED_NAMESPACES}
@@ -168,10 +151,42 @@ def test_a_reader_finds_no_leak_at_any_address_by_any_method(
                     visited.add(address.name)
                 if "sessionid" in answer.cookies:  # signed out, or in anew
                     client.force_login(reader)
+    _act(client, study, leaks)
     if study.state == Study.State.READING:
         assert {"home", "reading_home", "account_change_password", "mfa_index"} <= visited
         if session_of(study).completed_at is None:
             assert {"reading_item", "reading_item_data", "reading_pixels"} <= visited
+
+
+def _act(client: Client, study: Study, leaks: Leaks) -> None:
+    """Whatever a reading page sends, well made and not, for items of every reach and of others."""
+    well_made: dict[str, dict[str, Any]] = {
+        "open": {},
+        "scores": {"criterion": "perceived_snr", "value": 3, "revision": 0},
+        "comment": {"revision": 0, "text": "Motion in the last slices."},
+        "marks": {"revision": 0, "marks": []},
+        "visit": VISIT,
+        "submit": {"shown": [1, 2]},
+        "display": {**DISPLAY, "contrast": CONTRAST},
+        "pause": {},
+    }
+    faulty = {"scores": {"criterion": "none", "value": 9, "revision": -1}, "marks": {"marks": 7}}
+    values = arguments(study)["token"]
+    for token in values:
+        for what, content in [*well_made.items(), *faulty.items()]:
+            of = "session" if what in {"display", "pause"} else "item"
+            path, sent = f"/reading/{of}/{token}/{what}/", {"id": str(uuid.uuid4()), **content}
+            answer = client.post(path, sent, content_type="application/json")
+            where = f"POST {what} ({answer.status_code})"
+            assert answer.status_code < 500, where
+            assert not leaks.in_answer(answer), where
+    for path, sent in (
+        ("/reading/signin/", {"item": values[-1], "password": "a guess"}),
+        ("/reading/faults/", {"item": None, "kind": "script", "name": "E", "where": "/a.js:1:2"}),
+    ):
+        answer = client.post(path, sent, content_type="application/json")
+        assert answer.status_code < 500, path
+        assert not leaks.in_answer(answer), path
 
 
 def _ask(client: Client, method: str, path: str) -> Any:

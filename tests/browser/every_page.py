@@ -1,12 +1,11 @@
 """Every page of the site, for tests and screenshots that have to see them all.
 
 Pages are found by asking for every address of the site as every kind of person, in studies of every
-state and mode of reading; a new page is found by itself, once `ARGUMENTS` can fill its address.
+state and mode of reading; a new page is found by itself, once `_values` can fill its address.
 """
 
 from __future__ import annotations
 
-import itertools
 import re
 import time
 import uuid
@@ -29,7 +28,7 @@ from readerstudy.reading.recording import do_check_display
 from readerstudy.reports.services import do_unblind
 from readerstudy.studies.models import Membership, Role, Study
 from readerstudy.studies.services import do_add_member
-from tests.blinding.addresses import Address, every_address
+from tests.blinding.addresses import every_address, filled
 from tests.factories import make_administrator, make_study, make_user
 from tests.reading import imaged_study
 from tests.reading.exchange import CONTRAST, DISPLAY
@@ -164,6 +163,8 @@ def _values(studies: list[Study]) -> dict[str, list[Any]]:
         "picture": ["output"],
         "upload_id": [],
         "job_id": [uuid.uuid4()],
+        "export": [uuid.uuid4()],
+        "what": ["freeze"],
         "membership_id": [],
         "name": ["scores"],
         "image_format": ["svg"],
@@ -204,7 +205,7 @@ def every_page(site: Everything) -> Iterator[SitePage]:
                 continue
             if "slug" in address.parameters and person not in SEE_STUDIES:
                 continue  # tests of permissions ask there
-            for path in _paths(address, site.values):
+            for path in filled(address, site.values):
                 answer = client.get(path)
                 kind = answer.headers.get("Content-Type", "")
                 if answer.status_code != 200 or not kind.startswith(HTML_PAGE):
@@ -225,16 +226,3 @@ def _elements(html: str) -> frozenset[str]:
     return frozenset(
         f"{tag} {classes}" for tag, classes in re.findall(r'<(\w+)(?: class="([^"]*)")?', body)
     )
-
-
-def _paths(address: Address, values: dict[str, list[Any]]) -> list[str]:
-    missing = [name for name in address.parameters if name not in values]
-    assert not missing, f"Say in `_values` what {missing} of {address.route} may be."
-    chosen = itertools.product(*(values[name] for name in address.parameters))
-    return [_path(address, dict(zip(address.parameters, one, strict=True))) for one in chosen]
-
-
-def _path(address: Address, chosen: dict[str, Any]) -> str:
-    route = re.sub(r"<(?:\w+:)?(\w+)>", lambda m: str(chosen[m[1]]), address.route)
-    route = re.sub(r"\(\?P<(\w+)>(?:[^()]|\([^()]*\))*\)", lambda m: str(chosen[m[1]]), route)
-    return "/" + route.replace("^", "").replace("$", "").replace(r"\Z", "").replace(r"\.", ".")
