@@ -67,10 +67,11 @@ def score_every_item(page: Page) -> int:
     page.goto("/reading/")
     page.get_by_role("link", name="Start reading").click()
     page.get_by_role("button", name="Skip").click()  # the look at the display
+    expect(page.locator("dialog[open]")).to_have_count(0)
     items = VOLUNTEERS * ARMS
     for position in range(1, items + 1):
         expect(page.locator("[data-position]")).to_have_text(f"Item {position} of {items}")
-        page.wait_for_selector("#reading[data-loaded=true]", timeout=30_000)
+        page.wait_for_selector("#reading[data-ready='1'][data-loaded=true]", timeout=30_000)
         for criterion in range(CRITERIA):
             page.keyboard.press(str(chosen_score(position, criterion)))
         page.keyboard.press("Enter")

@@ -359,6 +359,8 @@ class Handler(BaseHTTPRequestHandler):
         upload = self.site.uploads.get(self.path.rsplit("/", 1)[1])
         if upload is None:
             return self.reply(404, b"", "text/plain")
+        if int(self.headers["Upload-Offset"]) != len(upload["data"]):
+            return self.reply(409, b"", "text/plain")  # tus 1.0: a piece that another overtook
         upload["data"] += piece
         headers = {"Upload-Offset": str(len(upload["data"])), "Tus-Resumable": "1.0.0"}
         self.reply(204, b"", "text/plain", headers)

@@ -103,6 +103,10 @@ def test_what_waits_outlives_a_reload_and_another_browser_resumes_at_the_same_it
     at_item(page, "Item 2 of 3")
     score(page, "11")
     page.wait_for_function("document.querySelector('[data-save-state]').dataset.count >= 10")
+    for _ in range(50):  # counted as soon as they are given, stored a moment later
+        if len(kept(page)) >= 10:
+            break
+        page.wait_for_timeout(100)
     assert len(kept(page)) >= 10
     site.room.refuse["score"] = []
     page.reload()

@@ -21,6 +21,12 @@ PUBLIC = {
     "accounts/2fa/authenticate/",
     # The password over the reading page, whose session has ended.
     "reading/signin/",
+    # Answers to a token alone: of a user and a study.
+    "api/v1/openapi.json",
+    "api/v1/studies/<slug:slug>/",
+    "api/v1/studies/<slug:slug>/results/",
+    "api/v1/studies/<slug:slug>/bundle.zip",
+    "api/v1/studies/<slug:slug>/files/<path:name>",
     # Leads to the sign-in page.
     "admin/login/",
 }
