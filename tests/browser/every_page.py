@@ -1,7 +1,7 @@
 """Every page of the site, for tests and screenshots that have to see them all.
 
 Pages are found by asking for every address of the site as every kind of person, in studies of every
-state and mode of reading; a new page is found by itself, once `_values` can fill its address.
+state and mode of reading; a new page is found by itself, if `_values` can fill its address.
 """
 
 from __future__ import annotations
@@ -165,6 +165,7 @@ def _values(studies: list[Study]) -> dict[str, list[Any]]:
         "job_id": [uuid.uuid4()],
         "export": [uuid.uuid4()],
         "what": ["freeze"],
+        "number": [1],
         "membership_id": [],
         "name": ["scores"],
         "image_format": ["svg"],
@@ -205,7 +206,9 @@ def every_page(site: Everything) -> Iterator[SitePage]:
                 continue
             if "slug" in address.parameters and person not in SEE_STUDIES:
                 continue  # tests of permissions ask there
-            for path in filled(address, site.values):
+            # What nothing here can fill is asked for with a guess: a form's target, not a page.
+            guesses = {name: ["1"] for name in address.parameters if name not in site.values}
+            for path in filled(address, {**site.values, **guesses}):
                 answer = client.get(path)
                 kind = answer.headers.get("Content-Type", "")
                 if answer.status_code != 200 or not kind.startswith(HTML_PAGE):

@@ -7,6 +7,7 @@ import json
 import re
 import struct
 import zipfile
+import zlib
 from dataclasses import replace
 from typing import Any
 
@@ -53,6 +54,8 @@ def texts_of(name: str, content: bytes) -> list[tuple[str, str]]:
     """The texts of a response: of a zip, those of its files and their names."""
     if content.startswith(b"\x89PNG"):
         return [(name, "\n".join(png_chunks(content)))]
+    if content.startswith(b"%PDF"):
+        return [(name, pdf_text(content))]
     if not content.startswith(b"PK"):
         return [(name, content.decode("utf-8", "replace"))]
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -60,6 +63,20 @@ def texts_of(name: str, content: bytes) -> list[tuple[str, str]]:
         for entry in archive.namelist():
             found += texts_of(entry, archive.read(entry))
         return found
+
+
+def pdf_text(content: bytes) -> str:
+    """What a PDF says: its own fields, and the strings its pages draw, unpacked."""
+    found = [re.sub(rb"stream\r?\n.*?endstream", b"", content, flags=re.DOTALL)]
+    for packed in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", content, flags=re.DOTALL):
+        try:
+            stream = zlib.decompress(packed)
+        except zlib.error:
+            continue  # a picture
+        if re.search(rb"\bT[jJ]\b", stream):
+            strings = [re.findall(rb"\((.*?)\)", line) for line in stream.splitlines()]
+            found += [b"".join(parts) for parts in strings]
+    return b"\n".join(found).replace(b"\0", b"").decode("latin-1")  # of UTF-16 the letters
 
 
 def png_chunks(content: bytes) -> list[str]:
@@ -84,6 +101,10 @@ def test_no_page_file_or_figure_names_an_arm_before_unblinding(client: Client) -
             assert found is None, f"{path}, {name}: {text[found.start() - 60 : found.end() + 60]}"
             # The plan's field is there, but empty: which letters are denoised arms would unmask.
             assert not re.search(r'"dlr_arms": \[\s*"', text)
+
+
+def test_the_words_of_a_pdf_are_read(study: Study) -> None:
+    assert "Arm A" in pdf_text(masked_report(study).figure("figure3", "pdf"))
 
 
 def test_no_figure_draws_the_name_of_an_arm_before_unblinding(

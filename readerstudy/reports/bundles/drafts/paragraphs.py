@@ -98,8 +98,9 @@ def _quantities(facts: Facts) -> list[str]:
     return [
         f"Elliptical regions of interest were placed in {listed(facts.tissues)} and, of one "
         "volunteer, applied at the same place in all image sets. SNR was computed as the mean of "
-        f"the tissue over the noise{cnr}. Noise was {noise_text(plan.noise_estimate)}. A denoiser "
-        "lowers the SD of the air and so raises SNR and CNR taken against it by construction; "
+        f"the tissue over the noise{cnr}. Noise was {noise_text(plan.noise_estimate)}. Processing "
+        "that smooths the air lowers its SD and so raises SNR and CNR taken against it by "
+        "construction; "
         "estimates without that flaw are given beside."
     ]
 
