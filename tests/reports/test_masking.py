@@ -30,8 +30,8 @@ pytestmark = pytest.mark.django_db
 RESULTS = "/studies/published/results/"
 # Codes and names of the arms, and what the design would give away.
 NAMES = re.compile(
-    r"\b(STD|DF|TF|DLR(?!_arms\b)\w*|standard(?! deviation)|double-fast|triple-fast|derived"
-    r"|acquired|is_control|denoised|denoiser)\b",
+    r"\b(STD|DF|TF|DLR(?!_arms\b)\w*|(?<!reference )standard(?! deviation)|double-fast"
+    r"|triple-fast|derived|acquired|is_control|denoised|denoiser)\b",
     re.IGNORECASE,
 )
 FILES = [f"files/{name}" for name in CSV_FILES] + ["bundle.zip"]

@@ -29,6 +29,7 @@ export class Arrows {
   constructor(host) {
     this.svg = make("svg", "arrows", host);
     this.svg.setAttribute("role", "img");
+    this.svg.setAttribute("aria-label", "0 arrows on this slice"); // before the first drawing, too
     this.shown = "";
   }
 
