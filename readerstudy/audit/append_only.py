@@ -1,4 +1,4 @@
-"""Tables whose rows are never changed, kept so by the database itself.
+"""Tables whose rows are never changed, or no longer, kept so by the database itself.
 
 A floor above registers a table (`register`); `triggers` installs what refuses UPDATE, DELETE and,
 where the table says so, rows that come too late.
@@ -74,6 +74,98 @@ class AppendOnlyTable:
         return self.closed_message if trigger.endswith("_not_late") else self.message
 
 
+@dataclass(frozen=True)
+class FrozenTable:
+    """Rows that may change until they are frozen.
+
+    `frozen` is an SQL condition on a row, which it calls {row}. `columns` names those that are
+    frozen, all if none is named; with `only_changes`, rows may still come and go. `name` tells
+    several rules on one table apart.
+    """
+
+    table: str
+    frozen: str
+    message: str
+    columns: Sequence[str] = ()
+    only_changes: bool = False
+    name: str = "frozen"
+
+    def sqlite(self) -> Mapping[str, str]:
+        statements = {
+            f"{self.name}_update": f"BEFORE UPDATE ON {self.table} "
+            f"WHEN ({self._touched('IS NOT')}) "
+            f"AND ({self._of('OLD')} OR {self._of('NEW')})"
+        }
+        if not self.only_changes:
+            # INSERT OR REPLACE deletes the old row without firing a delete trigger.
+            twin = (
+                f"SELECT 1 FROM {self.table} twin WHERE twin.id = NEW.id "  # noqa: S608
+                f"AND {self._of('twin')}"
+            )
+            statements |= {
+                f"{self.name}_delete": f"BEFORE DELETE ON {self.table} WHEN {self._of('OLD')}",
+                f"{self.name}_insert": f"BEFORE INSERT ON {self.table} WHEN {self._of('NEW')} "
+                f"OR EXISTS ({twin})",
+            }
+        return {
+            f"{self.table}_{name}": f"CREATE TRIGGER {self.table}_{name} {what} "
+            f"{_abort(self.message)}"
+            for name, what in statements.items()
+        }
+
+    def postgresql(self) -> Mapping[str, str]:
+        statements = {f"{self.name}_update": ("BEFORE UPDATE", "ROW")}
+        if not self.only_changes:
+            statements |= {
+                f"{self.name}_delete": ("BEFORE DELETE", "ROW"),
+                f"{self.name}_insert": ("BEFORE INSERT", "ROW"),
+                f"{self.name}_truncate": ("BEFORE TRUNCATE", "STATEMENT"),
+            }
+        return {
+            f"{self.table}_{name}": f"CREATE TRIGGER {self.table}_{name} {when} ON {self.table} "
+            f"FOR EACH {each} EXECUTE FUNCTION {self.table}_{name}()"
+            for name, (when, each) in statements.items()
+        }
+
+    def postgresql_functions(self) -> Sequence[str]:
+        touched = self._touched("IS DISTINCT FROM")
+        conditions = {
+            f"{self.name}_update": (
+                f"({touched}) AND ({self._of('OLD')} OR {self._of('NEW')})",
+                "RETURN NEW;",
+            )
+        }
+        if not self.only_changes:
+            any_row = f"SELECT 1 FROM {self.table} twin WHERE {self._of('twin')}"  # noqa: S608
+            conditions |= {
+                f"{self.name}_delete": (self._of("OLD"), "RETURN OLD;"),
+                f"{self.name}_insert": (self._of("NEW"), "RETURN NEW;"),
+                f"{self.name}_truncate": (f"EXISTS ({any_row})", "RETURN NULL;"),
+            }
+        return [
+            _function(
+                f"{self.table}_{name}",
+                f"IF {condition} THEN RAISE EXCEPTION '{self.message}'; END IF; {then}",
+            )
+            for name, (condition, then) in conditions.items()
+        ]
+
+    def message_of(self, trigger: str) -> str:
+        return self.message
+
+    def _of(self, row: str) -> str:
+        return f"({self.frozen.format(row=row)})"
+
+    def _touched(self, differs: str) -> str:
+        """Whether one of the frozen columns changes; a row saved as it was is none the worse."""
+        if not self.columns:
+            return "1 = 1"
+        return " OR ".join(f"OLD.{column} {differs} NEW.{column}" for column in self.columns)
+
+
+GuardedTable = AppendOnlyTable | FrozenTable
+
+
 def _all_of(conditions: Sequence[str]) -> str:
     return conditions[0] if len(conditions) == 1 else f"({' AND '.join(conditions)})"
 
@@ -92,13 +184,14 @@ def _function(name: str, body: str) -> str:
 EVENTS = AppendOnlyTable(
     "audit_event", "the audit trail is append-only", (("id",), ("sequence",), ("hash",))
 )
-_tables: dict[str, AppendOnlyTable] = {EVENTS.table: EVENTS}
+_tables: list[GuardedTable] = [EVENTS]
 
 
-def register(table: AppendOnlyTable) -> None:
+def register(table: GuardedTable) -> None:
     """Have the database guard a further table from the next migration on."""
-    _tables[table.table] = table
+    if table not in _tables:
+        _tables.append(table)
 
 
-def guarded_tables() -> list[AppendOnlyTable]:
-    return list(_tables.values())
+def guarded_tables() -> list[GuardedTable]:
+    return list(_tables)

@@ -14,10 +14,10 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from .append_only import AppendOnlyTable, guarded_tables
+from .append_only import GuardedTable, guarded_tables
 
 
-def _wanted(connection: BaseDatabaseWrapper, table: AppendOnlyTable) -> Mapping[str, str]:
+def _wanted(connection: BaseDatabaseWrapper, table: GuardedTable) -> Mapping[str, str]:
     if connection.vendor == "sqlite":
         return table.sqlite()
     if connection.vendor == "postgresql":
@@ -27,7 +27,7 @@ def _wanted(connection: BaseDatabaseWrapper, table: AppendOnlyTable) -> Mapping[
     )
 
 
-def _standing_tables(connection: BaseDatabaseWrapper) -> list[AppendOnlyTable]:
+def _standing_tables(connection: BaseDatabaseWrapper) -> list[GuardedTable]:
     names = set(connection.introspection.table_names())
     return [table for table in guarded_tables() if table.table in names]
 
