@@ -21,21 +21,6 @@ FIRST_OBSERVER, SECOND_OBSERVER = 1, 2
 OBSERVERS = (FIRST_OBSERVER, SECOND_OBSERVER)
 
 
-class SliceRule(models.Model):
-    """On which slice a tissue is measured; suggested to whoever places the region."""
-
-    class Rule(models.TextChoices):
-        CENTRAL = "central", "Central slice"
-        PARAMEDIAN = "paramedian", "Paramedian slice"
-        ANY = "any", "Any slice"
-
-    tissue = models.OneToOneField(Tissue, on_delete=models.CASCADE, related_name="slice_rule")
-    rule = models.CharField(max_length=10, choices=Rule.choices, default=Rule.CENTRAL)
-
-    def __str__(self) -> str:
-        return f"{self.tissue.code}: {self.rule}"
-
-
 class Placing(models.Model):
     """How one observer stands with the regions of one volunteer."""
 

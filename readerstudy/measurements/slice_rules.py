@@ -14,17 +14,15 @@ from readerstudy.studies.models import Role, Study, Tissue
 from readerstudy.studies.services import check_is_draft, lock_study
 
 from .errors import MeasurementError
-from .models import SliceRule
 
-Rule = SliceRule.Rule
+Rule = Tissue.SliceRule
 # From the middle to beside the spinal canal.
 PARAMEDIAN_MM = 10.0
 
 
 def rules_of(study: Study) -> dict[int, str]:
-    """{tissue key: rule}; tissues that nobody gave one are measured on the central slice."""
-    stored = dict(SliceRule.objects.filter(tissue__study=study).values_list("tissue_id", "rule"))
-    return {t.pk: stored.get(t.pk, Rule.CENTRAL.value) for t in study.tissues.all()}
+    """{tissue key: rule}."""
+    return {tissue.pk: tissue.slice_rule for tissue in study.tissues.all()}
 
 
 def suggested_slice(rule: str, grid: Geometry) -> int | None:
@@ -53,7 +51,8 @@ def do_set_slice_rules(study: Study, rules: Mapping[str, str], actor: User | Non
         if rule not in Rule.values:
             raise MeasurementError(f"{tissues[code].name}: there is no slice rule “{rule}”.")
         if before[tissues[code].pk] != rule:
-            SliceRule.objects.update_or_create(tissue=tissues[code], defaults={"rule": rule})
+            tissues[code].slice_rule = rule
+            tissues[code].save(update_fields=["slice_rule"])
             changed[code] = rule
     if changed:
         record(

@@ -25,13 +25,13 @@ from readerstudy.imaging.selectors import (
 )
 from readerstudy.studies.access import get_study
 from readerstudy.studies.errors import StudyError
-from readerstudy.studies.models import Role, Study
+from readerstudy.studies.models import Role, Study, Tissue
 
 from . import selectors
 from .ellipses import Ellipse
 from .errors import RegionConflict
 from .figures import measured_figures, noise_estimate_of
-from .models import FIRST_OBSERVER, OBSERVERS, SliceRule
+from .models import FIRST_OBSERVER, OBSERVERS
 from .placing import check_may_measure, placing_of, shows_figures
 from .services import do_place_region
 from .slice_rules import rules_of, suggested_slice
@@ -88,7 +88,7 @@ def index(request: HttpRequest, slug: str) -> HttpResponse:
         "study": study,
         "tissues": study.tissues.all(),
         "rules": [(tissue, rules[tissue.pk]) for tissue in study.tissues.all()],
-        "rule_choices": SliceRule.Rule.choices,
+        "rule_choices": Tissue.SliceRule.choices,
         "volunteers": selectors.volunteers_progress(study),
         "placed": placed,
         "total": total,
@@ -148,7 +148,7 @@ def data(request: HttpRequest, slug: str, code: str) -> HttpResponse:
                     "name": tissue.name,
                     "colour": tissue.colour,
                     "area_mm2": tissue.area_mm2,
-                    "rule": SliceRule.Rule(rules[tissue.pk]).label,
+                    "rule": Tissue.SliceRule(rules[tissue.pk]).label,
                     "suggested_slice": suggested_slice(rules[tissue.pk], grid) if grid else None,
                 }
                 for tissue in study.tissues.all()

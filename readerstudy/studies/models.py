@@ -92,6 +92,8 @@ class Study(models.Model):
         max_length=10, choices=ChangeReason.choices, default=ChangeReason.SUBMITTED
     )
     reading_instructions = models.TextField(blank=True)
+    # What the planned numbers rest on: volunteers and the difference expected; see `planning`.
+    planning = models.JSONField(default=dict, blank=True)
 
     # The protocol as launched, canonical JSON, and its hash.
     protocol = models.JSONField(null=True, blank=True)
@@ -139,6 +141,35 @@ class Study(models.Model):
     @property
     def is_unblinded(self) -> bool:
         return self.state == self.State.UNBLINDED
+
+
+class Amendment(models.Model):
+    """One change of a launched protocol. The launch is version 1; the first amendment is 2.
+
+    What readers already went by stays: arms, criteria, comparisons, regions, the order and how it
+    is read cannot be amended (see `amendments`). Rows are only ever added.
+    """
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="amendments")
+    version = models.PositiveSmallIntegerField()
+    reason = models.CharField(max_length=1000)
+    # {field: {"from": …, "to": …}}, in the protocol's own words.
+    changes = models.JSONField()
+    protocol = models.JSONField()  # the whole of it, as amended
+    protocol_sha256 = models.CharField(max_length=64)
+    made_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    made_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["study", "version"]
+        constraints = [
+            models.UniqueConstraint(fields=["study", "version"], name="one_amendment_a_version")
+        ]
+
+    def __str__(self) -> str:
+        return f"version {self.version} of {self.study}"
 
 
 # Until the lock, nobody may learn how an arm fares.
@@ -256,12 +287,21 @@ class Tissue(models.Model):
         REFERENCE = "reference", "Reference tissue (CNR)"
         AIR = "air", "Background air (noise)"
 
+    class SliceRule(models.TextChoices):
+        CENTRAL = "central", "Central slice"
+        PARAMEDIAN = "paramedian", "Paramedian slice"
+        ANY = "any", "Any slice"
+
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="tissues")
     code = models.CharField(max_length=30, validators=[CODE])  # fat, csf, … air
     name = models.CharField(max_length=60)
     purpose = models.CharField(max_length=10, choices=Purpose.choices, default=Purpose.TISSUE)
     area_mm2 = models.FloatField(default=30.0, validators=[MinValueValidator(0.1)])
     colour = models.CharField(max_length=7, default="#ffb000")
+    # On which slice it is measured; suggested to whoever places the region.
+    slice_rule = models.CharField(
+        max_length=10, choices=SliceRule.choices, default=SliceRule.CENTRAL
+    )
     position = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
@@ -274,19 +314,5 @@ class Tissue(models.Model):
         return self.name
 
 
-class Plan(models.Model):
-    """How the study will be analysed. Checked by `analysis` one floor up, frozen by its hash."""
-
-    study = models.OneToOneField(Study, on_delete=models.CASCADE, related_name="plan")
-    noise_estimate = models.CharField(max_length=30, default="air_sd")
-    reader_summary = models.CharField(max_length=10, default="median")
-    method = models.CharField(max_length=15, default="exact")
-    zeros = models.CharField(max_length=10, default="drop")
-    family = models.CharField(max_length=10, default="row")
-    alpha = models.FloatField(
-        default=0.05, validators=[MinValueValidator(0.0001), MaxValueValidator(0.5)]
-    )
-    decimals = models.PositiveSmallIntegerField(default=6)
-
-    def __str__(self) -> str:
-        return f"plan of {self.study}"
+# Models of the plan, which Django looks for here.
+from .plan_models import Plan, PlanVersion  # noqa: E402, F401

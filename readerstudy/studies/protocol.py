@@ -8,7 +8,7 @@ from typing import Any
 
 from .models import Arm, Membership, Plan, Role, Study
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 
 
 def canonical_json(content: Any) -> str:
@@ -40,7 +40,13 @@ def protocol_of(study: Study) -> dict[str, Any]:
             for c in study.comparisons.select_related("first", "second")
         ],
         "tissues": [
-            {"code": t.code, "name": t.name, "purpose": t.purpose, "area_mm2": t.area_mm2}
+            {
+                "code": t.code,
+                "name": t.name,
+                "purpose": t.purpose,
+                "area_mm2": t.area_mm2,
+                "slice_rule": t.slice_rule,
+            }
             for t in study.tissues.all()
         ],
         "reading": {
@@ -64,6 +70,7 @@ def protocol_of(study: Study) -> dict[str, Any]:
             ),
         },
         "plan": _plan(study),
+        "planning": study.planning,
     }
 
 
@@ -80,14 +87,4 @@ def _arm(arm: Arm) -> dict[str, Any]:
 
 def _plan(study: Study) -> dict[str, Any] | None:
     plan = Plan.objects.filter(study=study).first()
-    if plan is None:
-        return None
-    return {
-        "noise_estimate": plan.noise_estimate,
-        "reader_summary": plan.reader_summary,
-        "method": plan.method,
-        "zeros": plan.zeros,
-        "family": plan.family,
-        "alpha": plan.alpha,
-        "decimals": plan.decimals,
-    }
+    return plan.settings() if plan is not None else None

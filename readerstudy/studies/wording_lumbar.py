@@ -47,7 +47,7 @@ LUMBAR_WORDINGS: Mapping[str, Wording] = {
             "control?",
         },
         RELATIVE_ANCHORS,
-        "Score the candidate relative to the control, on all slices of the case. "
+        "Score the candidate relative to the control, on all slices. "
         "3 means equivalent. Use the whole scale.",
     ),
     Study.ReadingMode.ABSOLUTE: Wording(
@@ -60,7 +60,7 @@ LUMBAR_WORDINGS: Mapping[str, Wording] = {
             "overall": "How good is the image as a whole for diagnosis?",
         },
         ABSOLUTE_ANCHORS,
-        "Score the image by itself, on all slices of the case. Use the whole scale.",
+        "Score the image by itself, on all slices. Use the whole scale.",
     ),
     Study.ReadingMode.CHOICE: Wording(
         {
@@ -73,7 +73,7 @@ LUMBAR_WORDINGS: Mapping[str, Wording] = {
             "overall": "Which image is better as a whole for diagnosis?",
         },
         (),
-        "Choose one of the two images for each criterion, on all slices of the case. "
+        "Choose one of the two images for each criterion, on all slices. "
         "If they seem equal, choose all the same.",
     ),
     Study.ReadingMode.RANKING: Wording(
@@ -87,6 +87,6 @@ LUMBAR_WORDINGS: Mapping[str, Wording] = {
             "overall": "Rank the images: 1 is the best as a whole for diagnosis.",
         },
         (),
-        "Rank all images of the case for each criterion, on all slices. Give each rank once.",
+        "Rank all images for each criterion, on all slices. Give each rank once.",
     ),
 }
