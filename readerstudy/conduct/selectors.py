@@ -31,7 +31,7 @@ class ReadingCard:
 
     @property
     def is_waiting(self) -> bool:
-        """There are cases to read now."""
+        """There are items to read now."""
         return self.is_open and self.submitted < self.total
 
 

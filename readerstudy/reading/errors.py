@@ -143,6 +143,12 @@ class PauseRunning(ReadingError):
         return {"until": self.until.isoformat()}
 
 
+class RecordFull(ReadingError):
+    """So much is recorded already that no more is taken, now or later; nothing of the answers."""
+
+    code = "record_full"
+
+
 class TooManyRequests(ReadingError):
     """Carries after how many seconds it may be tried again."""
 

@@ -19,7 +19,7 @@ from readerstudy.audit.services import record
 from readerstudy.studies.protocol import sha256_of
 from readerstudy.studies.services import lock_study
 
-from .errors import NotOpen, PauseRunning, TooManyRequests
+from .errors import NotOpen, PauseRunning, RecordFull, TooManyRequests
 from .models import DisplayCheck, Item, Pause, Session, Visit
 from .record_content import check_content, result_of, visit_content
 from .selectors import Reach, display_geometry, reach_of
@@ -40,7 +40,7 @@ def do_record_visit(item: Item, content: Mapping[str, Any], actor: User) -> Visi
     if reach_of(item) not in {Reach.OPEN, Reach.EARLIER}:
         raise NotOpen
     if item.visits.count() >= MOST_VISITS:
-        raise TooManyRequests("This item was visited too often to record more.", 3600)
+        raise RecordFull(f"{MOST_VISITS} visits of this item are recorded: no more are taken.")
     slices = int(display_geometry(item.volunteer)["slices"])
     stored = visit_content(content, item.panes.count(), slices)
     interrupted = sum(one["ms"] for one in stored["interruptions"])
@@ -68,7 +68,9 @@ def do_check_display(
     session.study = lock_study(session.study)
     check_own_session(session, actor)
     if session.display_checks.count() >= MOST_CHECKS:
-        raise TooManyRequests("The display of this session was checked too often.", 3600)
+        raise RecordFull(
+            f"{MOST_CHECKS} looks at the display are recorded in this session: no more are taken."
+        )
     stored = check_content(content)
     result, advice = result_of(stored)
     check = DisplayCheck.objects.create(session=session, result=result, content=stored)

@@ -209,8 +209,8 @@ def test_a_readers_first_page_goes_on_where_the_reading_stopped() -> None:
     do_launch(study, None)
     client = client_of(Membership.objects.get(role=Role.READER).user)
     page = client.get("/").content.decode()
-    assert "0 of 15 cases read" in page
-    assert "Begin reading" in page
+    assert "0 of 15 items submitted" in page
+    assert "Start reading" in page
 
 
 def test_jobs_are_watched_by_those_who_run_or_analyse_the_study() -> None:

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from readerstudy.audit.models import Event
 from readerstudy.audit.visibility import readable
+from readerstudy.reading import recording
 from readerstudy.reading.frames import (
     answers_frame,
     displays_frame,
@@ -235,6 +236,23 @@ def test_an_item_left_over_a_holiday_or_before_it_was_drawn_has_its_record(page:
     page.act("visit", changed(VISIT, interruptions=away, windows=[window], zoom=None))
     row = visits_frame(page.session.study)[0]
     assert (row["interrupted_s"], row["zoom_most"]) == (40 * 24 * 3600, None)
+
+
+def test_a_record_that_is_full_is_refused_for_good_and_hinders_no_answer(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "MOST_VISITS", 2)
+    monkeypatch.setattr(recording, "MOST_CHECKS", 2)
+    for _ in range(2):
+        page.act("visit", VISIT)
+        page.act_on_session("display", {**DISPLAY, "contrast": CONTRAST})
+    refused = page.act("visit", VISIT, 422)
+    assert refused["code"] == "record_full"
+    assert refused["error"] == "2 visits of this item are recorded: no more are taken."
+    refused = page.act_on_session("display", {**DISPLAY, "contrast": None}, 422)
+    assert refused["code"] == "record_full"
+    page.read(4)
+    assert Visit.objects.count() == DisplayCheck.objects.count() == 2
 
 
 def test_what_a_record_does_not_know_is_not_stored(page: Page) -> None:

@@ -20,6 +20,8 @@ const PATIENCE_MS = 20_000;
 const FINAL = new Set([400, 403, 404, 405, 409, 410, 413, 415, 422, 423]);
 /* A submission refused for these can be put right: it is held until the reader has done so. */
 const MENDABLE = new Set(["missing", "unseen"]);
+/* The record of a visit or a display is full: nothing that the reader said, so nothing to tell. */
+const RECORD_FULL = "record_full";
 /* How many acts can be fitted in before a held submission. */
 const ROOM = 0.001;
 
@@ -243,6 +245,10 @@ export class Outbox extends EventTarget {
   async refuse(delivery, error) {
     this.well();
     const { status, message, code, body } = error;
+    if (code === RECORD_FULL) {
+      await this.drop(delivery);
+      return true;
+    }
     const mendable = delivery.kind === "submit" && MENDABLE.has(code);
     const kept = { ...delivery, [mendable ? "held" : "refused"]: { status, message, code, body } };
     await this.store.put(kept);
