@@ -39,3 +39,11 @@ class TrainingDataError(EngineError):
 
 class DicomError(EngineError):
     """The DICOM images are no series that can be processed, or a derived one cannot be written."""
+
+
+class RawDataError(EngineError):
+    """The raw data cannot be read, or are of a kind that cannot be reconstructed here."""
+
+
+class ReconstructionError(EngineError):
+    """The raw data cannot be reconstructed: their shape, samples, sampling or calibration."""
