@@ -25,7 +25,8 @@ from .deidentification.dates import SHIFTED_DATES, NoDate, drawn_shift, shift_da
 from .errors import ImagingError
 from .geometry import SlicePlane
 from .models import ImagingRules, InboxSeries
-from .parsing.writing import encode, pixel_array
+from .parsing.encoding import encode
+from .parsing.writing import pixel_array
 from .rules import rules_of
 from .services import do_add_volunteer, find_volunteer, publish_drafts
 from .storing import SeriesDraft, StoredSlice, check_same_grid, token_prefix, write_series

@@ -57,7 +57,7 @@ class SliceFile:
         return stored_slice(self.parsed, b"", _last(self.source.name)).plane
 
     def load(self) -> StoredSlice:
-        return stored_slice(self.parsed, self.path.read_bytes(), _last(self.source.name))
+        return stored_slice(self.parsed, self.path, _last(self.source.name))
 
 
 @dataclass

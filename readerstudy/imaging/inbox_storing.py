@@ -53,7 +53,7 @@ def write_inbox_series(
     made = uuid.uuid4()
     prefix = f"{inbox_prefix(study_id, token)}/{made}"
     for index, source in enumerate(order):
-        write_file(f"{prefix}/dicom/{index + 1:04d}.dcm", slices[source].content)
+        slices[source].store(f"{prefix}/dicom/{index + 1:04d}.dcm")
     write_file(f"{prefix}/{SHEET}", contact_sheet(volume))
     return InboxDraft(prefix=prefix, geometry=geometry, id=made, **known)
 

@@ -88,6 +88,8 @@ class Ingest:
         token = self.context.token
         try:
             with self._scratch() as scratch, self._reader(study) as reader:
+                if sum(upload.size for upload in self.uploads) > WARM_FROM_BYTES:
+                    reader.warm()
                 batch = self._read(reader, scratch, study)
                 written = self._write(batch, study)
             publishing = Publishing(self.context, self.uploads, self.sources, self.errors)
@@ -151,8 +153,6 @@ class Ingest:
 
     def _read(self, reader: ReaderPool, scratch: Path, study: Study) -> Batch:
         layout = self._layout(study)
-        if sum(upload.size for upload in self.uploads) > WARM_FROM_BYTES:
-            reader.warm()
         for upload in self.uploads:
             self._list(reader, upload)
         if len(self.sources) > settings.UPLOAD_MAX_FILES:

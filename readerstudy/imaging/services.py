@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -75,7 +76,7 @@ def do_add_volunteer(study: Study, code: str, actor: User | None) -> Volunteer:
 # --- Series ---------------------------------------------------------------------------------------
 
 
-def stored_slice(parsed: ParsedSlice, content: bytes, name: str) -> StoredSlice:
+def stored_slice(parsed: ParsedSlice, content: bytes | Path, name: str) -> StoredSlice:
     """What storing needs of a parsed slice; `name` is the uploaded file's, for messages."""
     x, y, z = parsed.position
     a, b, c, d, e, f = parsed.orientation

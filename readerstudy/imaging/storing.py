@@ -10,6 +10,7 @@ import math
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,18 +24,19 @@ from .errors import ImagingError
 from .geometry import Geometry, SlicePlane, differences, stack
 from .models import Series, Upload, Volunteer
 from .selectors import control_series, geometry_of
-from .volumes import read_volume, write_file, write_volume
+from .volumes import move_file, read_volume, write_file, write_volume
 
 
 @dataclass(frozen=True)
 class StoredSlice:
-    """One de-identified slice: the bytes of its DICOM file and what its pixels mean.
+    """One de-identified slice: its DICOM file, as bytes or on this machine, and what its pixels
+    mean.
 
-    The pixels are uncompressed little-endian integers at `pixel_offset` of `content`, so that a
-    volume is built without parsing the file again.
+    The pixels are uncompressed little-endian integers at `pixel_offset`, so that a volume is built
+    without parsing the file again.
     """
 
-    content: bytes
+    content: bytes | Path
     plane: SlicePlane
     pixel_offset: int
     pixel_dtype: str  # "<u2", "<i2", "|u1" …
@@ -44,12 +46,25 @@ class StoredSlice:
     def pixels(self) -> np.ndarray:
         """[rows, columns] float32, rescale slope and intercept applied."""
         count = self.plane.rows * self.plane.columns
-        stored = np.frombuffer(
-            self.content, dtype=self.pixel_dtype, count=count, offset=self.pixel_offset
-        ).reshape(self.plane.rows, self.plane.columns)
+        if isinstance(self.content, Path):
+            stored = np.fromfile(
+                self.content, dtype=self.pixel_dtype, count=count, offset=self.pixel_offset
+            )
+        else:
+            stored = np.frombuffer(
+                self.content, dtype=self.pixel_dtype, count=count, offset=self.pixel_offset
+            )
+        stored = stored.reshape(self.plane.rows, self.plane.columns)
         if self.slope == 1.0 and self.intercept == 0.0:
             return stored.astype(np.float32)  # exact: 16 bits fit
         return (stored.astype(np.float64) * self.slope + self.intercept).astype(np.float32)
+
+    def store(self, name: str) -> None:
+        """Put the file into storage; one on this machine is moved and read no more."""
+        if isinstance(self.content, Path):
+            move_file(name, self.content)
+        else:
+            write_file(name, self.content)
 
 
 @dataclass
@@ -110,7 +125,7 @@ def write_series(
     series_id = uuid.uuid4()
     prefix = f"{token_prefix(study_id, token)}/{series_id}"
     for index, source in enumerate(order):
-        write_file(f"{prefix}/dicom/{index + 1:04d}.dcm", slices[source].content)
+        slices[source].store(f"{prefix}/dicom/{index + 1:04d}.dcm")
     return SeriesDraft(
         id=series_id,
         volunteer_code=volunteer_code,

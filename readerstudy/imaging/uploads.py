@@ -6,14 +6,14 @@ import fcntl
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, F, Q, Sum
 from django.utils import timezone
 
 from readerstudy.accounts.models import User
@@ -48,18 +48,18 @@ class UploadBusy(Exception):
     """Another request is writing to the same upload."""
 
 
-def check_create_upload(
+def check_create_uploads(
     study: Study,
     actor: User | None,
     *,
-    size: int,
+    sizes: Sequence[int],
     batch: uuid.UUID,
     volunteer: str,
     arm: Arm | None,
 ) -> None:
     require_role(actor, study, Role.COORDINATOR)
     check_is_draft(study)
-    if size < 0 or size > settings.UPLOAD_MAX_TOTAL_BYTES:
+    if any(size < 0 or size > settings.UPLOAD_MAX_TOTAL_BYTES for size in sizes):
         raise ImagingError(
             f"A file may hold up to {settings.UPLOAD_MAX_TOTAL_BYTES // 1024**3} GB: split it."
         )
@@ -76,9 +76,9 @@ def check_create_upload(
     )
     if sums["over"]:
         raise ImagingError("These files were already handed to the worker: start a new upload.")
-    if sums["n"] >= settings.UPLOAD_MAX_FILES:
+    if sums["n"] + len(sizes) > settings.UPLOAD_MAX_FILES:
         raise ImagingError(f"Send up to {settings.UPLOAD_MAX_FILES} files together.")
-    if (sums["b"] or 0) + size > settings.UPLOAD_MAX_TOTAL_BYTES:
+    if (sums["b"] or 0) + sum(sizes) > settings.UPLOAD_MAX_TOTAL_BYTES:
         raise ImagingError(f"Send up to {settings.UPLOAD_MAX_TOTAL_BYTES // 1024**3} GB together.")
 
 
@@ -93,23 +93,45 @@ def do_create_upload(
     arm: Arm | None = None,
 ) -> Upload:
     """Make room for a file whose bytes will follow."""
-    check_create_upload(study, actor, size=size, batch=batch, volunteer=volunteer, arm=arm)
-    name = shown_name(name.strip().lstrip("/\\"))[-NAME_LENGTH:]
-    if not name:
-        raise ImagingError("The file has no name.")
-    upload = Upload.objects.create(
-        study=study,
-        batch=batch,
-        created_by=actor,
-        name=name,
-        size=size,
-        volunteer_code=volunteer,
-        arm=arm,
+    (upload,) = do_create_uploads(
+        study, actor, [(name, size)], batch=batch, volunteer=volunteer, arm=arm
     )
-    path = raw_path(upload.pk)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)
     return upload
+
+
+def do_create_uploads(
+    study: Study,
+    actor: User | None,
+    files: Sequence[tuple[str, int]],
+    *,
+    batch: uuid.UUID,
+    volunteer: str = "",
+    arm: Arm | None = None,
+) -> list[Upload]:
+    """Make room for files, by name and size, whose bytes will follow."""
+    sizes = [size for _name, size in files]
+    check_create_uploads(study, actor, sizes=sizes, batch=batch, volunteer=volunteer, arm=arm)
+    made = []
+    for name, size in files:
+        shown = shown_name(name.strip().lstrip("/\\"))[-NAME_LENGTH:]
+        if not shown:
+            raise ImagingError("The file has no name.")
+        made.append(
+            Upload(
+                study=study,
+                batch=batch,
+                created_by=actor,
+                name=shown,
+                size=size,
+                volunteer_code=volunteer,
+                arm=arm,
+            )
+        )
+    Upload.objects.bulk_create(made, batch_size=500)
+    raw_path(made[0].pk).parent.mkdir(parents=True, exist_ok=True)
+    for upload in made:
+        raw_path(upload.pk).touch(mode=0o600)
+    return made
 
 
 @transaction.atomic
@@ -291,22 +313,14 @@ def do_take_files(
     batch = uuid.uuid4()
     if mapping or pattern:
         do_set_batch_rules(study, actor, batch, mapping=mapping, pattern=pattern)
-    taken: list[Upload] = []
     try:
-        for name, path in paths:
-            upload = do_create_upload(
-                study,
-                actor,
-                name=name,
-                size=path.stat().st_size,
-                batch=batch,
-                volunteer=volunteer,
-                arm=arm,
-            )
-            taken.append(upload)
+        named = [(name, path.stat().st_size) for name, path in paths]
+        uploads = do_create_uploads(study, actor, named, batch=batch, volunteer=volunteer, arm=arm)
+        for upload, (_name, path) in zip(uploads, paths, strict=True):
             shutil.copyfile(path, raw_path(upload.pk))
-            upload.received = upload.size
-            upload.save(update_fields=["received", "updated_at"])
+        Upload.objects.filter(study=study, batch=batch).update(
+            received=F("size"), updated_at=timezone.now()
+        )
         return do_finish_batch(study, batch, actor)
     except BaseException:
         do_drop_batch(study, batch)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from django.core.files.base import ContentFile
+from django.core.files.base import ContentFile, File
 from django.core.files.storage import default_storage
 
 if TYPE_CHECKING:
@@ -21,27 +22,84 @@ if TYPE_CHECKING:
 
 VOLUME = "volume.npy"
 KEPT_VOLUMES = 6
+COPIED = 1024**2  # bytes of a volume handed to the storage at a time
 
 
 def volume_bytes(volume: np.ndarray) -> bytes:
     """A [slices, rows, columns] volume as the bytes of a float32 .npy file."""
-    buffer = io.BytesIO()
-    np.save(buffer, np.ascontiguousarray(volume, dtype="<f4"), allow_pickle=False)
-    return buffer.getvalue()
+    return b"".join(_npy_parts(volume))
+
+
+def _npy_parts(volume: np.ndarray) -> tuple[bytes, memoryview]:
+    """The head of a float32 .npy file and, uncopied, its values."""
+    values = np.ascontiguousarray(volume, dtype="<f4")
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(values))
+    return head.getvalue(), memoryview(values).cast("B")
 
 
 def write_volume(prefix: str, volume: np.ndarray) -> str:
     """Store `prefix`/volume.npy; returns the SHA-256 of the file."""
-    content = volume_bytes(volume)
-    write_file(f"{prefix}/{VOLUME}", content)
-    return hashlib.sha256(content).hexdigest()
+    parts = _npy_parts(volume)
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    _save(f"{prefix}/{VOLUME}", File(io.BufferedReader(_Joined(parts), COPIED)))
+    return digest.hexdigest()
+
+
+class _Joined(io.RawIOBase):
+    """Pieces of memory read as one file, without joining them first."""
+
+    def __init__(self, parts: Sequence[bytes | memoryview]) -> None:
+        self._parts = parts
+        self._size = sum(len(part) for part in parts)
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, start + offset)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        start = self._at
+        for part in self._parts:
+            if start < len(part):
+                piece = part[start : start + len(buffer)]
+                buffer[: len(piece)] = piece
+                self._at += len(piece)
+                return len(piece)
+            start -= len(part)
+        return 0
 
 
 def write_file(name: str, content: bytes) -> None:
     """Store under exactly that name; whatever a former attempt left there is replaced."""
+    _save(name, ContentFile(content))
+
+
+def move_file(name: str, path: Path) -> None:
+    """The same for a file of this machine, which is moved where storage is on the same disk."""
+    with path.open("rb") as handle:
+        _save(name, _OnDisk(handle))
+
+
+class _OnDisk(File):
+    def temporary_file_path(self) -> str:
+        """By this name the storage knows that it may move the file instead of copying it."""
+        return str(self.name)
+
+
+def _save(name: str, content: File) -> None:
     if default_storage.exists(name):
         default_storage.delete(name)
-    saved = default_storage.save(name, ContentFile(content))
+    saved = default_storage.save(name, content)
     if saved != name:
         raise OSError(f"The storage kept {name} under another name: {saved}.")
 

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 
 from denoise_engine.dicom import derived_datasets
 from readerstudy.imaging.geometry import SlicePlane
-from readerstudy.imaging.parsing.writing import encode
+from readerstudy.imaging.parsing.encoding import encode
 from readerstudy.imaging.storing import StoredSlice
 
 

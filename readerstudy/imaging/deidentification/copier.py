@@ -8,11 +8,11 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from pydicom.datadict import dictionary_VR, keyword_for_tag
+from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
-from pydicom.tag import BaseTag
+from pydicom.tag import BaseTag, Tag
 from pydicom.valuerep import DSfloat
 
 from .allowlist import ALLOWED, REPLACED, REWRITTEN, Kind
@@ -78,11 +78,12 @@ def copy_allowed(
     """
     target = Dataset()
     for keyword, kind in ALLOWED.items():
+        tag, vr = tag_and_vr(keyword)
         try:
             value = lookup(keyword)
             if value is None or value == "":
                 continue
-            cleaned = _cleaned(value, kind, dictionary_VR(keyword), key)
+            cleaned = _cleaned(value, kind, vr, key)
             if keyword == IMAGE_TYPE:
                 cleaned = _known_image_types(cleaned, report)
             elif keyword in VOCABULARIES:
@@ -92,12 +93,21 @@ def copy_allowed(
             continue
         if cleaned is None:
             continue
-        setattr(target, keyword, cleaned)
+        target.add_new(tag, vr, cleaned)
         report.note(UID_REPLACED if kind is Kind.UID else KEPT, keyword)
     _write_identity(target, patient_code)
     if date_shift is not None:
         _write_dates(target, lookup, date_shift, report)
     return target
+
+
+@lru_cache(maxsize=1000)
+def tag_and_vr(keyword: str) -> tuple[BaseTag, str]:
+    """Of an attribute of the standard. Asking the library's dictionary for every file is slow."""
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise KeyError(keyword)
+    return Tag(tag), dictionary_VR(tag)
 
 
 def count_removed(source: Dataset, report: Report, *, shifted: bool = False) -> None:
@@ -189,23 +199,23 @@ def _number(value: Any, vr: str) -> Any:
 
 
 def _write_identity(target: Dataset, patient_code: str) -> None:
-    target.PatientName = patient_code
-    target.PatientID = patient_code
-    for empty in (
-        "PatientBirthDate",
-        "PatientSex",
-        "StudyDate",
-        "StudyTime",
-        "StudyID",
-        "AccessionNumber",
-        "ReferringPhysicianName",
-        "PositionReferenceIndicator",
+    for keyword, value in (
+        ("PatientName", patient_code),
+        ("PatientID", patient_code),
+        ("PatientBirthDate", ""),
+        ("PatientSex", ""),
+        ("StudyDate", ""),
+        ("StudyTime", ""),
+        ("StudyID", ""),
+        ("AccessionNumber", ""),
+        ("ReferringPhysicianName", ""),
+        ("PositionReferenceIndicator", ""),
+        ("PatientIdentityRemoved", "YES"),
+        ("DeidentificationMethod", METHOD[:64]),
+        ("DeidentificationMethodCodeSequence", Sequence([_method_code(*BASIC_PROFILE)])),
+        ("LongitudinalTemporalInformationModified", "REMOVED"),
     ):
-        setattr(target, empty, "")
-    target.PatientIdentityRemoved = "YES"
-    target.DeidentificationMethod = METHOD[:64]
-    target.DeidentificationMethodCodeSequence = Sequence([_method_code(*BASIC_PROFILE)])
-    target.LongitudinalTemporalInformationModified = "REMOVED"
+        target.add_new(*tag_and_vr(keyword), value)
 
 
 def _write_dates(target: Dataset, lookup: Lookup, days: int, report: Report) -> None:

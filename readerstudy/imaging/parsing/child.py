@@ -8,6 +8,7 @@ reasons made here, never with what a library says, since libraries quote headers
 from __future__ import annotations
 
 import dataclasses
+import errno
 import gc
 import json
 import os
@@ -25,6 +26,14 @@ from .hints import Known
 from .images import parse_image
 
 OPEN_FILES = 64
+
+
+class NotWritten(Exception):
+    """What was read found no room: no fault of the file."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 class Reader:
@@ -48,6 +57,8 @@ class Reader:
                 "group": refusal.group,
                 "position": refusal.position,
             }
+        except NotWritten as failure:
+            return {"not_written": failure.number}
         except (RecursionError, MemoryError):
             gc.collect()
             reason = "The file needs more memory than is allowed, or is nested too deep."
@@ -97,7 +108,10 @@ class Reader:
         slices = []
         for index, item in enumerate(parsed.slices):
             name = f"{request['out']}-{index}.dcm"
-            Path(name).write_bytes(item.content)
+            try:
+                Path(name).write_bytes(item.content)
+            except OSError as error:
+                raise NotWritten(error.errno or errno.EIO) from None
             described = {
                 field.name: getattr(item, field.name)
                 for field in dataclasses.fields(item)

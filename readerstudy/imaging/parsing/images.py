@@ -6,26 +6,30 @@ import io
 import math
 import struct
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from pydicom import dcmread
-from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from readerstudy.imaging.deidentification.allowlist import FUNCTIONAL_GROUPS
-from readerstudy.imaging.deidentification.copier import Lookup, copy_allowed, count_removed
+from readerstudy.imaging.deidentification.copier import (
+    Lookup,
+    copy_allowed,
+    count_removed,
+    tag_and_vr,
+)
 from readerstudy.imaging.deidentification.report import Report
 from readerstudy.imaging.deidentification.uids import replace_uid
 
+from .encoding import encode
 from .errors import Damaged, Refused
 from .hints import Hints, Known, hints_of, person_key
 from .pixels import TRANSFER_SYNTAXES, decode
 from .scanner_denoising import scanner_denoising
 from .suspicion import suspicions_of
-from .writing import complete, encode, write_pixel_description
+from .writing import complete, write_pixel_description
 
 MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
 ENHANCED_MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4.1"
@@ -335,18 +339,10 @@ def _lookup(dataset: Dataset) -> Lookup:
     present = {int(tag) for tag in dataset.keys()}  # noqa: SIM118 - values stay unread
 
     def lookup(keyword: str) -> Any:
-        tag = _tag(keyword)
-        return dataset[tag].value if tag in present else None
+        tag, _vr = tag_and_vr(keyword)
+        return dataset[tag].value if int(tag) in present else None
 
     return lookup
-
-
-@lru_cache(maxsize=1000)
-def _tag(keyword: str) -> int:
-    tag = tag_for_keyword(keyword)
-    if tag is None:
-        raise KeyError(keyword)
-    return tag
 
 
 def _frame_lookup(dataset: Dataset, index: int) -> Lookup:
@@ -391,9 +387,8 @@ def _slice(target: Dataset, pixels: np.ndarray, source: Dataset, key: bytes) -> 
         target.StudyInstanceUID = replace_uid(f"study of {series_uid}", key)
     if "FrameOfReferenceUID" not in target:
         target.FrameOfReferenceUID = replace_uid(f"frame of {series_uid}", key)
-    parameters = {
-        name: _plain(target.get(name)) for name in PARAMETERS if target.get(name) is not None
-    }
+    given = _lookup(target)
+    parameters = {name: _plain(value) for name in PARAMETERS if (value := given(name)) is not None}
     denoising = scanner_denoising(source)
     if denoising:
         parameters["VendorDenoising"] = denoising

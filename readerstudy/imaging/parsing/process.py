@@ -22,6 +22,7 @@ START_SECONDS = 60.0
 
 POOL = 2  # readers at work together
 POOL_FROM = 60  # files; for fewer, starting a second reader costs more than it brings
+REUSED_BYTES = 4 * 1024**2
 AHEAD = 8  # requests handed out before their turn
 
 T = TypeVar("T")
@@ -63,12 +64,19 @@ class ConfinedReader:
         self._running()
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The child's answer, or a refusal in its stead."""
+        """The child's answer, or a refusal in its stead.
+
+        Raises OSError where the child had no room for what it made: no file is to blame for that.
+        """
         try:
-            return self._asked(request)
+            answer = self._asked(request)
         except ReaderDied as death:
             self.stop()
             return {"refused": str(death), "damaged": True}
+        if "not_written" in answer:
+            number = int(answer["not_written"])
+            raise OSError(number, os.strerror(number))
+        return answer
 
     def _asked(self, request: dict[str, Any]) -> dict[str, Any]:
         child = self._running()
@@ -97,6 +105,10 @@ class ConfinedReader:
                     # Threads of a numeric library would eat the address space that is allowed.
                     "OMP_NUM_THREADS": "1",
                     "OPENBLAS_NUM_THREADS": "1",
+                    # Memory of one image serves the next: asking the system anew for every copy
+                    # of its pixels is slow.
+                    "MALLOC_MMAP_THRESHOLD_": str(REUSED_BYTES),
+                    "MALLOC_TRIM_THRESHOLD_": str(4 * REUSED_BYTES),
                 },
             )
             self._buffer = b""

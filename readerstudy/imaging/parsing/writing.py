@@ -1,18 +1,10 @@
-"""Writing a classic MR image of our own: complete, uncompressed, with a fresh file header."""
+"""What a classic MR image of our own says of itself: complete, and with its pixels described."""
 
 from __future__ import annotations
 
-import io
-import struct
-
 import numpy as np
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filewriter import dcmwrite
+from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
-from pydicom.uid import UID, ExplicitVRLittleEndian
-
-# PS3.7 leaves the choice to the implementer: a name in the 2.25 (UUID) space.
-IMPLEMENTATION_UID = UID("2.25.329800735698586629295641978511506172918")
 
 # Body parts that come in pairs, for which a side is to be said (PS3.16 CID 4031).
 PAIRED_PARTS = frozenset(
@@ -129,32 +121,3 @@ def pixel_array(stored: Dataset) -> np.ndarray:
     kind = "<i2" if int(stored.PixelRepresentation) == 1 else "<u2"
     rows, columns = int(stored.Rows), int(stored.Columns)
     return np.frombuffer(stored.PixelData, kind, rows * columns).reshape(rows, columns)
-
-
-def encode(target: Dataset, pixels: np.ndarray) -> tuple[bytes, int]:
-    """An explicit-VR little-endian file with a fresh preamble and file meta; and where its pixels
-    start."""
-    target.PixelData = pixels.astype("<i2" if pixels.dtype == np.int16 else "<u2").tobytes()
-    if len(target.PixelData) % 2:
-        target.PixelData += b"\0"
-    target["PixelData"].VR = "OW"
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = target.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = target.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = IMPLEMENTATION_UID
-    meta.ImplementationVersionName = "READERSTUDY"
-    target.file_meta = meta
-    buffer = io.BytesIO()
-    dcmwrite(buffer, target, enforce_file_format=True)
-    content = buffer.getvalue()
-    return content, _pixel_offset(content, len(target.PixelData))
-
-
-def _pixel_offset(content: bytes, length: int) -> int:
-    """PixelData is the last element written: its header stands right before its value."""
-    offset = len(content) - length
-    header = struct.pack("<HH", 0x7FE0, 0x0010) + b"OW\0\0" + struct.pack("<I", length)
-    if content[offset - len(header) : offset] != header:
-        raise ValueError("The pixels are not where a file written here keeps them.")
-    return offset
