@@ -4,7 +4,7 @@ PS3.3 C.7.6.1.1.3 (derivation), C.12.1 (contributing equipment), C.12.1.1.1 (cod
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -58,9 +58,14 @@ def derivation_description(record: Mapping[str, Any]) -> str:
     DicomError
         Method, version and weights alone are too long.
     """
+    return description_of(record, DESCRIBED)
+
+
+def description_of(record: Mapping[str, Any], described: Sequence[str]) -> str:
+    """The same of other keys, the most important first."""
     content = {
         key: _short(record[key])
-        for key in DESCRIBED
+        for key in described
         if key in record and record[key] not in (None, "", [], {})
     }
     text = _compact(content)
