@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from denoise_engine.errors import SimulationError
 from denoise_engine.metrics import body_mask
+from denoise_engine.reconstruction.compressed_sensing import LEVELS, WAVELET, fista
+from denoise_engine.reconstruction.operators import CartesianEncoding
 from denoise_engine.simulation.coils import smooth_coils, smooth_phase
-from denoise_engine.simulation.compressed_sensing import LEVELS, WAVELET, fista
-from denoise_engine.simulation.operators import CartesianEncoding
 from denoise_engine.simulation.sampling import variable_density_mask
 
 ProtocolName = Literal["standard", "double-fast", "triple-fast"]

@@ -18,7 +18,7 @@ PAIRS = 160
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", choices=list(UNDERSAMPLED_SHARE))
+    parser.add_argument("model", choices=[*UNDERSAMPLED_SHARE, "unrolled"])
     parser.add_argument("--data", type=Path, required=True, help="folder of the training images")
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints and weights")
     parser.add_argument("--minutes", type=float, help="stop after so many minutes of training")
@@ -35,6 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def train(arguments: argparse.Namespace) -> int:
     """Train, showing progress, and write the averaged weights."""
+    if arguments.model == "unrolled":
+        from denoise_engine.training.unrolled_command import train_unrolled
+
+        return train_unrolled(arguments)
     import torch
 
     from denoise_engine.models import find_model, load_model

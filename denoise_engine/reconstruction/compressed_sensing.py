@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from denoise_engine.simulation.operators import CartesianEncoding
+from denoise_engine.reconstruction.operators import CartesianEncoding
 
 WAVELET, LEVELS = "db4", 4
 
@@ -21,7 +21,7 @@ def soft_threshold_wavelets(
     Parameters
     ----------
     image : ndarray of complex64
-        (rows, columns).
+        (…, rows, columns).
     threshold : float
         In the unit of the image.
     shift : tuple of int
@@ -29,14 +29,14 @@ def soft_threshold_wavelets(
         averages out the blocks that a fixed dyadic grid prints on the image.
     """
     step = 2**LEVELS
-    rows, columns = image.shape
-    padding = ((0, -rows % step), (0, -columns % step))
-    shifted = np.pad(np.roll(image, shift, axis=(0, 1)), padding, mode="wrap")
+    rows, columns = image.shape[-2:]
+    padding = [(0, 0)] * (image.ndim - 2) + [(0, -rows % step), (0, -columns % step)]
+    shifted = np.pad(np.roll(image, shift, axis=(-2, -1)), padding, mode="wrap")
     coefficients = pywt.wavedec2(shifted, WAVELET, mode="periodization", level=LEVELS)
     for level in range(1, LEVELS + 1):
         coefficients[level] = tuple(_shrink(band, threshold) for band in coefficients[level])
-    shrunk = pywt.waverec2(coefficients, WAVELET, mode="periodization")[:rows, :columns]
-    back = np.roll(shrunk, (-shift[0], -shift[1]), axis=(0, 1))
+    shrunk = pywt.waverec2(coefficients, WAVELET, mode="periodization")[..., :rows, :columns]
+    back = np.roll(shrunk, (-shift[0], -shift[1]), axis=(-2, -1))
     return np.asarray(back, dtype=np.complex64)
 
 
@@ -47,6 +47,7 @@ def fista(
     penalty: float,
     steps: int,
     rng: np.random.Generator,
+    tolerance: float = 0.0,
 ) -> Tensor:
     """Minimise ½‖Ex − y‖² + penalty·‖Ψx‖₁.
 
@@ -55,18 +56,20 @@ def fista(
     encoding : CartesianEncoding
         E, with EᴴE ≤ 1.
     samples : Tensor
-        y, (coils, rows, columns) complex64.
+        y, (…, coils, rows, columns) complex64.
     penalty : float
         In the unit of the image.
     steps : int
-        Number of iterations.
+        Largest number of iterations.
+    tolerance : float
+        End when an iteration changes no slice by more than this share of its norm; 0: never.
     rng : numpy.random.Generator
         Draws the shift of the wavelet grid at each iteration.
 
     Returns
     -------
     Tensor
-        x, (rows, columns) complex64.
+        x, (…, rows, columns) complex64.
 
     References
     ----------
@@ -82,8 +85,15 @@ def fista(
         improved = torch.from_numpy(shrunk)
         following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
         point = improved + ((momentum - 1) / following) * (improved - estimate)
+        change = _norm(improved - estimate) if tolerance else None
         estimate, momentum = improved, following
+        if change is not None and bool((change <= tolerance * _norm(estimate)).all()):
+            break
     return estimate
+
+
+def _norm(image: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(image, dim=(-2, -1))
 
 
 def _shrink(values: NDArray[np.complex64], threshold: float) -> NDArray[np.complex64]:

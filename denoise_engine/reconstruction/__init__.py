@@ -1,0 +1,1 @@
+"""From k-space to images: regularised SENSE, compressed sensing and an unrolled network."""

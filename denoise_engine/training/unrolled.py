@@ -1,0 +1,263 @@
+"""The resumable training loop of the unrolled network.
+
+At first all six steps share one U-net, which so sees six times as many examples and every kind of
+prior; then each goes its own way. Every prior z₁ … z₆ is compared with the truth, the last most.
+The loss is the mean absolute error divided by the square root of the signal: neither the noisiest
+scans nor the cleanest rule the gradient. The weights' exponential moving average is what is kept.
+"""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from denoise_engine.errors import TrainingDataError
+from denoise_engine.reconstruction.unrolled import Architecture, UnrolledNetwork
+from denoise_engine.training.loop import read_metadata
+from denoise_engine.training.unrolled_data import ScanBatch, ScanSampler
+
+Judge = Callable[[UnrolledNetwork], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class UnrolledRecipe:
+    """Everything that decides what is learnt, apart from the data."""
+
+    seed: int = 20240611
+    batch: int = 3
+    channels: tuple[int, ...] = (24, 24, 48, 96, 192, 24)
+    learning_rate: float = 1e-3
+    bound_rate: float = 10.0
+    warm_up: int = 100
+    alike: float = 0.2
+    clip: float = 1.0
+    average: float = 0.998
+    halving: float = 0.5
+    steps: int = 100_000
+    minutes: float | None = None
+    low_precision: bool = True
+
+
+@dataclass
+class UnrolledProgress:
+    """Where a training stands, and its learning curve on held-out scans."""
+
+    step: int = 0
+    seconds: float = 0.0
+    mean_loss: float = math.nan
+    parted_at: int = -1
+    skipped: int = 0
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+
+class UnrolledTrainer:
+    """Trains an unrolled network, writes checkpoints, and goes on from them.
+
+    Parameters
+    ----------
+    sampler : ScanSampler
+        Gives the batch of a step.
+    recipe : UnrolledRecipe
+        Settings; a resumed training must have the same, except for its length.
+    out : Path
+        Folder of the checkpoints.
+    judge : callable, optional
+        Gives figures of the averaged network, by name, for the learning curve.
+    judge_every : float
+        Minutes of training between points of the curve.
+    """
+
+    def __init__(
+        self,
+        sampler: ScanSampler,
+        recipe: UnrolledRecipe,
+        out: Path,
+        *,
+        judge: Judge | None = None,
+        judge_every: float = 8.0,
+    ) -> None:
+        self.recipe = recipe
+        self.progress = UnrolledProgress()
+        self._sampler, self._out = sampler, out
+        self._judge, self._judge_every = judge, judge_every
+        torch.manual_seed(recipe.seed)
+        self.network = self._new_network()
+        self.network.use_low_precision(recipe.low_precision)
+        self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+        self._optimiser = self._new_optimiser()
+
+    def run(
+        self,
+        report: Callable[[UnrolledProgress, float], None] | None = None,
+        *,
+        checkpoint_every: float = 120.0,
+    ) -> None:
+        """Train to the end of the recipe, with a checkpoint every so many seconds."""
+        self._out.mkdir(parents=True, exist_ok=True)
+        last_saved = time.monotonic()
+        while (done := self.fraction_done()) < 1:
+            start = time.monotonic()
+            if self.progress.parted_at < 0 and done >= self.recipe.alike:
+                self._part_ways()
+            loss = self._step(self._sampler.batch(self.progress.step), done)
+            if math.isfinite(loss):
+                before = self.progress.mean_loss
+                self.progress.mean_loss = (
+                    loss if math.isnan(before) else 0.98 * before + 0.02 * loss
+                )
+            self.progress.step += 1
+            self.progress.seconds += time.monotonic() - start
+            if report is not None:
+                report(self.progress, self.fraction_done())
+            if time.monotonic() - last_saved > checkpoint_every:
+                self._extend_curve()
+                self.save()
+                last_saved = time.monotonic()
+        self._extend_curve(last=True)
+        self.save()
+
+    def fraction_done(self) -> float:
+        """Progress in steps, or in minutes where those run out first."""
+        done = self.progress.step / self.recipe.steps
+        if self.recipe.minutes is not None:
+            done = max(done, self.progress.seconds / (60 * self.recipe.minutes))
+        return done
+
+    def averaged_network(self) -> UnrolledNetwork:
+        """Return a single-precision network with the averaged weights."""
+        network = self._new_network()
+        network.load_state_dict(self.average)
+        if self.progress.parted_at < 0:
+            network.part_ways()
+        return network.eval()
+
+    def save(self) -> None:
+        """Write the checkpoint: weights, their average, the optimiser's state, the position."""
+        tensors: dict[str, Tensor] = {}
+        for name, value in self.network.state_dict().items():
+            tensors[f"weights.{name}"] = value.contiguous()
+        for name, value in self.average.items():
+            tensors[f"average.{name}"] = value.contiguous()
+        for index, state in self._optimiser.state_dict()["state"].items():
+            for key, value in state.items():
+                tensors[f"optimiser.{index}.{key}"] = torch.as_tensor(value).contiguous()
+        metadata = {
+            "recipe": json.dumps(asdict(self.recipe)),
+            "progress": json.dumps(asdict(self.progress)),
+        }
+        partial = self._checkpoint.with_suffix(".partial")
+        save_file(tensors, partial, metadata=metadata)
+        os.replace(partial, self._checkpoint)
+
+    def resume(self) -> None:
+        """Go on from the checkpoint in the output folder.
+
+        Raises
+        ------
+        TrainingDataError
+            If there is none, or it was written with another recipe.
+        """
+        if not self._checkpoint.exists():
+            raise TrainingDataError(
+                f"There is no checkpoint in “{self._out}” to resume from. Start without --resume."
+            )
+        metadata = read_metadata(self._checkpoint)
+        saved, now = json.loads(metadata["recipe"]), json.loads(json.dumps(asdict(self.recipe)))
+        changed = [k for k in now if k not in {"steps", "minutes"} and saved.get(k) != now[k]]
+        if changed:
+            raise TrainingDataError(
+                "The checkpoint was written with other settings: " + ", ".join(changed) + "."
+            )
+        self.progress = UnrolledProgress(**json.loads(metadata["progress"]))
+        tensors = load_file(self._checkpoint)
+        self.network.load_state_dict(_part(tensors, "weights."))
+        self.average = _part(tensors, "average.")
+        self._optimiser = self._new_optimiser()
+        states: dict[int, dict[str, Tensor]] = {}
+        for name, value in _part(tensors, "optimiser.").items():
+            index, key = name.split(".")
+            states.setdefault(int(index), {})[key] = value
+        groups = self._optimiser.state_dict()["param_groups"]
+        self._optimiser.load_state_dict({"state": states, "param_groups": groups})
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self._out / "checkpoint.safetensors"
+
+    def _new_network(self) -> UnrolledNetwork:
+        channels: Any = tuple(self.recipe.channels)
+        return UnrolledNetwork(Architecture(channels=channels))
+
+    def _new_optimiser(self) -> torch.optim.Adam:
+        networks = list(self.network.priors.parameters())
+        return torch.optim.Adam(
+            [{"params": networks}, {"params": [self.network.log_bounds]}], lr=0.0, betas=(0.9, 0.99)
+        )
+
+    def _part_ways(self) -> None:
+        self.network.part_ways()
+        averaged = self._new_network()
+        averaged.load_state_dict(self.average)
+        averaged.part_ways()
+        self.average = {k: v.detach().clone() for k, v in averaged.state_dict().items()}
+        self._optimiser = self._new_optimiser()
+        self.progress.parted_at = self.progress.step
+
+    def _extend_curve(self, *, last: bool = False) -> None:
+        curve, minutes = self.progress.curve, self.progress.seconds / 60
+        due = not curve or minutes - curve[-1]["minutes"] >= self._judge_every
+        if self._judge is None or not (due or last):
+            return
+        seen = {
+            "minutes": round(minutes, 1),
+            "scans": self.progress.step * self.recipe.batch,
+            "loss": round(self.progress.mean_loss, 5),
+        }
+        curve.append(seen | self._judge(self.averaged_network()))
+
+    def _learning_rate(self, done: float) -> float:
+        since = self.progress.step - max(self.progress.parted_at, 0)
+        warm = min(1.0, (since + 1) / self.recipe.warm_up)
+        return self.recipe.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+    def _step(self, batch: ScanBatch, done: float) -> float:
+        rate = self._learning_rate(done)
+        for group, factor in zip(
+            self._optimiser.param_groups, (1.0, self.recipe.bound_rate), strict=True
+        ):
+            group["lr"] = rate * factor
+        self._optimiser.zero_grad(set_to_none=True)
+        priors = self.network.iterations(batch.step, alike=self.progress.parted_at < 0)
+        loss = self._loss(priors, batch.truth)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
+        if not bool(torch.isfinite(norm)):
+            self.progress.skipped += 1
+            return math.nan
+        self._optimiser.step()
+        keep = min(self.recipe.average, (self.progress.step + 1) / (self.progress.step + 10))
+        with torch.no_grad():
+            for name, value in self.network.state_dict().items():
+                self.average[name].lerp_(value, 1 - keep)
+        return float(loss.detach())
+
+    def _loss(self, priors: list[Tensor], truth: Tensor) -> Tensor:
+        signal = truth.abs().mean(dim=(-2, -1), keepdim=True).clamp_min(1e-3)
+        total = truth.new_zeros((), dtype=torch.float32)
+        weights = [self.recipe.halving ** (len(priors) - 1 - t) for t in range(len(priors))]
+        for weight, prior in zip(weights, priors, strict=True):
+            error = torch.view_as_real(prior - truth).abs().sum(dim=-1) / signal.sqrt()
+            total = total + weight / sum(weights) * error.mean()
+        return total
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
