@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import connection, models, transaction
 from django.utils import timezone
 
-from . import triggers
+from . import anchors, triggers
 from .models import Event
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ def verify_chain() -> Verification:
     outside the database (`check_anchor`).
     """
     missing = triggers.missing()
+    kept = {anchor.hash: anchor.what for anchor in anchors.anchors()}
     count, head = 0, GENESIS
     for event in Event.objects.order_by("sequence").iterator(chunk_size=2000):
         if event.sequence != count + 1:
@@ -136,6 +137,14 @@ def verify_chain() -> Verification:
         if event_hash(event) != event.hash:
             return Verification(count, head, f"{name} was altered: its content has another hash")
         count, head = event.sequence, event.hash
+        kept.pop(event.hash, None)
+    if kept:
+        what = next(iter(kept.values()))
+        return Verification(
+            count,
+            head,
+            f"{what} wrote down a head that no row has: the trail was forged or cut off",
+        )
     if missing:
         return Verification(
             count,

@@ -247,6 +247,22 @@ def table_as_csv(table: AcquisitionTable) -> str:
     return buffer.getvalue()
 
 
+def acquisition_rows(study: Study) -> list[list[str]]:
+    """[parameter, arm code, text] of every line that says something; what was entered says so."""
+    if not Series.objects.filter(volunteer__study=study).exists():
+        return []
+    table = acquisition_table(study)
+    rows = []
+    for line in table.lines:
+        if not any(entry.text for entry in line.entries):
+            continue
+        for arm, entry in zip(table.arms, line.entries, strict=True):
+            entered = " (entered)" if entry.is_entered and entry.text else ""
+            note = f" ({entry.note})" if entry.note else ""
+            rows.append([line.label, arm.code, f"{entry.text or '–'}{entered}{note}"])
+    return rows
+
+
 @transaction.atomic
 def do_enter_parameters(
     study: Study, actor: User | None, values: Mapping[tuple[str, str], float | None]

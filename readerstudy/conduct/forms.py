@@ -9,8 +9,8 @@ from django import forms
 
 from readerstudy.reading.models import Session
 
+from .locking import REASON_LENGTH
 from .mail import SUBJECT_LENGTH, TEXT_LENGTH
-from .services import REASON_LENGTH
 
 
 class LaunchForm(forms.Form):

@@ -138,3 +138,7 @@ class ReaderExperience(models.Model):
 
     def __str__(self) -> str:
         return f"{self.years} years"
+
+
+# Models of the lock, which Django looks for here.
+from .locking_models import Locking, Unlocking  # noqa: E402, F401

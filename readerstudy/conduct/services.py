@@ -1,16 +1,12 @@
-"""Launching and locking a study, and having derived arms made again."""
+"""Launching a study, and having derived arms made again."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from django.db import transaction
 from django.utils import timezone
 
 from readerstudy.accounts.models import User
 from readerstudy.audit.services import record
-from readerstudy.reading import frames as reading
-from readerstudy.reading.frames import ReaderProgress
 from readerstudy.reading.ordering import do_store_randomisation
 from readerstudy.studies.access import require_role
 from readerstudy.studies.errors import StudyError
@@ -24,9 +20,17 @@ from readerstudy.studies.services import (
 from readerstudy.variants.services import do_request_variant
 
 from .checks import launch_checks
+from .locking import check_lock, do_lock, open_sessions
 from .readiness import Cell, Grid, readiness_grid
 
-REASON_LENGTH = 300
+__all__ = [
+    "check_launch",
+    "check_lock",
+    "do_derive",
+    "do_launch",
+    "do_lock",
+    "open_sessions",
+]
 
 
 # --- Derived arms ---------------------------------------------------------------------------------
@@ -90,61 +94,5 @@ def do_launch(study: Study, actor: User | None, seed: str | None = None) -> Stud
             "randomisation_sha256": randomisation.sha256,
             "volunteers": [row.volunteer.code for row in grid.rows],
         },
-    )
-    return study
-
-
-# --- Lock -----------------------------------------------------------------------------------------
-
-
-def open_sessions(study: Study) -> list[ReaderProgress]:
-    """Readers who have items left to submit."""
-    return [p for p in reading.progress(study) if not p.is_done]
-
-
-def check_lock(study: Study, actor: User | None, reason: str = "") -> Sequence[ReaderProgress]:
-    """Raise `StudyError` unless the study can be locked; returns the sessions left open.
-
-    A lock with open items needs a reason: their scores will be missing for good.
-    """
-    require_role(actor, study, Role.COORDINATOR)
-    if study.is_draft:
-        raise StudyError(f"“{study.title}” has not been launched: there is nothing to lock.")
-    if study.is_locked:
-        raise StudyError(f"“{study.title}” is locked already.")
-    if len(reason) > REASON_LENGTH:
-        raise StudyError(f"The reason is too long: {REASON_LENGTH} characters at most.")
-    left = open_sessions(study)
-    if left and not reason.strip():
-        items = ", ".join(f"{p.reader_code} {p.total - p.submitted}" for p in left)
-        raise StudyError(
-            f"Items are still open ({items}): finish the reading, or give the reason "
-            "for locking without them."
-        )
-    return left
-
-
-@transaction.atomic
-def do_lock(study: Study, actor: User | None, reason: str = "") -> Study:
-    """End reading and measuring: from here on no score and no region changes."""
-    study = lock_study(study)
-    left = check_lock(study, actor, reason)
-    study.state = Study.State.LOCKED
-    study.locked_at = timezone.now()
-    study.save(update_fields=["state", "locked_at"])
-    record(
-        "conduct.study.locked",
-        actor,
-        study_id=study.pk,
-        subject=study,
-        old={"state": Study.State.READING.value},
-        new={
-            "state": Study.State.LOCKED.value,
-            "open_items": [
-                {"reader": p.reader_code, "occasion": p.occasion, "open": p.total - p.submitted}
-                for p in left
-            ],
-        },
-        why=reason.strip(),
     )
     return study

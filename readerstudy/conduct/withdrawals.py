@@ -3,6 +3,7 @@
 In a draft nothing of the volunteer stays but the trace. After the launch the stored order and what
 readers have answered stay, as results that were given with consent; the images go all the same,
 items that nobody has read yet are closed without an answer, and nobody can open the others again.
+After the lock the frozen data stay as they are: whether the volunteer counts, an exclusion says.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from readerstudy.studies.access import require_role
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Role, Study
 from readerstudy.studies.services import lock_study
+
+from readerstudy.variants.raw_services import delete_raw_of
 
 from .models import Participant, Withdrawal
 from .readiness import uploads_in_work
@@ -66,7 +69,8 @@ def do_withdraw(volunteer: Volunteer, actor: User | None, reason: str) -> Withdr
         if study.is_draft:
             _forget(volunteer)
         else:
-            withdrawal.closed_items = _close_items(volunteer)
+            if not study.is_locked:  # nobody reads any more, and the order is frozen
+                withdrawal.closed_items = _close_items(volunteer)
             Participant.objects.filter(volunteer=volunteer).delete()
             refresh_display(volunteer)  # without a control: empty, and nothing can be shown
         withdrawal.save(force_insert=True)
@@ -118,6 +122,7 @@ def _delete_rows(volunteer: Volunteer, study: Study, actor: User | None) -> list
         if Series.objects.filter(pk=series.pk).exists():
             series.volunteer = volunteer
             delete_series_row(series, actor, prefixes, why="the volunteer withdrew")
+    delete_raw_of(volunteer, actor, prefixes, why="the volunteer withdrew")
     # What waits in the inbox and is thought to be theirs.
     waiting = InboxSeries.objects.filter(study=study, volunteer_guess__iexact=volunteer.code)
     prefixes += [row.prefix for row in waiting]

@@ -166,5 +166,8 @@ DESCRIPTIONS = {
 
 
 def file_name(report: Report, name: str) -> str:
-    """The name of a download: which study, and whether arms are masked."""
-    return f"{report.slug}{'_masked' if report.is_masked else ''}_{name}"
+    """The name of a download: which study, whether arms are masked, which plan if post hoc."""
+    kind = "_masked" if report.is_masked else ""
+    if report.post_hoc:
+        kind += f"_post-hoc-plan-{report.plan_version}"
+    return f"{report.slug}{kind}_{name}"

@@ -18,12 +18,14 @@ import pandas as pd
 from analysis import AnalysisPlan, InputError, PlanWarning, Results, run_plan
 from analysis.figures import ImageFormat, figure_3, figure_4
 from readerstudy.studies.errors import StudyError
-from readerstudy.studies.models import Study
+from readerstudy.studies.models import PlanVersion, Study
 from readerstudy.studies.protocol import sha256_of
 
+from . import post_hoc
 from .models import Unblinding
-from .plans import masked_plan, plan_of, plan_sha256
+from .plans import last_version, masked_plan, plan_of, plan_sha256, signed_plan
 from .selectors import Document, data_of, frames_of, masked_data, preference_frames
+from .snapshots import CHANGED, check_intact, standing_snapshot
 
 FIGURES = ("figure3", "figure4")
 IMAGE_FORMATS = ("svg", "png")
@@ -34,7 +36,8 @@ class Report:
     """Data, plan and results of a study in one form.
 
     `plan_sha256` is the hash of the registered plan, the same in both forms; `data_sha256` that of
-    the data in this form.
+    the data in this form. `post_hoc` is empty, or the sentence that marks results of a plan that
+    was signed when the key was open.
     """
 
     data: Document
@@ -43,6 +46,8 @@ class Report:
     data_sha256: str
     is_masked: bool
     results: Results
+    plan_version: int | None = None  # none is signed
+    post_hoc: str = ""
     _figures: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
     @property
@@ -55,7 +60,14 @@ class Report:
 
     @property
     def notice(self) -> str:
-        return str(self.data["study"]["notice"])
+        """What every table, figure and file says; the mark of post hoc results comes first."""
+        said = (self.post_hoc, str(self.data["study"]["notice"]))
+        return " – ".join(part for part in said if part)
+
+    @property
+    def plan_query(self) -> str:
+        """What an address needs so that it leads to the results of the same plan."""
+        return f"?plan={self.plan_version}" if self.post_hoc else ""
 
     @property
     def credits(self) -> str:
@@ -126,37 +138,63 @@ def _figure_names(report: Report) -> Mapping[str, str]:
 
 
 def masked_report(study: Study) -> Report:
-    """Of a locked study whose key is not opened: letters throughout."""
+    """Of a locked study whose key is not opened: letters throughout, over the frozen data."""
     if not study.is_locked or study.is_unblinded:
         raise StudyError("Masked results stand between the lock and the unblinding.")
-    plan, data = plan_of(study), data_of(study)
+    plan, version = plan_of(study), last_version(study)
+    snapshot = standing_snapshot(study)
+    if snapshot is not None:
+        check_intact(snapshot)
+    data = snapshot.data if snapshot is not None else data_of(study)
     letters = {arm["code"]: arm["letter"] for arm in data["arms"]}
-    return _report(masked_data(data), masked_plan(plan, letters), plan_sha256(plan), True)
+    return _report(
+        masked_data(data), masked_plan(plan, letters), plan_sha256(plan), True, version=version
+    )
 
 
-def named_report(study: Study) -> Report:
-    """Of an unblinded study: from the frozen snapshot, under the frozen plan."""
+def named_report(study: Study, version: int | None = None) -> Report:
+    """Of an unblinded study: from the frozen snapshot, under the plan that the key was opened with.
+
+    `version` asks for another signed version of the plan; one that was signed since is post hoc.
+    """
     if not study.is_unblinded:
         raise StudyError("The study is not unblinded.")
-    snapshot = Unblinding.objects.select_related("snapshot").get(study=study).snapshot
-    plan = AnalysisPlan.from_dict(snapshot.plan)
-    if sha256_of(snapshot.data) != snapshot.sha256 or plan_sha256(plan) != snapshot.plan_sha256:
-        raise StudyError(
-            "The frozen data no longer match their hash: they were changed behind the platform's "
-            "back. No result is shown. Restore the database from a backup."
-        )
-    return _report(snapshot.data, plan, snapshot.plan_sha256, False)
+    opened = Unblinding.objects.select_related("snapshot", "plan_version").get(study=study)
+    snapshot = opened.snapshot
+    check_intact(snapshot)
+    signed = opened.plan_version
+    if version is not None:
+        signed = PlanVersion.objects.filter(study=study, number=version).first()
+        if signed is None:
+            raise StudyError(f"The analysis plan has no version {version}.")
+    if signed is None:
+        plan, registered = AnalysisPlan.from_dict(snapshot.plan), snapshot.plan_sha256
+    else:
+        plan, registered = signed_plan(study, signed), signed.sha256
+    if plan_sha256(plan) != registered:
+        raise StudyError(CHANGED)
+    mark = post_hoc.mark(signed, opened)
+    return _report(snapshot.data, plan, registered, False, version=signed, mark=mark)
 
 
 # A page, its figures and its files are asked for one by one: each process keeps a few results.
 _MOST_KEPT = 4
-_kept: OrderedDict[tuple[str, str, bool], Report] = OrderedDict()
+_kept: OrderedDict[tuple[object, ...], Report] = OrderedDict()
 _lock = Lock()
 
 
-def _report(data: Document, plan: AnalysisPlan, registered: str, is_masked: bool) -> Report:
+def _report(
+    data: Document,
+    plan: AnalysisPlan,
+    registered: str,
+    is_masked: bool,
+    *,
+    version: PlanVersion | None = None,
+    mark: str = "",
+) -> Report:
     data_sha256 = sha256_of(data)
-    key = (data_sha256, plan_sha256(plan), is_masked)
+    number = version.number if version is not None else None
+    key = (data_sha256, plan_sha256(plan), is_masked, number, mark)
     with _lock:
         if key in _kept:
             _kept.move_to_end(key)
@@ -167,7 +205,7 @@ def _report(data: Document, plan: AnalysisPlan, registered: str, is_masked: bool
         results = run_plan(scores, regions, plan, choices=choices, rankings=rankings)
     except (InputError, ValueError) as error:
         raise StudyError(f"The results cannot be computed: {error}") from None
-    report = Report(data, plan, registered, data_sha256, is_masked, results)
+    report = Report(data, plan, registered, data_sha256, is_masked, results, number, mark)
     with _lock:
         _kept[key] = report
         while len(_kept) > _MOST_KEPT:

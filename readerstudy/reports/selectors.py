@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.input_frames import REGION_COLUMNS, SCORE_COLUMNS
 from analysis.preference_input import CHOICE_COLUMNS, RANKING_COLUMNS
+from readerstudy.conduct.acquisition import acquisition_rows
 from readerstudy.measurements.selectors import region_rows
 from readerstudy.reading.frames import (
     ReaderProgress,
@@ -69,6 +70,7 @@ def data_of(study: Study) -> Document:
         "region_columns": list(_REGION_COLUMNS),
         "regions": _rows(analysed_regions(study), _REGION_COLUMNS, 3),
         "never_submitted": unsubmitted_items(study),
+        "acquisition": acquisition_rows(study),
         **_preferences(study, protocol),
     }
 
@@ -113,6 +115,8 @@ def masked_data(data: Document) -> Document:
     kept = len(REGION_COLUMNS)
     masked["region_columns"] = masked["region_columns"][:kept]
     masked["regions"] = [row[:kept] for row in masked["regions"]]
+    # Table 1 tells which arm is which.
+    masked.pop("acquisition", None)
     # The protocol's hash covers the arms' order: nothing of it is needed here.
     masked["study"] = {k: v for k, v in data["study"].items() if k != "protocol_sha256"}
     return masked

@@ -12,16 +12,19 @@ from django.utils import timezone
 from readerstudy.accounts.models import User
 from readerstudy.audit.models import Event
 from readerstudy.audit.services import record
+from readerstudy.conduct.locking import standing_lock
 from readerstudy.studies.access import require_role, roles_in
 from readerstudy.studies.errors import StudyError
-from readerstudy.studies.models import Role, Study
-from readerstudy.studies.protocol import sha256_of
+from readerstudy.studies.models import PlanVersion, Role, Study
 from readerstudy.studies.services import lock_study
 
 from .models import Snapshot, Unblinding
-from .plans import plan_of, plan_sha256
+from .plans import last_version, signed_plan
 from .report import Report
-from .selectors import data_of, masked_data
+from .snapshots import check_intact, freeze, standing_snapshot
+from .verifying import row_differences
+
+REASON_LENGTH = 300
 
 
 def check_take_snapshot(study: Study, actor: User | None) -> None:
@@ -32,55 +35,65 @@ def check_take_snapshot(study: Study, actor: User | None) -> None:
 
 @transaction.atomic
 def do_take_snapshot(study: Study, actor: User | None) -> Snapshot:
-    """Freeze data and plan with their hashes; an equal snapshot that stands is given back."""
+    """The data that the lock froze; a study that was locked before locks did so is frozen now."""
     study = lock_study(study)
     check_take_snapshot(study, actor)
-    data, plan = data_of(study), plan_of(study)
-    data_sha256, plan_hash = sha256_of(data), plan_sha256(plan)
-    standing = Snapshot.objects.filter(
-        study=study, sha256=data_sha256, plan_sha256=plan_hash
-    ).first()
-    if standing:
-        return standing
-    snapshot = Snapshot.objects.create(
-        study=study,
-        data=data,
-        sha256=data_sha256,
-        plan=plan.to_dict(),
-        plan_sha256=plan_hash,
-    )
-    # The hash of the named data stays out of the trail until the key is open: with the masked data
-    # at hand, trying all orders of the letters against it would open the key.
-    record(
-        "reports.snapshot.taken",
-        actor,
-        study_id=study.pk,
-        subject=snapshot,
-        new={"masked_data_sha256": sha256_of(masked_data(data)), "plan_sha256": plan_hash},
-    )
-    return snapshot
+    standing = standing_snapshot(study)
+    return standing or freeze(study, standing_lock(study), actor)
 
 
-def check_unblind(study: Study, actor: User | None, reason: str) -> None:
+def check_unblind(study: Study, actor: User | None, reason: str) -> PlanVersion:
+    """Raise unless the key can be opened; returns the signed plan that it opens under."""
     require_role(actor, study, Role.STATISTICIAN)
     if actor is not None and Role.READER in roles_in(actor, study):
         raise PermissionDenied("Whoever reads in a study does not open its key.")
     if study.is_unblinded:
-        raise StudyError("The study is unblinded already.")
+        raise StudyError(f"The study is unblinded already{_since(study)}.")
     if not study.is_locked:
         raise StudyError("Lock the study first: the key opens over frozen data only.")
+    version = last_version(study)
+    if version is None:
+        raise StudyError("Sign the analysis plan first: the key opens under a signed plan only.")
+    signed_plan(study, version)
     if not reason.strip():
         raise StudyError("Say why the key is opened now: the trail keeps the reason.")
-    if len(reason) > 300:
-        raise StudyError("The reason is longer than 300 characters: shorten it.")
+    if len(reason) > REASON_LENGTH:
+        raise StudyError(f"The reason is longer than {REASON_LENGTH} characters: shorten it.")
+    return version
+
+
+def _since(study: Study) -> str:
+    opened = Unblinding.objects.filter(study=study).select_related("by").first()
+    if opened is None:
+        return ""
+    by = f" by {opened.by}" if opened.by else ""
+    return f", since {opened.at:%Y-%m-%d %H:%M} UTC{by}"
 
 
 @transaction.atomic
-def do_unblind(study: Study, actor: User | None, reason: str) -> Unblinding:
-    """Open the key: snapshot, hashes, head of the trail and the new state in one transaction."""
+def do_unblind(
+    study: Study, actor: User | None, reason: str, *, shown_plan_sha256: str = ""
+) -> Unblinding:
+    """Open the key: data, plan, head of the trail and the new state in one transaction.
+
+    `shown_plan_sha256` is the hash of the plan that the person saw. The caller has asked for the
+    password again.
+    """
     study = lock_study(study)
-    check_unblind(study, actor, reason)
+    version = check_unblind(study, actor, reason)
+    if shown_plan_sha256 and shown_plan_sha256 != version.sha256:
+        raise StudyError(
+            f"The plan was amended after this page was opened: version {version.number} stands "
+            "now. The key was not opened. Read the plan, then confirm again."
+        )
     snapshot = do_take_snapshot(study, actor)
+    check_intact(snapshot)
+    different = row_differences(study, snapshot, most=3)
+    if different:
+        raise StudyError(
+            "The stored scores or regions are no longer those that the lock froze, so the key was "
+            "not opened: " + " ".join(different) + " See manage.py verify_snapshot."
+        )
     now = timezone.now()
     event = record(
         "reports.study.unblinded",
@@ -91,7 +104,8 @@ def do_unblind(study: Study, actor: User | None, reason: str) -> Unblinding:
         new={
             "state": Study.State.UNBLINDED,
             "data_sha256": snapshot.sha256,
-            "plan_sha256": snapshot.plan_sha256,
+            "plan_sha256": version.sha256,
+            "plan_version": version.number,
         },
         why=reason.strip(),
     )
@@ -101,7 +115,8 @@ def do_unblind(study: Study, actor: User | None, reason: str) -> Unblinding:
     return Unblinding.objects.create(
         study=study,
         snapshot=snapshot,
-        plan_sha256=snapshot.plan_sha256,
+        plan_version=version,
+        plan_sha256=version.sha256,
         data_sha256=snapshot.sha256,
         audit_head=event.hash,
         by=actor,
@@ -122,6 +137,7 @@ def record_download(
             "file": name,
             "sha256": sha256,
             "masked": report.is_masked,
+            "post_hoc": bool(report.post_hoc),
             "plan_sha256": report.plan_sha256,
         },
     )

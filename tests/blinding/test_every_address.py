@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from readerstudy.conduct.locking import do_lock
 from readerstudy.imaging.models import Series, Upload
 from readerstudy.jobs.models import Job
 from readerstudy.reading.models import Item, Session
 from readerstudy.reports.export_models import Export
-from readerstudy.reports.services import do_unblind
 from readerstudy.studies.models import Membership, Study
 from readerstudy.studies.services import draw_arm_letters
 from tests.factories import make_coordinator
@@ -28,6 +28,7 @@ from tests.reading.imaged_study import (
     start_reading,
     tokens_of,
 )
+from tests.reports.published import unblind
 
 from .addresses import CLOSED, CLOSED_NAMESPACES, FOR_READERS, Address, every_address, filled
 from .leaks import Leaks
@@ -69,10 +70,11 @@ def study(request: pytest.FixtureRequest) -> Study:
     if request.param in {"all read", "locked", "unblinded"}:
         read_to_the_end(session_of(study))
     if request.param in {"locked", "unblinded"}:
-        Study.objects.filter(pk=study.pk).update(state=Study.State.LOCKED)
-    if request.param == "unblinded":
         Study.objects.filter(pk=study.pk).update(arm_letters=draw_arm_letters(study))
-        do_unblind(study, None, "All scores are in.")
+        do_lock(study, None, "The second reader did not begin.")
+        study.refresh_from_db()
+    if request.param == "unblinded":
+        unblind(study, None, "All scores are in.")
         study.refresh_from_db()
     return study
 
@@ -103,6 +105,7 @@ def arguments(study: Study) -> dict[str, list[Any]]:
         "series_id": [series.pk, derived.pk],
         "picture": ["output", "removed"],
         "what": ["freeze"],
+        "part": ["figures"],
         "upload_id": [upload.pk],
         "job_id": [job.pk, uuid.uuid4()],
         "membership_id": list(Membership.objects.values_list("pk", flat=True)),

@@ -25,14 +25,13 @@ from readerstudy.jobs.models import Job
 from readerstudy.jobs.worker import run_pending
 from readerstudy.reading.models import Session
 from readerstudy.reading.recording import do_check_display
-from readerstudy.reports.services import do_unblind
 from readerstudy.studies.models import Membership, Role, Study
 from readerstudy.studies.services import do_add_member
 from tests.blinding.addresses import every_address, filled
 from tests.factories import make_administrator, make_study, make_user
 from tests.reading import imaged_study
 from tests.reading.exchange import CONTRAST, DISPLAY
-from tests.reports.published import make_published_study
+from tests.reports.published import make_published_study, unblind
 from tests.variants import scans
 
 MODES = ("relative", "absolute", "choice", "ranking")
@@ -89,7 +88,7 @@ def populate(fill: Callable[[Study, int], None] = imaged_study.fill_study) -> Ev
     for study in studies:
         do_add_member(study, None, coordinator, Role.COORDINATOR)
         do_add_member(study, None, statistician, Role.STATISTICIAN)
-    do_unblind(studies[-1], None, "All scores are in.")
+    unblind(studies[-1], None, "All scores are in.")
     _fill_draft(studies[0], fill)
     for study in studies[1:-2]:
         fill(study, 3)
@@ -165,6 +164,10 @@ def _values(studies: list[Study]) -> dict[str, list[Any]]:
         "job_id": [uuid.uuid4()],
         "export": [uuid.uuid4()],
         "what": ["freeze"],
+        "part": [
+            *("tests", "agreement", "sensitivity", "readers", "volunteers", "figures"),
+            "behind/?metric=score&row=sharpness&a=DF&b=DLR_DF&page=",
+        ],
         "number": [1],
         "membership_id": [],
         "name": ["scores"],

@@ -8,7 +8,10 @@ from pathlib import Path
 from readerstudy.accounts.models import User
 from readerstudy.conduct.imports import ImportReport, do_import_study_tables
 from readerstudy.conduct.services import do_lock
-from readerstudy.studies.models import Study
+from readerstudy.reports.models import Unblinding
+from readerstudy.reports.plan_services import do_sign_plan
+from readerstudy.reports.services import do_unblind
+from readerstudy.studies.models import PlanVersion, Study
 from readerstudy.studies.tables import TableFile
 from tests.factories import make_study
 
@@ -52,3 +55,14 @@ def make_published_study(
 
 def lock(study: Study) -> None:
     do_lock(study, None)
+
+
+def sign(study: Study, actor: User | None = None, **said: str) -> PlanVersion:
+    return do_sign_plan(study, actor, **said)
+
+
+def unblind(study: Study, actor: User | None = None, reason: str = "reviewed") -> Unblinding:
+    """Sign the plan, unless somebody has, and open the key."""
+    if not PlanVersion.objects.filter(study=study).exists():
+        sign(study)
+    return do_unblind(study, actor, reason)

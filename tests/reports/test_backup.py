@@ -22,11 +22,10 @@ from readerstudy.reading.models import ScoreRevision
 from readerstudy.reports.backup.content import BackupError
 from readerstudy.reports.backup.writing import check_backup
 from readerstudy.reports.report import named_report
-from readerstudy.reports.services import do_unblind
 from readerstudy.studies.models import Study
 from tests import postgresql
 from tests.factories import make_administrator
-from tests.reports.published import make_published_study
+from tests.reports.published import make_published_study, unblind
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,7 +34,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def study() -> Study:
     make_administrator()
     study = make_published_study()
-    do_unblind(study, None, "reviewed")
+    unblind(study, None, "reviewed")
     default_storage.save("series/one/volume.npy", ContentFile(b"voxels" * 1000))
     study.refresh_from_db()
     return study

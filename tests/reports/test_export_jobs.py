@@ -23,10 +23,9 @@ from readerstudy.reports.api.tokens import do_create_token, do_revoke_token
 from readerstudy.reports.bundles.contents import bundle
 from readerstudy.reports.export_models import Export
 from readerstudy.reports.report import masked_report, named_report
-from readerstudy.reports.services import do_unblind
 from readerstudy.studies.models import Study
 from tests.factories import make_coordinator, make_statistician, make_study
-from tests.reports.published import ARMS, SCORES, golden_rows, make_published_study
+from tests.reports.published import ARMS, SCORES, golden_rows, make_published_study, unblind
 
 pytestmark = pytest.mark.django_db
 
@@ -60,7 +59,7 @@ def test_before_unblinding_no_file_names_an_arm(study: Study) -> None:
 def test_spss_and_stata_files_open_with_labels_and_the_workbook_opens(
     study: Study, tmp_path: Path
 ) -> None:
-    do_unblind(study, None, "reviewed")
+    unblind(study, None, "reviewed")
     study.refresh_from_db()
     files = opened(bundle(study, named_report(study)))
     for kind, read in (("sav", pyreadstat.read_sav), ("dta", pyreadstat.read_dta)):

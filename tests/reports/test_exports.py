@@ -21,10 +21,9 @@ from readerstudy.reports import report as reports
 from readerstudy.reports.bundles.contents import bundle
 from readerstudy.reports.exports import CSV_FILES, csv_file
 from readerstudy.reports.report import masked_report, named_report
-from readerstudy.reports.services import do_unblind
 from readerstudy.studies.models import Study
 from tests.factories import make_statistician
-from tests.reports.published import ARMS, make_published_study
+from tests.reports.published import ARMS, make_published_study, unblind
 
 pytestmark = pytest.mark.django_db
 
@@ -44,7 +43,7 @@ def statistician(study: Study, client: Client) -> User:
 
 
 def unblinded(study: Study) -> Study:
-    do_unblind(study, None, "reviewed")
+    unblind(study, None, "reviewed")
     study.refresh_from_db()
     return study
 

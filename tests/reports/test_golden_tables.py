@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from readerstudy.reports.services import do_unblind
 from tests.factories import make_statistician
-from tests.reports.published import golden_rows, make_published_study
+from tests.reports.published import golden_rows, make_published_study, unblind
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +26,7 @@ def statistician_client(client: Client) -> Client:
     """Signed in as the statistician of the published tables, imported, locked and unblinded."""
     study = make_published_study()
     statistician = make_statistician(study)
-    do_unblind(study, statistician, "Masked tables reviewed.")
+    unblind(study, statistician, "Masked tables reviewed.")
     client.force_login(statistician)
     return client
 

@@ -14,12 +14,12 @@ from readerstudy.conduct.services import do_launch, do_lock
 from readerstudy.reading.models import Session
 from readerstudy.reports.report import masked_report, named_report
 from readerstudy.reports.selectors import data_of
-from readerstudy.reports.services import do_unblind
 from readerstudy.studies.models import Study
 from readerstudy.studies.templates_lumbar import do_update_settings
 from tests.factories import make_coordinator, make_statistician
 from tests.reading.exchange import CONTRAST, DISPLAY, VISIT, Page
 from tests.reading.imaged_study import make_imaged_study, read_to_the_end, session_of
+from tests.reports.published import unblind
 
 pytestmark = pytest.mark.django_db
 
@@ -61,8 +61,8 @@ def test_each_mode_has_results_masked_and_named(mode: str) -> None:
     assert masked.readers == ["R1", "R2"]
     assert len(masked.volunteers) == 4
     page = statistician.get(f"/studies/{study.slug}/results/").content.decode()
-    expected = {"choice": "Forced choices", "ranking": "Rankings", "absolute": "Table 3."}[mode]
-    assert expected in page
+    expected = {"choice": "Table 6. Forced", "ranking": "Table 8. Ranking", "absolute": "Table 3."}
+    assert expected[mode] in page
     text = str(masked.data)
     for arm in ("DLR_DF", "double-fast", "STD"):
         assert arm not in text
@@ -75,7 +75,7 @@ def test_each_mode_has_results_masked_and_named(mode: str) -> None:
         assert len(table(statistician, study, "choices_long.csv")) == 4 * 4 * 6 * 2
     if mode == "ranking":
         assert len(table(statistician, study, "rankings_long.csv")) == 4 * 5 * 6 * 2
-    do_unblind(study, None, "all read")
+    unblind(study, None, "all read")
     study.refresh_from_db()
     named = named_report(study)
     if mode == "choice":
@@ -108,7 +108,7 @@ def test_the_record_of_the_reading_is_the_statisticians_alone() -> None:
     assert visits["active_s"].tolist() == [48.211]
     assert set(visits["arm"]) <= set("ABCDE")
     assert table(statistician, study, "displays.csv")["result"].tolist() == ["good"]
-    do_unblind(study, None, "all read")
+    unblind(study, None, "all read")
     base = f"/studies/{study.slug}/results"
     for name in ("visits.csv", "displays.csv"):
         assert coordinator.get(f"{base}/files/{name}").status_code == 404

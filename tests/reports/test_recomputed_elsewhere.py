@@ -13,8 +13,7 @@ import pytest
 
 from readerstudy.reports.bundles.contents import data_files, labelled_files, script_files
 from readerstudy.reports.report import named_report
-from readerstudy.reports.services import do_unblind
-from tests.reports.published import make_published_study
+from tests.reports.published import make_published_study, unblind
 
 pytestmark = pytest.mark.django_db
 
@@ -37,7 +36,7 @@ def require(program: str, *, library: str = "") -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     study = make_published_study()
-    do_unblind(study, None, "reviewed")
+    unblind(study, None, "reviewed")
     study.refresh_from_db()
     report = named_report(study)
     files = {**dict(script_files(report)), **dict(labelled_files(study, report))}

@@ -7,7 +7,6 @@ from django.test import Client
 
 from readerstudy.accounts.models import User
 from readerstudy.reports.models import Unblinding
-from readerstudy.reports.services import do_unblind
 from readerstudy.studies.models import Membership, Role, Study
 from tests.factories import (
     make_administrator,
@@ -17,7 +16,7 @@ from tests.factories import (
     make_study,
     make_user,
 )
-from tests.reports.published import import_golden, lock
+from tests.reports.published import import_golden, lock, unblind
 
 pytestmark = pytest.mark.django_db
 
@@ -95,7 +94,7 @@ def test_after_unblinding_coordinators_see_results_too_and_readers_never(
 ) -> None:
     import_golden(study)
     lock(study)
-    do_unblind(study, None, "reviewed")
+    unblind(study, None, "reviewed")
     for path in ("results/", *FILES):
         assert statuses(client, people, path) == expected(
             administrator=200, coordinator=200, statistician=200, both=200

@@ -6,10 +6,9 @@ import pytest
 from django.test import Client
 
 from readerstudy.conduct.imports import do_import_study_tables
-from readerstudy.reports.services import do_unblind
 from readerstudy.studies.tables import TableFile
 from tests.factories import make_statistician, make_study
-from tests.reports.published import REGIONS, SCORES, golden_file, lock
+from tests.reports.published import REGIONS, SCORES, golden_file, lock, unblind
 
 pytestmark = pytest.mark.django_db
 
@@ -25,7 +24,7 @@ def shown(client: Client, **files: TableFile) -> str:
     statistician = make_statistician(study)
     client.force_login(statistician)
     assert client.get(PAGE).status_code == 200
-    do_unblind(study, statistician, "reviewed")
+    unblind(study, statistician, "reviewed")
     for path in FILES:
         assert client.get(PAGE + path).status_code == 200, path
     return client.get(PAGE).content.decode()

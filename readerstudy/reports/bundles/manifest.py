@@ -30,6 +30,8 @@ def manifest(study: Study, report: Report, files: Mapping[str, bytes]) -> dict[s
         "notice": report.notice,
         "credits": report.credits,
         "arms": "letters" if report.is_masked else "names",
+        "plan_version": report.plan_version,
+        "post_hoc": report.post_hoc,
         "plan_sha256": report.plan_sha256,
         "data_sha256": report.data_sha256,
         "locked_at": study.locked_at.isoformat() if study.locked_at else None,

@@ -1,0 +1,42 @@
+"""What was decided after the key was open, and how every result of it says so.
+
+`mark` is the one place that decides. A report carries the mark; its notice, which stands in every
+table, figure, file and answer, begins with it.
+"""
+
+from __future__ import annotations
+
+from readerstudy.studies.models import PlanVersion, Study
+
+from .models import Exclusion, Unblinding
+
+
+def is_post_hoc(version: PlanVersion | None) -> bool:
+    """Signed when the arms were known."""
+    return version is not None and version.study_state == Study.State.UNBLINDED
+
+
+def mark(version: PlanVersion | None, opened: Unblinding | None) -> str:
+    """One sentence for results of a plan that was signed after the unblinding; else empty."""
+    if version is None or not is_post_hoc(version):
+        return ""
+    under = ""
+    if opened is not None:
+        old = opened.plan_version
+        under = f", opened on {opened.at:%Y-%m-%d}" + (
+            f" under version {old.number}" if old is not None else ""
+        )
+    return (
+        f"POST HOC: analysis plan version {version.number}, signed on "
+        f"{version.signed_at:%Y-%m-%d} when the key was open{under}. Reason: "
+        f"{' '.join(version.reason.split())}"
+    )
+
+
+def exclusion_mark(left_out: list[Exclusion]) -> str:
+    """What a sensitivity analysis leaves out; post hoc where it was decided with the key open."""
+    if not left_out:
+        return ""
+    codes = ", ".join(f"{one.get_kind_display().lower()} {one.code}" for one in left_out)
+    late = any(one.is_post_hoc for one in left_out)
+    return f"{'POST HOC: s' if late else 'S'}ensitivity analysis without {codes}"
