@@ -35,8 +35,11 @@ def named_series(volunteer: Volunteer) -> list[Series]:
     return list(found.order_by("-arm__is_control", "arm__position", "pk"))
 
 
-def comparison_data(volunteer: Volunteer) -> dict[str, Any]:
-    """What the comparison page opens. Raises LookupError without a control."""
+def comparison_data(volunteer: Volunteer, address: str = "readiness_pixels") -> dict[str, Any]:
+    """What a page opens that compares all arms; `address` is the one that gives it the pixels.
+
+    Raises LookupError without a control.
+    """
     control = control_series(volunteer)
     if control is None:
         raise LookupError(f"{volunteer.code} has no control series.")
@@ -44,7 +47,7 @@ def comparison_data(volunteer: Volunteer) -> dict[str, Any]:
     slug = volunteer.study.slug
     panes = []
     for series in named_series(volunteer):
-        first = reverse("readiness_pixels", args=[slug, series.pk, 0])
+        first = reverse(address, args=[slug, series.pk, 0])
         resampled = bool(differences(grid, geometry_of(series)))
         panes.append(
             {

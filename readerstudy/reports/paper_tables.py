@@ -1,18 +1,17 @@
-"""Tables 2 and 3, the tests and the agreement as a page shows them: text cells with footnotes.
+"""Tables 2 and 3 as a page shows them: text cells, each a way to what stands behind it.
 
-A warning stands as a footnote at the number that it concerns.
+A warning stands at the number that it concerns, in a few words, and whole below the table.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
-import pandas as pd
-
-from analysis import PlanWarning
 from analysis.tables import fixed, format_mean_sd, format_q
 
+from .pages.notes import Footnotes, Note, together
 from .report import Report
 from .wording import method_text, ratio_legend, score_legend
 
@@ -21,15 +20,17 @@ from .wording import method_text, ratio_legend, score_legend
 class Cell:
     text: str
     exact: str = ""  # every digit, shown on hover
-    notes: tuple[int, ...] = ()
+    notes: tuple[Note, ...] = ()  # said in words at the number
     strong: bool = False
+    link: str = ""  # query of the page with what stands behind it
+    column_notes: tuple[Note, ...] = ()  # said in words at the heading
 
 
 @dataclass(frozen=True)
 class Heading:
     text: str
     letter: str = ""
-    notes: tuple[int, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,9 @@ class Group:
 
 @dataclass
 class PaperTable:
+    name: str
     title: str
+    values_are: str  # "Mean ± SD"
     arms: list[Heading]
     comparisons: list[tuple[Heading, Heading]]
     groups: list[Group]
@@ -60,30 +63,6 @@ class PaperTable:
         return 1 + len(self.arms) + len(self.comparisons)
 
 
-class _Footnotes:
-    """Numbers the warnings of one table; a text that comes again keeps its number."""
-
-    def __init__(self, warnings: list[PlanWarning], metrics: tuple[str, ...]) -> None:
-        self.texts: list[str] = []
-        ratios = "score" not in metrics
-        self._warnings = [w for w in warnings if w.metric in metrics or (ratios and not w.metric)]
-
-    def at(self, metric: str = "", row: str = "", arm: str = "", pair: str = "") -> tuple[int, ...]:
-        """The notes of exactly this place: a heading has no row, a cell has both."""
-        found = [
-            warning.text
-            for warning in self._warnings
-            if (warning.row, warning.arm, warning.comparison) == (row, arm, pair)
-            and (warning.metric == metric or not row)
-        ]
-        numbers = []
-        for text in dict.fromkeys(found):
-            if text not in self.texts:
-                self.texts.append(text)
-            numbers.append(self.texts.index(text) + 1)
-        return tuple(sorted(numbers))
-
-
 def ratio_table(report: Report) -> PaperTable | None:
     """Table 2: SNR and CNR; None when nothing was measured."""
     purposes = {t["code"]: t["purpose"] for t in report.data["tissues"]}
@@ -91,42 +70,54 @@ def ratio_table(report: Report) -> PaperTable | None:
     measured = report.frames[1]["volunteer"].nunique()
     return _table(
         report,
+        "table2",
         ("SNR", "CNR"),
         "Table 2. Signal-to-noise and contrast-to-noise ratios",
         ratio_legend(report.plan, measured, reference or ""),
     )
 
 
-def score_table(report: Report) -> PaperTable | None:
+def score_table(report: Report, *, medians: bool = False) -> PaperTable | None:
     """Table 3: scores; None when there are none."""
     scores = report.frames[0]
-    return _table(
-        report,
-        ("score",),
-        "Table 3. Image quality scores",
-        score_legend(
-            report.plan,
-            scores["volunteer"].nunique(),
-            len(report.readers),
-            relative="mode" not in report.data,
-        ),
+    legend = score_legend(
+        report.plan,
+        scores["volunteer"].nunique(),
+        len(report.readers),
+        relative="mode" not in report.data,
     )
+    title = "Table 3. Image quality scores"
+    if medians:
+        legend = "Median [quartiles]" + legend.removeprefix("Mean ± SD (ddof 1)")
+    return _table(report, "table3", ("score",), title, legend, medians=medians)
 
 
-def _table(report: Report, metrics: tuple[str, ...], title: str, legend: str) -> PaperTable | None:
+def _table(
+    report: Report,
+    table: str,
+    metrics: tuple[str, ...],
+    title: str,
+    legend: str,
+    *,
+    medians: bool = False,
+) -> PaperTable | None:
     results, plan = report.results, report.plan
     cells = results.descriptives[results.descriptives["metric"].isin(metrics)]
     tests = results.tests[results.tests["metric"].isin(metrics)]
     if cells.empty:
         return None
-    notes = _Footnotes(report.warnings, metrics)
+    notes = Footnotes(report.warnings, metrics)
     arms = [
         Heading(report.arm_names[arm], _letter(report, arm), notes.at(arm=arm)) for arm in plan.arms
     ]
     comparisons = [
         (
             Heading(report.arm_names[a], _letter(report, a)),
-            Heading(report.arm_names[b], _letter(report, b), notes.at(pair=f"{a} v {b}")),
+            Heading(
+                report.arm_names[b],
+                _letter(report, b),
+                together(notes.at(pair=f"{a} v {b}"), notes.at(arm=a), notes.at(arm=b)),
+            ),
         )
         for a, b in plan.comparisons
     ]
@@ -140,7 +131,12 @@ def _table(report: Report, metrics: tuple[str, ...], title: str, legend: str) ->
             Row(
                 label=f"{name}, {reader}" if reader else name,
                 values=[
-                    _value_cell(cell, notes.at(str(metric), str(row), arm=cell["arm"]))
+                    _value_cell(
+                        cell,
+                        notes.at(str(metric), str(row), arm=cell["arm"]),
+                        notes.at(arm=cell["arm"]),
+                        medians,
+                    )
                     for cell in group.to_dict("records")
                 ],
                 tests=[
@@ -148,13 +144,16 @@ def _table(report: Report, metrics: tuple[str, ...], title: str, legend: str) ->
                         test,
                         plan.alpha,
                         notes.at(str(metric), str(row), pair=f"{test['a']} v {test['b']}"),
+                        notes.at(pair=f"{test['a']} v {test['b']}"),
                     )
                     for test in here.to_dict("records")
                 ],
             )
         )
     return PaperTable(
+        name=table,
         title=title,
+        values_are="Median [quartiles]" if medians else "Mean ± SD",
         arms=arms,
         comparisons=comparisons,
         groups=[Group("" if name == "score" else name, rows) for name, rows in groups.items()],
@@ -168,98 +167,38 @@ def _letter(report: Report, arm: str) -> str:
     return "" if report.is_masked else report.letters[arm]
 
 
-def _value_cell(cell: dict[Any, Any], notes: tuple[int, ...]) -> Cell:
+def _value_cell(
+    cell: dict[Any, Any], notes: tuple[Note, ...], column: tuple[Note, ...], medians: bool
+) -> Cell:
     exact = f"n = {cell['n']}, mean {cell['mean']!r}, SD {cell['sd']!r}" if cell["n"] else "n = 0"
-    return Cell(format_mean_sd(cell["mean"], cell["sd"]), exact, notes)
+    text = format_mean_sd(cell["mean"], cell["sd"])
+    if medians and cell["n"]:
+        text = median_text(cell)
+        exact = f"n = {cell['n']}, median {cell['median']!r}, quartiles {cell['q1']!r} and "
+        exact += f"{cell['q3']!r}, lowest {cell['min']!r}, highest {cell['max']!r}"
+    return Cell(text, exact, notes, link=behind(cell, arm=cell["arm"]), column_notes=column)
 
 
-def _test_cell(test: dict[Any, Any], alpha: float, notes: tuple[int, ...]) -> Cell:
+def median_text(cell: dict[Any, Any]) -> str:
+    median, low, high = (fixed(cell[name], 1) for name in ("median", "q1", "q3"))
+    return f"{median} [{low}–{high}]"
+
+
+def _test_cell(
+    test: dict[Any, Any], alpha: float, notes: tuple[Note, ...], column: tuple[Note, ...]
+) -> Cell:
     exact = f"{test['n']} pairs, {test['n_nonzero']} not tied, p {test['p']!r}, q {test['q']!r}"
-    return Cell(format_q(test["q"], alpha), exact, notes, bool(test["significant"]))
+    return Cell(
+        format_q(test["q"], alpha),
+        exact,
+        notes,
+        bool(test["significant"]),
+        behind(test, a=test["a"], b=test["b"]),
+        column,
+    )
 
 
-@dataclass(frozen=True)
-class ComparisonRow:
-    """One test in full."""
-
-    metric: str
-    row: str
-    comparison: str
-    n: str
-    n_nonzero: int
-    rank_sums: str
-    p: Cell
-    q: Cell
-    m: int
-    hodges_lehmann: str
-    rank_biserial: str
-    counts: str
-
-
-def test_rows(report: Report) -> list[ComparisonRow]:
-    """Every test, with the direction "second minus first"."""
-    rows = []
-    for test in report.results.tests.to_dict("records"):
-        missing = f" ({test['n_missing']} left out)" if test["n_missing"] else ""
-        name = report.row_names[test["row"]]
-        alpha = report.plan.alpha
-        rows.append(
-            ComparisonRow(
-                metric="Scores" if test["metric"] == "score" else test["metric"],
-                row=f"{name}, {test['reader']}" if test["reader"] else name,
-                comparison=f"{report.arm_names[test['a']]} v {report.arm_names[test['b']]}",
-                n=f"{test['n']}{missing}",
-                n_nonzero=test["n_nonzero"],
-                rank_sums=f"{_plain(test['w_plus'])} / {_plain(test['w_minus'])}",
-                p=Cell(format_q(test["p"], alpha), repr(test["p"])),
-                q=Cell(format_q(test["q"], alpha), repr(test["q"]), (), bool(test["significant"])),
-                m=test["m"],
-                hodges_lehmann=_interval(test, "hodges_lehmann"),
-                rank_biserial=_interval(test, "rank_biserial"),
-                counts=f"{test['wins']} / {test['ties']} / {test['losses']}",
-            )
-        )
-    return rows
-
-
-@dataclass(frozen=True)
-class AgreementRow:
-    criterion: str
-    statistic: str
-    value: str
-    interval: str
-    n: int
-    readers: int
-
-
-def agreement_rows(report: Report) -> list[AgreementRow]:
-    return [
-        AgreementRow(
-            criterion=report.row_names[row["criterion"]],
-            statistic=row["statistic"],
-            value=_rounded(row["value"]),
-            interval=f"{_rounded(row['low'])} to {_rounded(row['high'])}"
-            if pd.notna(row["low"])
-            else row["method"],
-            n=row["n"],
-            readers=row["readers"],
-        )
-        for row in report.results.agreement.to_dict("records")
-    ]
-
-
-def _interval(test: dict[Any, Any], name: str) -> str:
-    if pd.isna(test[name]):
-        return "–"
-    value = _rounded(test[name])
-    if pd.isna(test[f"{name}_low"]):
-        return value
-    return f"{value} ({_rounded(test[f'{name}_low'])} to {_rounded(test[f'{name}_high'])})"
-
-
-def _rounded(value: float) -> str:
-    return "–" if pd.isna(value) else fixed(value, 2).replace("-", "−")
-
-
-def _plain(value: float) -> str:
-    return "–" if pd.isna(value) else f"{value:g}"
+def behind(row: dict[Any, Any], **place: str) -> str:
+    """The query of the page with the values behind a cell."""
+    reader = {"reader": row["reader"]} if row.get("reader") else {}
+    return urlencode({"metric": row["metric"], "row": row["row"], **place, **reader})

@@ -1,91 +1,64 @@
-"""Forced choices and rankings as a page shows them: one line a comparison, the criterion first."""
+"""Forced choices and rankings as a page shows them, where the readers gave no points."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
+from analysis.publication import publication_tables
+from analysis.table_notes import choice_note
 from analysis.tables import fixed, format_q
 
+from .bundles.paper import results_of
+from .pages.listing import Column, ListCell, ListTable, of_publication
+from .pages.lists import labels_with_letters, letter_columns, pair_letters, pair_text
+from .pages.notes import Footnotes
+from .paper_tables import behind
 from .report import Report
 
 
-@dataclass(frozen=True)
-class PreferenceTable:
-    title: str
-    headings: list[str]  # after criterion and comparison
-    lines: list[PreferenceLine]
-    legend: str
-
-
-@dataclass(frozen=True)
-class PreferenceLine:
-    criterion: str
-    what: str
-    cells: list[str]
-    strong: bool = False  # the last cell
-
-
-def preference_tables(report: Report) -> list[PreferenceTable]:
+def preference_tables(report: Report) -> list[ListTable]:
     """The tables that the study's mode of reading asks for; none where points were given."""
-    tables = []
-    if not report.results.choices.empty:
-        tables.append(_choices(report))
-    if not report.results.rankings.empty:
-        tables.append(_rankings(report))
-    return tables
+    if report.results.choices.empty and report.results.rankings.empty:
+        return []
+    made = publication_tables(results_of(report), labels_with_letters(report))
+    others = [of_publication(table) for table in made if table.name in {"table7", "table8"}]
+    choices = [] if report.results.choices.empty else [_choices(report)]
+    return [*choices, *others]
 
 
-def _choices(report: Report) -> PreferenceTable:
-    lines = [
-        PreferenceLine(
-            _criterion(report, row),
-            f"{report.arm_names[row['a']]} v {report.arm_names[row['b']]}",
+def _choices(report: Report) -> ListTable:
+    notes = Footnotes(report.warnings, ("choice",))
+    alpha = report.plan.alpha
+    rows = []
+    for row in report.results.choices.to_dict("records"):
+        a, b = row["a"], row["b"]
+        place = {"metric": "choice", "row": row["criterion"], "reader": row["reader"]}
+        own = notes.at("choice", row["criterion"], pair=f"{a} v {b}")
+        rows.append(
             [
-                f"{row['chosen_a']:g} : {row['chosen_b']:g}",
-                f"{row['n_split']:g}",
-                _estimate(row["share_b"], row["low"], row["high"]),
-                format_q(row["p"], report.plan.alpha),
-                format_q(row["q"], report.plan.alpha),
-            ],
-            bool(row["significant"]),
+                ListCell(_criterion(report, row)),
+                ListCell(pair_text(report, a, b), link=behind(place, a=a, b=b)),
+                *([] if report.is_masked else [ListCell(pair_letters(report, a, b))]),
+                ListCell(f"{row['n']:g}"),
+                ListCell(f"{row['chosen_a']:g} : {row['chosen_b']:g}", notes=own),
+                ListCell(f"{row['n_split']:g}"),
+                ListCell(_share(row)),
+                ListCell(format_q(row["p"], alpha), exact=repr(row["p"])),
+                ListCell(format_q(row["q"], alpha), bool(row["significant"]), exact=repr(row["q"])),
+                ListCell(f"{row['m']:g}"),
+            ]
         )
-        for row in report.results.choices.to_dict("records")
+    columns = [
+        Column("Criterion", False),
+        Column("Comparison, a v b", False),
+        *letter_columns(report),
+        *(Column(text) for text in ("n", "a : b", "Split", "Share of b (95 %)", "p", "q", "m")),
     ]
-    return PreferenceTable(
-        "Forced choices",
-        ["a : b", "Split", "Share of b (95 %)", "p", "q"],
-        lines,
+    legend = [
         "Volunteers in which the majority of the readers chose a or b; split where they were "
-        "divided equally. p: exact binomial test; q: Benjamini–Hochberg, bold at or below α.",
-    )
-
-
-def _rankings(report: Report) -> PreferenceTable:
-    lines = []
-    for row in report.results.rankings.to_dict("records"):
-        arms = [report.arm_names[code] for code in (row["a"], row["b"]) if code]
-        lines.append(
-            PreferenceLine(
-                _criterion(report, row),
-                " v ".join(arms) or "All arms",
-                [
-                    str(row["statistic"]).replace("_", " "),
-                    _estimate(row["value"], row["low"], row["high"]),
-                    "" if pd.isna(row["p"]) else format_q(row["p"], report.plan.alpha),
-                    "" if pd.isna(row["q"]) else format_q(row["q"], report.plan.alpha),
-                ],
-            )
-        )
-    return PreferenceTable(
-        "Rankings",
-        ["Statistic", "Value (95 %)", "p", "q"],
-        lines,
-        "Rank 1 is the best. Mean ranks over the volunteers, Friedman's test over all arms, and "
-        "each pair of arms.",
-    )
+        "divided equally. " + choice_note(report.plan)
+    ]
+    return ListTable("table6", "Table 6. Forced choices", columns, rows, legend, notes.texts)
 
 
 def _criterion(report: Report, row: dict[Any, Any]) -> str:
@@ -93,10 +66,8 @@ def _criterion(report: Report, row: dict[Any, Any]) -> str:
     return f"{name}, {row['reader']}" if row["reader"] else name
 
 
-def _estimate(value: float, low: float, high: float) -> str:
-    if pd.isna(value):
+def _share(row: dict[Any, Any]) -> str:
+    if row["share_b"] != row["share_b"]:  # not a number: nobody chose
         return "–"
-    text = fixed(value, 2).replace("-", "−")
-    if pd.isna(low):
-        return text
-    return f"{text} ({fixed(low, 2)} to {fixed(high, 2)})".replace("-", "−")
+    share, low, high = (fixed(row[name], 2) for name in ("share_b", "low", "high"))
+    return f"{share} ({low} to {high})"

@@ -89,6 +89,17 @@ def figures(report: Report) -> dict[str, Draw]:
     return found
 
 
+def drawn(report: Report, name: str, kind: ImageFormat) -> bytes | None:
+    """The bytes of a figure of the bundle, drawn once a report; None where it has none."""
+    key = (f"paper {name}", kind)
+    if key not in report._figures:
+        draw = figures(report).get(name)
+        if draw is None:
+            return None
+        report._figures[key] = draw(kind)
+    return report._figures[key]
+
+
 def _snr_pairs(
     results: Results, labels: Mapping[str, str]
 ) -> dict[str, tuple[pd.Series, pd.Series]]:
