@@ -1,11 +1,13 @@
 """Ingest: from upload to stored series, de-identification included, beside Orthanc.
 
-    python benchmarks/ingest.py [--series 50] [--slices 20] [--large 2000]
+    python benchmarks/ingest.py [--series 50] [--slices 20] [--rounds 3] [--large 2000]
 
-The same files are handed to ReaderStudy (as an upload of loose files, then as a zip) and to
-Debian's Orthanc, where it is installed, which stores them over its REST interface without
-de-identifying anything. A second run reads one zip with 2,000 files and watches the worker's
-memory, its confined readers included. Everything lies in a temporary folder.
+The same files are handed to ReaderStudy (a folder of loose files, as `manage.py ingest` takes it,
+and one zip) and to Debian's Orthanc, where it is installed, which stores them over its REST
+interface without de-identifying anything. All take turns, and the median of the rounds counts, so
+that whatever else the machine does meets all alike. What a browser's requests cost for each loose
+file, before anything is read, is printed too. A second run reads one zip with 2,000 files and
+watches the worker's memory, its confined readers included. Everything lies in a temporary folder.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import json
 import os
 import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -75,26 +78,36 @@ def new_study(slug: str):
     return study
 
 
-def send(study, files: dict[str, bytes]) -> tuple[float, float]:
-    """Seconds for receiving and for reading until everything is stored."""
-    import uuid
-
-    from readerstudy.imaging.uploads import do_create_upload, do_finish_batch, do_receive
+def read_in(study, paths: list[tuple[str, Path]]) -> float:
+    """Seconds from files on disk, as an upload leaves them, until everything is stored."""
+    from readerstudy.imaging.uploads import do_take_files
     from readerstudy.jobs.models import Job
     from readerstudy.jobs.worker import run_pending
 
     started = time.perf_counter()
-    batch = uuid.uuid4()
-    for name, content in files.items():
-        upload = do_create_upload(study, None, name=name, size=len(content), batch=batch)
-        do_receive(upload, 0, io.BytesIO(content))
-    job = do_finish_batch(study, batch, None)
-    received = time.perf_counter()
+    job = do_take_files(study, paths, None)
     run_pending("cpu")
+    seconds = time.perf_counter() - started
     job.refresh_from_db()
     if job.state != Job.State.SUCCEEDED:
         raise SystemExit(f"The files were not read: {job.error}")
-    return received - started, time.perf_counter() - received
+    return seconds
+
+
+def receive_one_by_one(study, files: dict[str, bytes]) -> float:
+    """Seconds for what a browser's two requests a file do, without HTTP; nothing is read."""
+    import uuid
+
+    from readerstudy.imaging.uploads import do_create_upload, do_drop_batch, do_receive
+
+    batch = uuid.uuid4()
+    started = time.perf_counter()
+    for name, content in files.items():
+        upload = do_create_upload(study, None, name=name, size=len(content), batch=batch)
+        do_receive(upload, 0, io.BytesIO(content))
+    seconds = time.perf_counter() - started
+    do_drop_batch(study, batch)
+    return seconds
 
 
 def stored_slices(study) -> int:
@@ -104,18 +117,18 @@ def stored_slices(study) -> int:
     return sum(rows.values_list("slices", flat=True))
 
 
-def zipped(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+def zip_into(path: Path, files: dict[str, bytes]) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, content in files.items():
             archive.writestr(name, content)
-    return buffer.getvalue()
 
 
-def report(name: str, files: dict[str, bytes], seconds: float) -> float:
+def report(name: str, files: dict[str, bytes], seconds: list[float]) -> float:
+    """Prints the median of the rounds; returns it as files per second."""
     size = sum(map(len, files.values())) / 1e6
-    rate = len(files) / seconds
-    print(f"{name:<58} {seconds:7.2f} s  {rate:7.1f} files/s  {size / seconds:7.1f} MB/s")
+    median = statistics.median(seconds)
+    rate = len(files) / median
+    print(f"{name:<52} {median:6.2f} s  {rate:6.1f} files/s  {size / median:6.1f} MB/s")
     return rate
 
 
@@ -130,12 +143,13 @@ def orthanc(home: Path) -> Iterator[tuple[str | None, int]]:
         probe.bind(("127.0.0.1", 0))
         other.bind(("127.0.0.1", 0))
         port, dicom = probe.getsockname()[1], other.getsockname()[1]
+    home.mkdir()
     settings = home / "orthanc.json"
     settings.write_text(
         json.dumps(
             {
-                "StorageDirectory": str(home / "orthanc"),
-                "IndexDirectory": str(home / "orthanc"),
+                "StorageDirectory": str(home / "stored"),
+                "IndexDirectory": str(home / "stored"),
                 "HttpPort": port,
                 "DicomPort": dicom,
                 "RemoteAccessAllowed": False,
@@ -216,33 +230,54 @@ def _resident(pid: int) -> int:
     return int(lines[0].split()[1]) * 1024 if lines else 0
 
 
-def compare(home: Path, series_count: int, slices: int) -> None:
+def compare(home: Path, series_count: int, slices: int, rounds: int) -> None:
     files = make_files(series_count, slices)
     size = sum(map(len, files.values())) / 1e6
-    print(f"{len(files)} files, {size:.0f} MB, matrix {ROWS} × {COLUMNS}, {os.cpu_count()} cores")
-    rates = {}
-    for name, content in (("loose files", files), ("one zip", {"images.zip": zipped(files)})):
-        study = new_study(name.replace(" ", "-"))
-        before = _cpu_seconds()
-        received, read = send(study, content)
-        used = _cpu_seconds() - before
-        if stored_slices(study) != len(files):
-            raise SystemExit("Not every file was stored.")
-        report(f"ReaderStudy, {name}: received", files, received)
-        rates[name] = report(
-            f"ReaderStudy, {name}: received, de-identified, stored", files, received + read
-        )
-        print(f"  processor time of all processes: {used:.2f} s")
-    with orthanc(home) as (address, pid):
-        if address is None:
-            print("Orthanc is not installed (Debian: orthanc): nothing to compare with.")
-            return
-        before = _cpu_seconds(pid)
-        seconds = to_orthanc(address, files)
-        rate = report("Orthanc, received and stored as they are", files, seconds)
-        print(f"  processor time of Orthanc: {_cpu_seconds(pid) - before:.2f} s")
+    print(
+        f"{len(files)} files, {size:.0f} MB, matrix {ROWS} × {COLUMNS}, {os.cpu_count()} cores, "
+        f"median of {rounds} rounds"
+    )
+    folder = home / "files"
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    zip_into(home / "images.zip", files)
+    ways = {
+        "loose files": [(name, folder / name) for name in files],
+        "one zip": [("images.zip", home / "images.zip")],
+    }
+    taken: dict[str, list[float]] = {name: [] for name in (*ways, "Orthanc", "one by one")}
+    used: dict[str, list[float]] = {name: [] for name in (*ways, "Orthanc")}
+    for number in range(rounds):
+        # Whoever comes first meets what the one before left for the disk to write.
+        for name, paths in sorted(ways.items(), reverse=number % 2 == 0):
+            study = new_study(f"{name.replace(' ', '-')}-{number}")
+            before = _cpu_seconds()
+            taken[name].append(read_in(study, paths))
+            used[name].append(_cpu_seconds() - before)
+            if stored_slices(study) != len(files):
+                raise SystemExit("Not every file was stored.")
+        with orthanc(home / f"orthanc-{number}") as (address, pid):
+            if address is not None:
+                before = _cpu_seconds(pid)
+                taken["Orthanc"].append(to_orthanc(address, files))
+                used["Orthanc"].append(_cpu_seconds(pid) - before)
+        study = new_study(f"received-{number}")
+        taken["one by one"].append(receive_one_by_one(study, files))
+    rates = {
+        name: report(f"ReaderStudy, {name}: de-identified, stored", files, taken[name])
+        for name in ways
+    }
+    report("ReaderStudy, received one by one, not read", files, taken["one by one"])
+    if taken["Orthanc"]:
+        rate = report("Orthanc, stored as they are", files, taken["Orthanc"])
         for name, own in rates.items():
             print(f"ReaderStudy's rate beside Orthanc's, {name}: {own / rate:.2f}")
+    else:
+        print("Orthanc is not installed (Debian: orthanc): nothing to compare with.")
+    for name, seconds in used.items():
+        if seconds:
+            print(f"Processor time of all processes, {name}: {statistics.median(seconds):.2f} s")
 
 
 def large(count: int) -> None:
@@ -251,13 +286,12 @@ def large(count: int) -> None:
 
     slices = 100
     files = make_files(max(1, count // slices), slices)
-    content = {"images.zip": zipped(files)}
     number = len(files)
     path = Path(os.environ["READERSTUDY_VAR"]) / "large.zip"
-    path.write_bytes(content["images.zip"])
+    zip_into(path, files)
     study = new_study("large")
     sizes = {name: len(data) for name, data in files.items()}
-    del files, content
+    del files
     gc.collect()
     from readerstudy.imaging.uploads import do_take_files
 
@@ -296,6 +330,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--series", type=int, default=50)
     parser.add_argument("--slices", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--large", type=int, default=2000, help="files in one zip; 0: none")
     parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -304,7 +339,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="readerstudy-ingest-") as folder:
         set_up(Path(folder))
-        compare(Path(folder), options.series, options.slices)
+        compare(Path(folder), options.series, options.slices, options.rounds)
         if options.large:
             large(options.large)
 

@@ -227,7 +227,9 @@ def refresh_display(volunteer: Volunteer) -> None:
         if series.pk == control.pk:
             factor, limited, own_median = 1.0, False, control_median
         else:
-            own_median = body_median(np.asarray(read_volume(series)), mask)
+            own = np.asarray(read_volume(series))
+            # One on another grid waits for its deletion: it is shown by its own body until then.
+            own_median = body_median(own, mask if own.shape == mask.shape else body_mask(own))
             factor, limited = match_factor(control_median, own_median)
         series.display_factor = factor
         series.display = {

@@ -155,6 +155,20 @@ def test_a_series_off_the_grid_of_the_control_is_refused_with_the_difference(
     assert kept == []
 
 
+@pytest.mark.parametrize("off", [phantom(3), phantom(4, rows=22)])
+def test_a_series_on_another_grid_that_is_stored_already_gets_a_factor_of_its_own_body(
+    study: Study, volunteer: Volunteer, off: np.ndarray
+) -> None:
+    do_store_series(volunteer, control_arm(study), series(phantom(4)))
+    elsewhere = Volunteer.objects.create(study=study, code="V02")
+    stray = do_store_series(elsewhere, arm(study, "DF"), series(off * 2))
+    Series.objects.filter(pk=stray.pk).update(volunteer=volunteer)  # of before this was refused
+    do_store_series(volunteer, arm(study, "TF"), series(phantom(4) * 4))
+    factors = dict(volunteer.series.values_list("arm__code", "display_factor"))
+    assert factors["DF"] == pytest.approx(0.5, rel=0.1)
+    assert factors["TF"] == pytest.approx(0.25, rel=1e-6)
+
+
 def _files(folder: str = "") -> list[str]:
     folders, files = default_storage.listdir(folder)
     lead = f"{folder}/" if folder else ""
