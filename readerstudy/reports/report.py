@@ -147,7 +147,7 @@ def masked_report(study: Study) -> Report:
         check_intact(snapshot)
     data = snapshot.data if snapshot is not None else data_of(study)
     letters = {arm["code"]: arm["letter"] for arm in data["arms"]}
-    return _report(
+    return computed(
         masked_data(data), masked_plan(plan, letters), plan_sha256(plan), True, version=version
     )
 
@@ -174,7 +174,7 @@ def named_report(study: Study, version: int | None = None) -> Report:
     if plan_sha256(plan) != registered:
         raise StudyError(CHANGED)
     mark = post_hoc.mark(signed, opened)
-    return _report(snapshot.data, plan, registered, False, version=signed, mark=mark)
+    return computed(snapshot.data, plan, registered, False, version=signed, mark=mark)
 
 
 # A page, its figures and its files are asked for one by one: each process keeps a few results.
@@ -183,7 +183,7 @@ _kept: OrderedDict[tuple[object, ...], Report] = OrderedDict()
 _lock = Lock()
 
 
-def _report(
+def computed(
     data: Document,
     plan: AnalysisPlan,
     registered: str,
@@ -192,6 +192,7 @@ def _report(
     version: PlanVersion | None = None,
     mark: str = "",
 ) -> Report:
+    """The results of data under a plan, both in one form. `registered`: the plan's signed hash."""
     data_sha256 = sha256_of(data)
     number = version.number if version is not None else None
     key = (data_sha256, plan_sha256(plan), is_masked, number, mark)
