@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = Path(__file__).resolve().parent / "weights"
 MANIFEST = WEIGHTS / "manifest.json"
+# Networks from k-space to images: no methods of denoising, so in a list of their own.
+RECONSTRUCTION_MANIFEST = WEIGHTS / "reconstruction.json"
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,17 @@ def read_card(file: ModelFile) -> dict[str, Any]:
     ModelError
     """
     return _card_in(_checked_content(file), file)
+
+
+def read_checked(file: ModelFile) -> tuple[bytes, dict[str, Any]]:
+    """Return the whole file, checked by hash, and the card in its header.
+
+    Raises
+    ------
+    ModelError
+    """
+    content = _checked_content(file)
+    return content, _card_in(content, file)
 
 
 def _checked_content(file: ModelFile) -> bytes:

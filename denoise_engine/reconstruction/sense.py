@@ -1,0 +1,100 @@
+"""Regularised SENSE: data consistency, and a quadratic term toward a prior image.
+
+    x = argmin ‖Ex − y‖² + μ‖x − z‖²,   μ = 1 / (4λ²)
+
+On whitened data with EᴴE ≤ 1, noise of the data reaches x along each direction with the factor
+s / (s² + μ), s a singular value of E, at most 1 / (2√μ) = λ: λ bounds the noise amplification. A
+small λ stays near z, a large one goes to plain SENSE.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from denoise_engine.errors import ReconstructionError
+from denoise_engine.reconstruction.alias_groups import AliasGroups
+from denoise_engine.reconstruction.calibration import SamplingPattern
+from denoise_engine.reconstruction.conjugate_gradients import NormalEquations, Stopping
+from denoise_engine.reconstruction.noise_maps import replica_noise
+from denoise_engine.reconstruction.operators import CartesianEncoding
+
+REPLICAS = 8
+
+
+def weight_of(bound: float) -> float:
+    """Return μ for a bound λ of the noise amplification.
+
+    Raises
+    ------
+    ReconstructionError
+        If the bound is no number above 0.
+    """
+    if not (math.isfinite(bound) and bound > 0):
+        raise ReconstructionError(
+            f"The bound λ of the noise amplification must be a number above 0, not {bound}."
+        )
+    return 1 / (4 * bound**2)
+
+
+class IteratedStep(NormalEquations):
+    """SENSE steps by conjugate gradients, with the noise of each: for the unrolled network.
+
+    Where samples are uniform but for a full centre, the noise is that of the uniform ones (exact),
+    scaled by the share of k-space that the centre fills in. For other sampling it comes from
+    replicas.
+
+    Parameters
+    ----------
+    encoding : CartesianEncoding
+        E.
+    samples : Tensor
+        y, (slices, coils, rows, columns).
+    pattern : SamplingPattern
+        The sampling.
+    stopping : Stopping, optional
+        Of each solution.
+    """
+
+    def __init__(
+        self,
+        encoding: CartesianEncoding,
+        samples: Tensor,
+        pattern: SamplingPattern,
+        stopping: Stopping | None = None,
+    ) -> None:
+        projection = encoding.adjoint(samples)
+        super().__init__(encoding, projection, stopping)
+        self._shape = samples
+        self._share = math.sqrt(pattern.lattice_share)
+        self._lattice = (
+            None
+            if pattern.lattice is None
+            else AliasGroups(
+                encoding.sensitivities.coils, torch.zeros_like(projection), pattern.lattice
+            )
+        )
+
+    def noise(self, mu: Tensor | float) -> Tensor:
+        """Return the noise SD of the solution in units of that of the data."""
+        if self._lattice is not None:
+            return self._lattice.noise(mu) * self._share
+
+        def solve(noise: Tensor) -> Tensor:
+            blank = NormalEquations(self.encoding, self.encoding.adjoint(noise), self._stopping)
+            return blank.solve(mu)
+
+        return replica_noise(solve, self._shape, self.encoding.sampled, replicas=REPLICAS)
+
+
+def sense_step(
+    encoding: CartesianEncoding,
+    samples: Tensor,
+    pattern: SamplingPattern,
+    stopping: Stopping | None = None,
+) -> AliasGroups | IteratedStep:
+    """Return the solver that fits the sampling: exact for uniform sampling, iterated otherwise."""
+    if pattern.exact and pattern.lattice is not None:
+        projection = encoding.adjoint(samples)
+        return AliasGroups(encoding.sensitivities.coils, projection, pattern.lattice)
+    return IteratedStep(encoding, samples, pattern, stopping)
