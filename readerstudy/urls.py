@@ -6,6 +6,7 @@ from django.urls import include, path
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/", include("readerstudy.accounts.urls")),
+    path("", include("readerstudy.conduct.design_urls")),  # before the studies: holds studies/new/
     path("", include("readerstudy.studies.urls")),
     path("", include("readerstudy.imaging.urls")),
     path("", include("readerstudy.variants.urls")),

@@ -29,7 +29,7 @@ class Check:
 
 
 def launch_checks(study: Study, grid: Grid) -> list[Check]:
-    checks = [_images(grid), _protocol(study), _readers(study), _statistician(study)]
+    checks = [_images(grid), protocol_check(study), _readers(study), _statistician(study)]
     if not grid.rows:
         return checks  # nothing can be said yet of geometry, order and regions
     return [
@@ -106,7 +106,8 @@ def _alignment(grid: Grid) -> Check:
     return _check("All arms lie and are scaled like the control", WARNING, details)
 
 
-def _protocol(study: Study) -> Check:
+def protocol_check(study: Study) -> Check:
+    """What the design still lacks to be launched."""
     details = []
     arms = list(study.arms.all())
     if not any(arm.is_control for arm in arms):

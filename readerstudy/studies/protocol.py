@@ -29,7 +29,13 @@ def protocol_of(study: Study) -> dict[str, Any]:
     """
     return {
         "version": PROTOCOL_VERSION,
-        "study": {"slug": study.slug, "title": study.title, "notice": study.notice},
+        "study": {
+            "slug": study.slug,
+            "title": study.title,
+            "description": study.description,
+            "notice": study.notice,
+            "credits": study.credits,
+        },
         "arms": [_arm(arm) for arm in study.arms.select_related("source")],
         "criteria": [
             {"code": c.code, "name": c.name, "question": c.question, "anchors": c.anchors}

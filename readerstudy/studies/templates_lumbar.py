@@ -134,6 +134,25 @@ def do_update_settings(study: Study, actor: User | None, **changes: Any) -> Stud
     return study
 
 
+def reworded(document: dict[str, Any], before: str) -> dict[str, Any]:
+    """A design whose mode of reading was `before`: what stands as the template gave it for that
+    mode is worded for the mode that it has now; what somebody has written stays."""
+    reading = document["reading"]
+    old, new = LUMBAR_WORDINGS.get(before), LUMBAR_WORDINGS.get(reading["mode"])
+    if old is None or new is None or old is new:
+        return document
+    criteria = [
+        {**said, "question": new.questions[said["code"]], "anchors": list(new.anchors)}
+        if (said["question"], said["anchors"])
+        == (old.questions.get(said["code"]), list(old.anchors))
+        else said
+        for said in document["criteria"]
+    ]
+    if reading["instructions"] == old.instructions:
+        reading = {**reading, "instructions": new.instructions}
+    return {**document, "criteria": criteria, "reading": reading}
+
+
 def _create_arms(study: Study) -> dict[str, Arm]:
     arms: dict[str, Arm] = {}
     for position, template in enumerate(ARMS, start=1):

@@ -5,9 +5,7 @@ from django.urls import URLPattern, path
 from . import views
 
 urlpatterns: list[URLPattern] = [
-    path("studies/new/", views.study_new, name="study_new"),
     path("studies/<slug:slug>/", views.study, name="study"),
-    path("studies/<slug:slug>/settings/", views.study_settings, name="study_settings"),
     path("studies/<slug:slug>/members/", views.study_members, name="study_members"),
     path(
         "studies/<slug:slug>/members/<int:membership_id>/remove/",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import cast
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -15,9 +14,8 @@ from readerstudy.accounts.models import User
 from . import selectors, services, wording
 from .access import get_study, has_role
 from .errors import StudyError
-from .forms import InviteForm, NewStudyForm, SettingsForm
-from .models import Membership, Role, Study
-from .templates_lumbar import ARMS, create_lumbar_study, do_update_settings
+from .forms import InviteForm
+from .models import Membership, Role
 
 
 def _user(request: HttpRequest) -> User:
@@ -47,46 +45,6 @@ def study(request: HttpRequest, slug: str) -> HttpResponse:
             "may_edit": found.is_draft and has_role(request.user, found, Role.COORDINATOR),
         },
     )
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-def study_new(request: HttpRequest) -> HttpResponse:
-    user = _user(request)
-    if not services.may_create_studies(user):
-        raise PermissionDenied
-    form = NewStudyForm(_posted(request), label_suffix="")
-    if request.method == "POST" and form.is_valid():
-        try:
-            made = create_lumbar_study(
-                form.cleaned_data["slug"],
-                form.cleaned_data["title"],
-                user,
-                notice=form.cleaned_data["notice"],
-            )
-        except StudyError as error:
-            form.add_error(None, list(error.messages))
-        else:
-            messages.success(request, f"“{made.title}” is created. Invite its readers next.")
-            return redirect("study", made.slug)
-    return render(request, "studies/new.html", {"form": form, "arms": ARMS})
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-def study_settings(request: HttpRequest, slug: str) -> HttpResponse:
-    found = get_study(request.user, slug, Role.COORDINATOR)
-    form = SettingsForm(_posted(request), instance=found, label_suffix="")
-    if request.method == "POST" and form.is_valid():
-        # The form has written to its own copy; the service compares with the row.
-        current = Study.objects.get(pk=found.pk)
-        try:
-            do_update_settings(current, _user(request), **form.cleaned_data)
-        except StudyError as error:
-            form.add_error(None, list(error.messages))
-        else:
-            messages.success(request, "The settings are saved.")
-            return redirect("study", found.slug)
-    context = {"study": Study.objects.get(pk=found.pk), "form": form}
-    return render(request, "studies/settings.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -58,7 +58,9 @@ FOR_READERS = {
 CLOSED = {
     "study_new",
     "study",
-    "study_settings",
+    "study_design",
+    "study_design_file",
+    "study_amendments",
     "study_members",
     "study_member_remove",
     "uploads",

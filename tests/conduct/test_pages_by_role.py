@@ -12,6 +12,7 @@ from django.urls import URLPattern, reverse
 
 from readerstudy.accounts.models import User
 from readerstudy.audit.models import Event
+from readerstudy.conduct import design_urls
 from readerstudy.conduct import urls as conduct_urls
 from readerstudy.conduct.services import do_launch
 from readerstudy.imaging.models import Series, Volunteer
@@ -54,8 +55,11 @@ PAGES = (
     Page("study_new", RUNS, of_a_study=False, refusal=403),
     Page("study_new", RUNS, post=True, of_a_study=False, refusal=403),
     Page("study", KNOWS),
-    Page("study_settings", RUNS),
-    Page("study_settings", RUNS, post=True),
+    Page("study_design", RUNS),
+    Page("study_design", RUNS, post=True),
+    Page("study_design_file", KNOWS),
+    Page("study_amendments", KNOWS),
+    Page("study_amendments", RUNS, post=True),
     Page("study_members", RUNS),
     Page("study_members", RUNS, post=True),
     Page("study_member_remove", RUNS, post=True),
@@ -141,7 +145,11 @@ def test_each_page_opens_to_its_roles_and_to_nobody_else(page: Page, person: str
 
 
 def test_the_matrix_knows_every_address_of_these_rooms() -> None:
-    patterns: list[URLPattern] = [*studies_urls.urlpatterns, *conduct_urls.urlpatterns]
+    patterns: list[URLPattern] = [
+        *studies_urls.urlpatterns,
+        *design_urls.urlpatterns,
+        *conduct_urls.urlpatterns,
+    ]
     known = {page.name for page in PAGES} | OF_IMAGES
     assert {pattern.name for pattern in patterns} == known
 
@@ -227,7 +235,7 @@ def test_jobs_are_watched_by_those_who_run_or_analyse_the_study() -> None:
 def test_a_study_is_created_from_the_lumbar_protocol_by_form() -> None:
     client = client_of(make_administrator())
     response = client.post(reverse("study_new"), {"title": "Hip", "slug": "hip"})
-    assert response.headers["Location"] == "/studies/hip/"
+    assert response.headers["Location"] == "/studies/hip/design/"
     assert Study.objects.get(slug="hip").arms.count() == 5
     again = client.post(reverse("study_new"), {"title": "Hip", "slug": "hip"})
     assert "taken by another study" in again.content.decode()
@@ -258,50 +266,6 @@ def test_somebody_with_an_account_gets_a_role_without_an_invitation() -> None:
     assert "already has an account" in page
     assert "invitation-link" not in page
     assert Membership.objects.filter(user=person, role=Role.STATISTICIAN).exists()
-
-
-def test_settings_are_saved_by_form_and_refused_after_the_launch() -> None:
-    study = make_imaged_study(readers=1)
-    client = client_of(make_coordinator(study))
-    where = reverse("study_settings", args=[study.slug])
-    fields = {
-        "title": "Renamed",
-        "description": "",
-        "notice": "",
-        "credits": "",
-        "reading_mode": "choice",
-        "side_policy": "balanced",
-        "occasions": "1",
-        "washout_days": "28",
-        "practice_items": "2",
-        "practice_volunteers": "P1, P2",
-        "pause_after_minutes": "45",
-        "pause_minutes": "5",
-        "change_reason": "always",
-        "minimum_gap": "1",
-        "repeat_percent": "0",
-        "reading_instructions": "Compare.",
-    }
-    assert client.post(where, fields).status_code == 302
-    study.refresh_from_db()
-    assert (study.title, study.side_policy, study.may_go_back) == ("Renamed", "balanced", False)
-    assert (study.practice_volunteers, study.change_reason) == (["P1", "P2"], "always")
-    # The wording follows the mode: there are no points in a forced choice.
-    assert {tuple(criterion.anchors) for criterion in study.criteria.all()} == {()}
-    assert study.criteria.get(code="artifact").question == "Which image is freer of artifacts?"
-    for wrong, words in (
-        ({"repeat_percent": "90"}, "less than or equal to 50"),
-        ({"side_policy": "control_left"}, "Forced choice needs sides that are balanced"),
-        ({"practice_volunteers": "P1, ../P2"}, "is no code"),
-    ):
-        assert words in client.post(where, {**fields, **wrong}).content.decode()
-    fields |= {"reading_mode": "relative", "practice_volunteers": ""}
-    assert client.post(where, fields).status_code == 302
-    assert study.criteria.get(code="artifact").anchors[2] == "Equivalent"
-    do_launch(study, None)
-    page = client.post(where, {**fields, "title": "Later"}).content.decode()
-    assert "frozen" in page
-    assert Study.objects.get(pk=study.pk).title == "Renamed"
 
 
 def test_the_launch_is_confirmed_refused_with_reasons_and_done() -> None:

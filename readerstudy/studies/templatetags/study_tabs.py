@@ -25,7 +25,8 @@ class Tab:
 _UNDER_READINESS = ("launch", "lock", "variants", "variant_evidence")
 _BOTH = (Role.COORDINATOR, Role.STATISTICIAN)
 TABS: tuple[tuple[str, str, tuple[Role, ...], tuple[str, ...]], ...] = (
-    ("study", "Overview", _BOTH, ("study_settings",)),
+    ("study", "Overview", _BOTH, ()),
+    ("study_design", "Design", (Role.COORDINATOR,), ("study_amendments",)),
     ("study_members", "Members", (Role.COORDINATOR,), ()),
     ("uploads", "Uploads", (Role.COORDINATOR,), ()),
     (
