@@ -7,7 +7,7 @@ out can hold a name. Named results are computed from the frozen snapshot.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from threading import Lock
@@ -22,10 +22,10 @@ from readerstudy.studies.models import PlanVersion, Study
 from readerstudy.studies.protocol import sha256_of
 
 from . import post_hoc
-from .models import Unblinding
+from .models import Snapshot, Unblinding
 from .plans import last_version, masked_plan, plan_of, plan_sha256, signed_plan
 from .selectors import Document, data_of, frames_of, masked_data, preference_frames
-from .snapshots import CHANGED, check_intact, standing_snapshot
+from .snapshots import CHANGED, check_intact, fingerprint_of, standing_snapshot
 
 FIGURES = ("figure3", "figure4")
 IMAGE_FORMATS = ("svg", "png")
@@ -143,13 +143,15 @@ def masked_report(study: Study) -> Report:
         raise StudyError("Masked results stand between the lock and the unblinding.")
     plan, version = plan_of(study), last_version(study)
     snapshot = standing_snapshot(study)
-    if snapshot is not None:
-        check_intact(snapshot)
-    data = snapshot.data if snapshot is not None else data_of(study)
-    letters = {arm["code"]: arm["letter"] for arm in data["arms"]}
-    return computed(
-        masked_data(data), masked_plan(plan, letters), plan_sha256(plan), True, version=version
-    )
+
+    def read() -> tuple[Document, AnalysisPlan]:
+        if snapshot is not None:
+            check_intact(snapshot)
+        data = snapshot.data if snapshot is not None else data_of(study)
+        letters = {arm["code"]: arm["letter"] for arm in data["arms"]}
+        return masked_data(data), masked_plan(plan, letters)
+
+    return _report(snapshot, read, plan_sha256(plan), True, version=version)
 
 
 def named_report(study: Study, version: int | None = None) -> Report:
@@ -159,9 +161,10 @@ def named_report(study: Study, version: int | None = None) -> Report:
     """
     if not study.is_unblinded:
         raise StudyError("The study is not unblinded.")
-    opened = Unblinding.objects.select_related("snapshot", "plan_version").get(study=study)
-    snapshot = opened.snapshot
-    check_intact(snapshot)
+    opened = Unblinding.objects.select_related("plan_version").get(study=study)
+    snapshot = standing_snapshot(study)
+    if snapshot is None:
+        raise StudyError(CHANGED)
     signed = opened.plan_version
     if version is not None:
         signed = PlanVersion.objects.filter(study=study, number=version).first()
@@ -173,14 +176,41 @@ def named_report(study: Study, version: int | None = None) -> Report:
         plan, registered = signed_plan(study, signed), signed.sha256
     if plan_sha256(plan) != registered:
         raise StudyError(CHANGED)
+
+    def read() -> tuple[Document, AnalysisPlan]:
+        check_intact(snapshot)
+        return snapshot.data, plan
+
     mark = post_hoc.mark(signed, opened)
-    return computed(snapshot.data, plan, registered, False, version=signed, mark=mark)
+    return _report(snapshot, read, registered, False, version=signed, mark=mark)
 
 
-# A page, its figures and its files are asked for one by one: each process keeps a few results.
-_MOST_KEPT = 4
+# A page, its figures and its files are asked for one by one: each process keeps a few results, by
+# the data that they were computed from, and by the stored row that these were read from.
+_MOST_KEPT = 8
 _kept: OrderedDict[tuple[object, ...], Report] = OrderedDict()
 _lock = Lock()
+
+
+def _report(
+    snapshot: Snapshot | None,
+    read: Callable[[], tuple[Document, AnalysisPlan]],
+    registered: str,
+    is_masked: bool,
+    *,
+    version: PlanVersion | None = None,
+    mark: str = "",
+) -> Report:
+    """Computed from what `read` gives, or kept from before, of the very same stored row."""
+    if snapshot is None:  # a study that was locked before there were snapshots
+        return computed(*read(), registered, is_masked, version=version, mark=mark)
+    row = fingerprint_of(snapshot)
+    key = ("row", row, registered, is_masked, version.number if version else None, mark)
+    found = _of_before(key)
+    if found is None:
+        found = computed(*read(), registered, is_masked, version=version, mark=mark)
+        _keep(key, found)
+    return found
 
 
 def computed(
@@ -192,14 +222,13 @@ def computed(
     version: PlanVersion | None = None,
     mark: str = "",
 ) -> Report:
-    """The results of data under a plan, both in one form. `registered`: the plan's signed hash."""
+    """The results of these data under this plan."""
     data_sha256 = sha256_of(data)
     number = version.number if version is not None else None
-    key = (data_sha256, plan_sha256(plan), is_masked, number, mark)
-    with _lock:
-        if key in _kept:
-            _kept.move_to_end(key)
-            return _kept[key]
+    key = ("data", data_sha256, plan_sha256(plan), is_masked, number, mark)
+    found = _of_before(key)
+    if found is not None:
+        return found
     scores, regions = frames_of(data)
     choices, rankings = preference_frames(data)
     try:
@@ -207,8 +236,20 @@ def computed(
     except (InputError, ValueError) as error:
         raise StudyError(f"The results cannot be computed: {error}") from None
     report = Report(data, plan, registered, data_sha256, is_masked, results, number, mark)
+    _keep(key, report)
+    return report
+
+
+def _of_before(key: tuple[object, ...]) -> Report | None:
+    with _lock:
+        if key not in _kept:
+            return None
+        _kept.move_to_end(key)
+        return _kept[key]
+
+
+def _keep(key: tuple[object, ...], report: Report) -> None:
     with _lock:
         _kept[key] = report
         while len(_kept) > _MOST_KEPT:
             _kept.popitem(last=False)
-    return report

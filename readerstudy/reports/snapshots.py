@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import secrets
 
+from django.db.models import TextField
+from django.db.models.functions import Cast
+
 from readerstudy.accounts.models import User
 from readerstudy.audit.services import record
 from readerstudy.conduct.locking import standing_lock
@@ -58,14 +61,24 @@ def freeze(study: Study, locking: Locking | None, actor: User | None) -> Snapsho
 
 
 def standing_snapshot(study: Study) -> Snapshot | None:
-    """What the results rest on now: the data of the opened key, else of the standing lock."""
-    opened = Unblinding.objects.filter(study=study).select_related("snapshot").first()
+    """What the results rest on now: the data of the opened key, else of the standing lock.
+
+    The data themselves, which can be large, are read when they are asked for.
+    """
+    opened = Unblinding.objects.filter(study=study).only("snapshot_id").first()
     if opened is not None:
-        return opened.snapshot
+        return Snapshot.objects.defer("data").get(pk=opened.snapshot_id)
     if not study.is_locked:
         return None
-    taken = Snapshot.objects.filter(study=study, locking=standing_lock(study))
+    taken = Snapshot.objects.filter(study=study, locking=standing_lock(study)).defer("data")
     return taken.order_by("-created_at").first()
+
+
+def fingerprint_of(snapshot: Snapshot) -> str:
+    """Changes whenever anything of the stored row does; quick, since the data stay unread text."""
+    rows = Snapshot.objects.filter(pk=snapshot.pk).annotate(text=Cast("data", TextField()))
+    parts = rows.values_list("text", "sha256", "salt", "commitment").get()
+    return hashlib.sha256("\n".join(parts).encode("utf-8")).hexdigest()
 
 
 def check_intact(snapshot: Snapshot) -> None:
