@@ -236,6 +236,9 @@ UPLOAD_MAX_TOTAL_BYTES = env.int("UPLOAD_MAX_TOTAL_BYTES", default=4 * 1024**3)
 UPLOAD_MAX_RATIO = env.int("UPLOAD_MAX_RATIO", default=200)
 PARSE_MEMORY_BYTES = env.int("PARSE_MEMORY_BYTES", default=1536 * 1024**2)
 PARSE_SECONDS = env.int("PARSE_SECONDS", default=30)
+# Raw data (k-space) are read by a process of their own, with these limits.
+RAW_MEMORY_BYTES = env.int("RAW_MEMORY_BYTES", default=4 * 1024**3)
+RAW_SECONDS = env.int("RAW_SECONDS", default=600)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024**2
 # Keyed hash of UIDs; a key of its own where several sites share images.
 DEIDENTIFICATION_KEY = env.str("DEIDENTIFICATION_KEY", default=SECRET_KEY)

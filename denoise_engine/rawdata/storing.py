@@ -34,11 +34,14 @@ def save_raw(raw: RawData, folder: Path) -> list[str]:
 
 
 def load_raw(folder: Path) -> RawData:
-    """Read what `save_raw` wrote; the samples are mapped into memory, not read at once."""
+    """Read what `save_raw` wrote; the samples are mapped into memory, not read at once.
+
+    Whoever writes to them writes to a copy: the files stay as they are.
+    """
     try:
         said = json.loads((folder / TEXT).read_text(encoding="utf-8"))
         arrays: dict[str, Any] = {
-            name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            name: np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False)
             for name in ARRAYS
             if (folder / f"{name}.npy").exists()
         }

@@ -240,6 +240,8 @@ def _cell(
     if series is not None:
         return _stored_cell(volunteer, arm, series, control, looked_at)
     if not arm.is_derived or arm.source is None:
+        if variant is not None and variant.job is not None:  # sent as raw data
+            return _derived_cell(volunteer, arm, variant.job)
         return Cell(volunteer, arm, CellState.MISSING, "Missing")
     if not source_is_there:
         return Cell(volunteer, arm, CellState.SOURCE, f"Waits for {arm.source.name}")

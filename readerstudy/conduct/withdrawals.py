@@ -27,7 +27,6 @@ from readerstudy.studies.access import require_role
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Role, Study
 from readerstudy.studies.services import lock_study
-
 from readerstudy.variants.raw_services import delete_raw_of
 
 from .models import Participant, Withdrawal

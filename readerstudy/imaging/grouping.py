@@ -34,6 +34,7 @@ class SourceFile:
     date_shift: int | None = None
     reason: str = ""
     stored: str = ""  # under which name, once it is
+    is_raw: bool = False  # k-space: nothing that is an image yet
 
     @property
     def folder(self) -> str:

@@ -37,6 +37,7 @@ from .parsing.archives import is_zip
 from .parsing.images import ParsedSlice
 from .parsing.process import ReaderPool
 from .publishing import Publishing, Written
+from .raw_data import START_BYTES, ReadRaw, raw_prefix, read_one, recognises, refusal_in_archive
 from .rules import rules_of
 from .services import find_volunteer
 from .storing import (
@@ -77,6 +78,7 @@ class Ingest:
         self._unpacked = 0  # bytes, as the archives' directories say
         self._total = 1  # files to read, then files to store
         self._stored = 0
+        self._raw: list[ReadRaw] = []
         self._arms: dict[str, Arm] = {}
 
     def run(self) -> dict[str, Any] | None:
@@ -92,6 +94,7 @@ class Ingest:
                     reader.warm()
                 batch = self._read(reader, scratch, study)
                 written = self._write(batch, study)
+                written.raw = self._raw
             publishing = Publishing(self.context, self.uploads, self.sources, self.errors)
             unused = publishing.publish(study, written)
         except BaseException:
@@ -100,6 +103,7 @@ class Ingest:
             if not self.context.published:
                 delete_files(token_prefix(study.pk, token))
                 delete_files(inbox_prefix(study.pk, token))
+                delete_files(raw_prefix(study.pk, token))
             raise
         for prefix in unused:
             delete_files(prefix)
@@ -169,7 +173,7 @@ class Ingest:
         requests = [
             (source, self._request(source, f"{scratch}/{index}"))
             for index, source in enumerate(self.sources)
-            if not source.reason
+            if not source.reason and not source.is_raw
         ]
         total = len(requests)
         self._total = 2 * total + 1
@@ -182,7 +186,19 @@ class Ingest:
                     return Batch()
                 self._take(source, answer, place_errors[id(source)], batch)
                 self.context.progress(done, self._total, f"{done} of {total} files read")
+        for source in self.sources:
+            if source.is_raw:
+                self._read_raw(source, place_errors[id(source)], study)
         return batch
+
+    def _read_raw(self, source: SourceFile, place_error: str, study: Study) -> None:
+        try:
+            if place_error:
+                raise ImagingError(place_error)
+            self.context.progress(0, self._total, "Raw data are being read")
+            self._raw.append(read_one(self.context, study, source))
+        except ImagingError as error:
+            source.reason = str(error)
 
     def _refuse_all(self) -> None:
         """The limit on what is sent together holds for what it unpacks to, over all archives."""
@@ -199,10 +215,11 @@ class Ingest:
             self.errors[upload.pk] = "The bytes that were sent are gone: send the file again."
             return
         with open(path, "rb") as handle:
-            loose = not is_zip(handle.read(4))
-        if loose:
+            start = handle.read(START_BYTES)
+        is_raw = recognises(start)
+        if is_raw or not is_zip(start[:4]):
             self._unpacked += upload.size
-            self.sources.append(SourceFile(upload, upload.name, path))
+            self.sources.append(SourceFile(upload, upload.name, path, is_raw=is_raw))
             return
         answer = reader.ask(
             {
@@ -224,7 +241,13 @@ class Ingest:
             self.errors[upload.pk] = "The archive is empty."
         else:
             self.sources += [
-                SourceFile(upload, m["name"], path, m["index"], reason=m["reason"])
+                SourceFile(
+                    upload,
+                    m["name"],
+                    path,
+                    m["index"],
+                    reason=m["reason"] or refusal_in_archive(m["name"]),
+                )
                 for m in sorted(answer["members"], key=lambda m: m["name"])
             ]
 

@@ -16,9 +16,11 @@ from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Study
 from readerstudy.studies.services import check_is_draft, lock_study
 
+from .errors import ImagingError
 from .grouping import Candidate, SourceFile
 from .inbox_storing import InboxDraft, publish_inbox
 from .models import ARCHIVE_NAME, FILE_NAME, BatchRules, InboxSeries, Upload, UploadedFile
+from .raw_data import ReadRaw, publish_one
 from .services import do_add_volunteer, find_volunteer, publish_drafts
 from .storing import SeriesDraft
 
@@ -32,11 +34,14 @@ class Written:
 
     series: list[tuple[SeriesDraft, Candidate]] = field(default_factory=list)
     inbox: list[tuple[InboxDraft, Candidate]] = field(default_factory=list)
+    raw: list[ReadRaw] = field(default_factory=list)
 
     @property
     def prefixes(self) -> list[str]:
-        return [draft.prefix for draft, _ in self.series] + [
-            draft.prefix for draft, _ in self.inbox
+        return [
+            *(draft.prefix for draft, _ in self.series),
+            *(draft.prefix for draft, _ in self.inbox),
+            *(read.draft.prefix for read in self.raw),
         ]
 
 
@@ -66,6 +71,7 @@ class Publishing:
                 unused, written = written.prefixes, Written()
             stored, refused = self._publish_series(study, written.series)
             unused += refused
+            unused += self._publish_raw(study, written.raw)
             inbox = self._publish_inbox(study, written.inbox)
             BatchRules.objects.filter(study=study, batch=self.uploads[0].batch).delete()
             self._report(study)
@@ -93,6 +99,21 @@ class Publishing:
         for series in stored:
             _name(candidates[series.pk], f"{series.volunteer.code}/{series.arm.code}")
         return [series.pk for series in stored], [draft.prefix for draft, _ in refused]
+
+    def _publish_raw(self, study: Study, found: Sequence[ReadRaw]) -> list[str]:
+        """Returns the prefixes of what does not fit."""
+        unused = []
+        for read in found:
+            cell = read.source.place.cell
+            try:
+                volunteer = do_add_volunteer(study, cell.volunteer if cell else "", self._actor())
+                publish_one(study, read, volunteer, self._actor())
+            except ImagingError as error:
+                read.source.reason = str(error)
+                unused.append(read.draft.prefix)
+            else:
+                read.source.stored = f"{volunteer.code}/{cell.arm.code if cell else ''}/raw data"
+        return unused
 
     def _publish_inbox(
         self, study: Study, drafts: Sequence[tuple[InboxDraft, Candidate]]

@@ -35,6 +35,10 @@ METHOD_NAMES: Mapping[str, str] = {
     "ddlr-cs": "dDLR for compressed sensing",
     "nlm": "Non-local means",
     "wavelet": "Wavelet shrinkage",
+    "sense": "SENSE",
+    "cs": "Compressed sensing",
+    "unrolled": "Unrolled network",
+    "zero-filled": "Zero filling",
 }
 
 
@@ -65,7 +69,22 @@ def recipe_in_words(arm: Arm) -> str:
     if model and model != method:
         words += f", model {model}"
     strength = _strength_in_words(arm.recipe.get("strength"))
-    return ", ".join([words, *([strength] if strength else []), *_steps_in_words(arm.recipe)])
+    steps = [*_steps_in_words(arm.recipe), *_sampling_in_words(arm.recipe)]
+    return ", ".join([words, *([strength] if strength else []), *steps])
+
+
+def _sampling_in_words(recipe: Mapping[str, Any]) -> list[str]:
+    """What a recipe for raw data asks for: R = 4, λ = 5 and so on."""
+    steps = []
+    acceleration = recipe.get("acceleration")
+    if isinstance(acceleration, (int, float)) and acceleration > 1:
+        across = recipe.get("second", 1)
+        factor = f"{acceleration:g}" + (f" × {across}" if across != 1 else "")
+        steps.append(f"R = {factor}{' (random)' if recipe.get('sampling') == 'random' else ''}")
+    for key, sign in (("bound", "λ"), ("penalty", "wavelet weight")):
+        if recipe.get(key) is not None:
+            steps.append(f"{sign} = {recipe[key]:g}")
+    return steps
 
 
 def _steps_in_words(recipe: Mapping[str, Any]) -> list[str]:

@@ -8,9 +8,11 @@ class VariantsConfig(AppConfig):
     verbose_name = "Variants"
 
     def ready(self) -> None:
-        from readerstudy.imaging import hooks
+        from readerstudy.imaging import hooks, raw_data
 
         from . import services
+        from .raw_intake import Intake
 
+        raw_data.register(Intake())
         hooks.on_series_stored(services.request_after_storing)
         hooks.on_series_deleting(services.remove_derived)

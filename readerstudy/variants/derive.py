@@ -25,7 +25,8 @@ from readerstudy.studies.services import check_is_draft, lock_study
 from .derived_dicom import derive_slices
 from .evidence import map_figures, write_evidence
 from .models import Variant
-from .recipe import Recipe, RecipeError, read_recipe
+from .recipe import RawRecipe, Recipe, RecipeError, read_recipe
+from .reconstruct import write_reconstruction
 
 if TYPE_CHECKING:
     from denoise_engine import DenoiseResult, Strength
@@ -44,23 +45,27 @@ def derive(context: JobContext, variant_id: int, source_id: str) -> dict[str, An
     """Fill the derived cell of a variant. Runs again from the start after a crash."""
     variant = (
         Variant.objects.select_related(
-            "volunteer__study", "arm", "source__arm", "source__volunteer", "job__created_by"
+            "volunteer__study",
+            "arm__source",
+            "source__arm",
+            "source__volunteer",
+            "raw__arm",
+            "job__created_by",
         )
         .filter(pk=variant_id)
         .first()
     )
-    if variant is None or str(variant.source_id) != source_id:
+    if variant is None or str(variant.source_id or "") != source_id:
         raise JobError(GONE)
     if variant.series_id is not None:
         return {"series": str(variant.series_id)}
-    try:
-        recipe = read_recipe(variant.arm.recipe, variant.arm.name)
-    except RecipeError as error:
-        raise JobError(str(error)) from None
+    recipe = _recipe_of(variant)
     study_id = variant.volunteer.study_id
     try:
-        result, evidence = _denoised(context, variant.source, recipe)
-        draft = _written(context, variant, recipe, result, evidence)
+        if isinstance(recipe, RawRecipe):
+            draft = write_reconstruction(context, variant, recipe)
+        else:
+            draft = _denoised_draft(context, variant, recipe)
         _publish(context, variant, draft)
     except BaseException as error:
         if not context.published:
@@ -69,6 +74,22 @@ def derive(context: JobContext, variant_id: int, source_id: str) -> dict[str, An
             raise JobError(NO_ROOM) from None
         raise
     return None
+
+
+def _recipe_of(variant: Variant) -> Recipe | RawRecipe:
+    if not variant.arm.is_derived:
+        return RawRecipe()  # the scan as it was measured
+    try:
+        return read_recipe(variant.arm.recipe, variant.arm.name)
+    except RecipeError as error:
+        raise JobError(str(error)) from None
+
+
+def _denoised_draft(context: JobContext, variant: Variant, recipe: Recipe) -> SeriesDraft:
+    if variant.source is None:
+        raise JobError(GONE)
+    result, evidence = _denoised(context, variant.source, recipe)
+    return _written(context, variant, variant.source, recipe, result, evidence)
 
 
 def _denoised(
@@ -171,11 +192,11 @@ def warnings_of(source: Series, result: DenoiseResult, evidence: Evidence) -> li
 def _written(
     context: JobContext,
     variant: Variant,
+    source: Series,
     recipe: Recipe,
     result: DenoiseResult,
     evidence: Evidence,
 ) -> SeriesDraft:
-    source = variant.source
     provenance = provenance_of(source, recipe, result, evidence)
     try:
         slices = derive_slices(source_slices(source), result.volume, provenance)
@@ -214,7 +235,9 @@ def _publish(context: JobContext, variant: Variant, draft: SeriesDraft) -> None:
             check_is_draft(study)
         except StudyError as error:
             raise JobError(str(error)) from None
-        current = Variant.objects.filter(pk=variant.pk, source_id=variant.source_id).first()
+        current = Variant.objects.filter(
+            pk=variant.pk, source_id=variant.source_id, raw_id=variant.raw_id
+        ).first()
         if current is None:
             raise JobError(GONE)
         try:

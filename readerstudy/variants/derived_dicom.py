@@ -37,10 +37,11 @@ def derive_slices(
     DicomError
         The volume does not fit the sources or holds values that are not finite.
     """
-    return [_stored(target) for target in derived_datasets(sources, volume, provenance)]
+    return [stored_slice_of(target) for target in derived_datasets(sources, volume, provenance)]
 
 
-def _stored(target: Dataset) -> StoredSlice:
+def stored_slice_of(target: Dataset) -> StoredSlice:
+    """A data set that the engine made, as the storage takes it."""
     dtype = "<i2" if target.PixelRepresentation else "<u2"
     rows, columns = int(target.Rows), int(target.Columns)
     pixels = np.frombuffer(target.PixelData, dtype, rows * columns).reshape(rows, columns)

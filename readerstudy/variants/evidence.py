@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FOLDER = "evidence"
 QC = "qc.json"
 UNCERTAINTY, FLAGGED, NOISE = "uncertainty", "flagged", "noise_map"
+G_FACTOR = "g_factor"
 
 
 def write_evidence(prefix: str, evidence: Evidence, qc: dict[str, Any]) -> None:
@@ -37,6 +38,15 @@ def write_evidence(prefix: str, evidence: Evidence, qc: dict[str, Any]) -> None:
         write_file(_name(prefix, name), buffer.getvalue())
     text = json.dumps(qc, indent=1, ensure_ascii=False, allow_nan=False)
     write_file(f"{prefix}/{FOLDER}/{QC}", text.encode())
+
+
+def write_maps(prefix: str, **maps: np.ndarray) -> None:
+    """Store maps [slices, rows, columns] by their names under the prefix of a series that nobody
+    knows yet."""
+    for name, values in maps.items():
+        buffer = io.BytesIO()
+        np.save(buffer, np.ascontiguousarray(values, dtype="<f4"), allow_pickle=False)
+        write_file(_name(prefix, name), buffer.getvalue())
 
 
 def map_figures(evidence: Evidence) -> dict[str, Any]:

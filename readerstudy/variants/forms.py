@@ -7,9 +7,11 @@ from typing import Any, cast
 from django import forms
 
 from denoise_engine.coils import MOST_COILS
+from denoise_engine.rawdata.undersampling import CENTRE
 from readerstudy.studies.models import Arm, Study
 from readerstudy.studies.wording import METHOD_NAMES
 
+from .raw_recipe import BOUND_RANGE, raw_methods
 from .recipe import RecipeError, known_methods
 
 STRENGTHS = [
@@ -19,6 +21,10 @@ STRENGTHS = [
 ]
 NOISES = [("level", "One level for all"), ("map", "A map over the image")]
 GRIDS = [("auto", "As acquired"), ("off", "As the images are")]
+SAMPLINGS = [("regular", "Every n-th line"), ("random", "Random, denser in the centre")]
+OF_IMAGES, OF_RAW = "From images", "From raw data"  # the page's style tells them by these names
+IMAGE_FIELDS = ("strength", "value", "noise", "native_grid", "bias_coils")
+RAW_FIELDS = ("acceleration", "sampling", "centre", "bound")
 
 
 class DerivedArmForm(forms.Form):
@@ -32,16 +38,20 @@ class DerivedArmForm(forms.Form):
     method = forms.ChoiceField()
     strength = forms.ChoiceField(
         choices=STRENGTHS,
+        required=False,
         help_text="By how much SNR in the body is raised, or the share of denoised image.",
     )
     value = forms.FloatField(
         required=False, initial=1.7, help_text="A gain of 1 or more, or a blend from 0 to 1."
     )
     noise = forms.ChoiceField(
-        choices=NOISES, help_text="A map where noise varies: parallel imaging, surface coils."
+        choices=NOISES,
+        required=False,
+        help_text="A map where noise varies: parallel imaging, surface coils.",
     )
     native_grid = forms.ChoiceField(
         choices=GRIDS,
+        required=False,
         label="Grid",
         help_text="Images that the scanner interpolated are best taken back first.",
     )
@@ -51,6 +61,31 @@ class DerivedArmForm(forms.Form):
         max_value=MOST_COILS,
         label="Bias correction: number of coils",
         help_text="Leave empty for none. 1 for Rician noise. It changes the local mean.",
+    )
+    acceleration = forms.FloatField(
+        required=False,
+        min_value=1,
+        max_value=16,
+        label="Acceleration R",
+        help_text="Lines of a full scan are left out. Leave empty for the scan as it was measured.",
+    )
+    sampling = forms.ChoiceField(
+        choices=SAMPLINGS, required=False, help_text="Which lines are kept. R of random may be 1.8."
+    )
+    centre = forms.IntegerField(
+        required=False,
+        min_value=16,
+        max_value=128,
+        initial=24,
+        label="Lines of the full centre",
+        help_text="For the coils’ calibration.",
+    )
+    bound = forms.FloatField(
+        required=False,
+        min_value=BOUND_RANGE[0],
+        max_value=BOUND_RANGE[1],
+        label="λ of SENSE",
+        help_text="Noise is never amplified by more. Empty: 5, or 50 for a full scan.",
     )
     compared_with = forms.ModelMultipleChoiceField(
         Arm.objects.none(),
@@ -70,19 +105,56 @@ class DerivedArmForm(forms.Form):
             known = known_methods()
         except RecipeError as error:  # without a method no choice is valid
             known, self.unavailable = (), str(error)
-        methods.choices = [(name, METHOD_NAMES.get(name, name)) for name in known]
+        raw = raw_methods() if known else ()
+        methods.choices = [
+            (label, [(name, METHOD_NAMES.get(name, name)) for name in names])
+            for label, names in (
+                (OF_IMAGES, [name for name in known if name not in raw]),
+                (OF_RAW, list(raw)),
+            )
+            if names
+        ]
+
+    def groups(self) -> list[tuple[str, list[forms.BoundField]]]:
+        """Fields in the order of the page, under the class that says when they matter."""
+        own = {*IMAGE_FIELDS, *RAW_FIELDS}
+        names = [name for name in self.fields if name not in own]
+        last = names.pop(names.index("compared_with"))
+        return [
+            ("for-all", [self[name] for name in names]),
+            ("for-images", [self[name] for name in IMAGE_FIELDS]),
+            ("for-raw", [self[name] for name in RAW_FIELDS]),
+            ("for-all", [self[last]]),
+        ]
 
     def recipe(self) -> dict[str, Any]:
         """The recipe that was chosen; what stands at its default is left out."""
+        if self.cleaned_data["method"] in raw_methods():
+            return self._raw_recipe()
         said = self.cleaned_data
         strength: dict[str, Any] = {"kind": said["strength"]}
         if said["strength"] != "full":
             strength["value"] = said["value"]
         recipe: dict[str, Any] = {"method": said["method"], "strength": strength}
-        if said["noise"] != "level":
+        if said["noise"] not in ("", "level"):
             recipe["noise"] = said["noise"]
-        if said["native_grid"] != "auto":
+        if said["native_grid"] not in ("", "auto"):
             recipe["native_grid"] = said["native_grid"]
         if said["bias_coils"]:
             recipe["bias_coils"] = said["bias_coils"]
+        return recipe
+
+    def _raw_recipe(self) -> dict[str, Any]:
+        said = self.cleaned_data
+        recipe: dict[str, Any] = {"method": said["method"]}
+        acceleration = said["acceleration"]
+        if acceleration is not None and acceleration > 1:
+            whole = float(acceleration).is_integer()
+            recipe["acceleration"] = int(acceleration) if whole else acceleration
+            if said["sampling"] == "random":
+                recipe["sampling"] = "random"
+            if said["centre"] not in (None, CENTRE):
+                recipe["centre"] = said["centre"]
+        if said["bound"] is not None and said["method"] == "sense":
+            recipe["bound"] = said["bound"]
         return recipe

@@ -1,6 +1,7 @@
-"""The recipe of a derived arm: what is done to the source's images, and how strongly.
+"""The recipe of a derived arm: by its method it is one for images or one for raw data.
 
-`Arm.recipe` holds, as JSON::
+`read_recipe` reads either; `raw_recipe` tells of those for raw data. For images it says what is
+done to those of the source, and how strongly: `Arm.recipe` holds, as JSON::
 
     {"method": "ddlr", "strength": {"kind": "target_snr_gain", "value": 1.7},
      "noise": "map", "bias_coils": 1, "native_grid": "off"}
@@ -26,14 +27,14 @@ from denoise_engine.coils import MOST_COILS, is_possible
 from denoise_engine.errors import EngineError
 from denoise_engine.methods.filters import describe_methods
 
+from .raw_recipe import RawRecipe, RecipeError, raw_methods, read_raw_recipe
+
+__all__ = ["RawRecipe", "Recipe", "RecipeError", "is_for_raw", "known_methods", "read_recipe"]
+
 KINDS = ("full", "blend", "target_snr_gain")
 NOISES = ("level", "map")
 GRIDS = ("auto", "off")
 KEYS = {"method", "model", "strength", "noise", "bias_coils", "native_grid"}
-
-
-class RecipeError(Exception):
-    """A recipe that cannot be followed; the message is for people."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +59,22 @@ class Recipe:
 def known_methods() -> tuple[str, ...]:
     """The engine's methods, from its lists: no network is loaded for it."""
     try:
-        return tuple(describe_methods())
+        return (*describe_methods(), *raw_methods())
     except EngineError as error:
         raise RecipeError(str(error)) from None
 
 
-def read_recipe(stored: Any, arm_name: str) -> Recipe:
+def is_for_raw(stored: Any) -> bool:
+    """Whether a recipe asks for raw data, by its method."""
+    return isinstance(stored, dict) and stored.get("method") in raw_methods()
+
+
+def read_recipe(stored: Any, arm_name: str) -> Recipe | RawRecipe:
     """Check `Arm.recipe`. Raises RecipeError."""
     if not isinstance(stored, dict) or not stored:
         raise RecipeError(f"{arm_name} has no recipe: say in the protocol how it is made.")
+    if is_for_raw(stored):
+        return read_raw_recipe(stored, arm_name)
     unknown = sorted(str(key) for key in set(stored) - KEYS)
     if unknown:
         raise RecipeError(

@@ -15,8 +15,9 @@ from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Arm, Role, Study
 from readerstudy.studies.services import check_is_draft, lock_study
 
-from .models import Variant
-from .recipe import RecipeError, read_recipe
+from .models import RawData, Variant
+from .raw_services import forget_raw
+from .recipe import RecipeError, is_for_raw, read_recipe
 
 
 def plan_variants(study: Study) -> list[tuple[Volunteer, Arm]]:
@@ -48,15 +49,17 @@ def do_request_variants(study: Study, actor: User | None) -> list[Variant]:
 def check_request_variant(volunteer: Volunteer, arm: Arm, actor: User | None) -> None:
     require_role(actor, volunteer.study, Role.COORDINATOR)
     check_is_draft(volunteer.study)
-    if not arm.is_derived or arm.study_id != volunteer.study_id:
+    raw = raw_of(volunteer, arm)
+    if arm.study_id != volunteer.study_id or not (arm.is_derived or raw is not None):
         raise StudyError(f"{arm.name} is not a derived arm of this study.")
-    try:
-        read_recipe(arm.recipe, arm.name)
-    except RecipeError as error:
-        raise StudyError(str(error)) from None
+    if arm.is_derived:
+        try:
+            read_recipe(arm.recipe, arm.name)
+        except RecipeError as error:
+            raise StudyError(str(error)) from None
     if get_series(volunteer, arm) is not None:
         raise StudyError(f"{arm.name} of {volunteer.code} is there already.")
-    if arm.source is None or get_series(volunteer, arm.source) is None:
+    if arm.is_derived and (arm.source is None or get_series(volunteer, arm.source) is None):
         raise StudyError(
             f"The images that {arm.name} of {volunteer.code} is made from are missing."
         )
@@ -74,14 +77,31 @@ def do_request_variant(volunteer: Volunteer, arm: Arm, actor: User | None) -> Va
     return _request(volunteer, arm, study, actor)
 
 
+def raw_of(volunteer: Volunteer, arm: Arm) -> RawData | None:
+    """The raw data that an arm of a volunteer is made from; None where it is made from images."""
+    if not arm.is_derived:
+        return RawData.objects.filter(volunteer=volunteer, arm=arm).first()
+    if not is_for_raw(arm.recipe):
+        return None
+    return RawData.objects.filter(volunteer=volunteer, arm=arm.source_id).first()
+
+
+def request_from_raw(raw: RawData, study: Study, actor: User | None) -> Variant:
+    """Have the images of an acquired arm made from its raw data. Inside a transaction that holds
+    the study's row; the caller has authorised the act."""
+    return _request(raw.volunteer, raw.arm, study, actor)
+
+
 def _request(volunteer: Volunteer, arm: Arm, study: Study, actor: User | None) -> Variant:
-    source = Series.objects.get(volunteer=volunteer, arm=arm.source)
+    source = Series.objects.get(volunteer=volunteer, arm=arm.source) if arm.is_derived else None
     variant, _new = Variant.objects.update_or_create(
-        volunteer=volunteer, arm=arm, defaults={"source": source, "series": None}
+        volunteer=volunteer,
+        arm=arm,
+        defaults={"source": source, "raw": raw_of(volunteer, arm), "series": None},
     )
     variant.job = do_enqueue(
         "variants.derive",
-        {"variant": variant.pk, "source": str(source.pk)},
+        {"variant": variant.pk, "source": str(source.pk) if source else ""},
         actor=actor,
         study_id=study.pk,
         label=f"{arm.name} of {volunteer.code}",
@@ -116,3 +136,7 @@ def remove_derived(series: Series, actor: User | None, prefixes: list[str]) -> N
         if variant.series is not None:
             delete_series_row(variant.series, actor, prefixes, why="source series deleted")
         variant.delete()
+    made = Variant.objects.filter(series=series, source=None)
+    for variant in made.select_related("raw__volunteer", "raw__arm"):
+        if variant.raw is not None:  # what its images were made from is of no more use
+            forget_raw(variant.raw, actor, prefixes, why="series deleted")

@@ -18,6 +18,7 @@ from typing import Any, Self, TypeVar
 
 ROOT = Path(__file__).resolve().parents[3]
 START_SECONDS = 60.0
+IMAGES = "readerstudy.imaging.parsing.child"  # the module that reads images
 
 
 POOL = 2  # readers at work together
@@ -42,7 +43,9 @@ class ConfinedReader:
         memory_bytes: int,
         seconds: float,
         known: dict[str, Any] | None = None,
+        module: str = IMAGES,
     ) -> None:
+        self._module = module
         self._start = {"key": key.encode().hex(), "memory": memory_bytes, "known": known or {}}
         self._seconds = seconds
         self._child: subprocess.Popen[bytes] | None = None
@@ -94,7 +97,7 @@ class ConfinedReader:
     def _running(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "readerstudy.imaging.parsing.child"],
+                [sys.executable, "-m", self._module],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,  # a traceback could quote a header

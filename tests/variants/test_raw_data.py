@@ -1,0 +1,232 @@
+"""Raw k-space that a coordinator sends fills arms: as measured, and by recipes of its own."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from django.core.files.storage import default_storage, storages
+from pydicom import dcmread
+
+from readerstudy.audit.models import Event
+from readerstudy.imaging.models import Series, Upload, UploadedFile, Volunteer
+from readerstudy.imaging.selectors import display_slice, load_volume
+from readerstudy.imaging.services import do_delete_series, do_store_series
+from readerstudy.jobs.models import Job
+from readerstudy.jobs.worker import run_pending
+from readerstudy.studies.models import Study
+from readerstudy.variants.models import RawData, Variant
+from readerstudy.variants.raw_services import do_delete_raw
+from tests.denoise_engine.kspace_files import phantom_kspace, write_scan
+from tests.factories import make_study
+from tests.imaging.datasets import phantom, series
+from tests.imaging.uploading import refusals, send, send_zip
+from tests.variants.scans import add_derived_arm
+
+pytestmark = pytest.mark.django_db
+
+SENSE = {"method": "sense", "acceleration": 2, "centre": 16}
+
+
+@pytest.fixture
+def study() -> Study:
+    study = make_study()
+    study.comparisons.all().delete()
+    study.arms.filter(kind="derived").delete()
+    return study
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Two slices of 64 × 64 from 6 coils, with a noise adjustment; the header names somebody."""
+    kspace, _images = phantom_kspace(coils=6)
+    path = tmp_path_factory.mktemp("raw") / "Doe_Jane.h5"
+    return write_scan(path, kspace, noise_sd=1.0).read_bytes()
+
+
+def send_scan(study: Study, scan: bytes, code: str = "STD", **options: Any) -> Job:
+    arm = study.arms.get(code=code)
+    return send(study, {"Doe_Jane.h5": scan}, volunteer="V01", arm=arm, **options)
+
+
+def states() -> dict[str, str]:
+    return {v.arm.code: v.job.state for v in Variant.objects.select_related("arm", "job") if v.job}
+
+
+def errors() -> list[str]:
+    return [job.error for job in Job.objects.exclude(error="")]
+
+
+def test_one_raw_file_fills_the_standard_arm_and_what_is_derived_from_its_samples(
+    study: Study, scan: bytes
+) -> None:
+    add_derived_arm(study, "SENSE_R2", SENSE, source="STD")
+    send_scan(study, scan)
+    assert refusals(study) == {}
+    assert states() == {"STD": "queued"}
+    assert Job.objects.get(kind="variants.derive").queue == "gpu"
+    assert run_pending("gpu") == 2
+    assert states() == {"STD": "succeeded", "SENSE_R2": "succeeded"}, errors()
+    standard, sense = (Series.objects.get(arm__code=code) for code in ("STD", "SENSE_R2"))
+    full, fast = load_volume(standard), load_volume(sense)
+    truth = phantom_kspace(coils=6)[1]
+    for volume, most in ((full, 0.06), (fast, 0.12)):
+        scaled = volume * float((volume * truth).sum() / (volume * volume).sum())
+        assert np.linalg.norm(scaled - truth) / np.linalg.norm(truth) < most
+    # Alike for readers: the same grid and the same bytes on the wire.
+    assert sense.geometry == standard.geometry
+    assert len(display_slice(sense, 0)) == len(display_slice(standard, 0))
+    made = sense.provenance
+    assert (made["kind"], made["method"], made["retrospective"]) == (
+        "reconstruction",
+        "sense",
+        True,
+    )
+    assert made["sampling"] == {"kind": "regular", "acceleration": 2.0, "centre": 16}
+    assert made["acceleration"] == pytest.approx(64 / 40, rel=0.02)
+    assert made["source_sha256"] == RawData.objects.get().sha256
+    assert made["coils"] == 6
+    assert made["maps"]["noise_sd"]["median"] > 0
+    assert standard.provenance["retrospective"] is False
+    assert standard.parameters["EchoTime"] == 12.5
+
+
+def test_the_new_images_are_mr_images_that_name_nobody(
+    study: Study, scan: bytes, dciodvfy: str, tmp_path: Path
+) -> None:
+    from tests.dciodvfy import errors_found
+
+    add_derived_arm(study, "SENSE_R2", SENSE, source="STD")
+    send_scan(study, scan)
+    run_pending("gpu")
+    heads, files = {}, []
+    for item in Series.objects.select_related("arm"):
+        with default_storage.open(f"{item.prefix}/dicom/0002.dcm") as handle:
+            content = handle.read()
+        files.append(tmp_path / f"{item.arm.code}.dcm")
+        files[-1].write_bytes(content)
+        heads[item.arm.code] = dcmread(io.BytesIO(content))
+        for word in (b"Doe", b"DOE", b"4711", b"1970", b"20240506", b"Elsewhere"):
+            assert word not in content
+    assert not errors_found(dciodvfy, files)
+    standard, sense = heads["STD"], heads["SENSE_R2"]
+    assert (list(standard.ImageType)[:2], list(sense.ImageType)[:2]) == (
+        ["ORIGINAL", "PRIMARY"],
+        ["DERIVED", "PRIMARY"],
+    )
+    assert standard.PatientID == "V01"
+    assert standard.StudyInstanceUID == sense.StudyInstanceUID
+    assert standard.FrameOfReferenceUID == sense.FrameOfReferenceUID
+    assert standard.SeriesInstanceUID != sense.SeriesInstanceUID
+    assert '"retrospective":true' in sense.DerivationDescription
+    with default_storage.open(f"{RawData.objects.get().prefix}/scan.json") as handle:
+        assert b"Doe" not in handle.read()
+
+
+def test_raw_data_need_a_place_and_an_empty_cell(study: Study, scan: bytes) -> None:
+    send(study, {"scan.h5": scan})
+    assert "say of which volunteer and for which arm" in refusals(study)["scan.h5"]
+    assert not RawData.objects.exists()
+    send(study, {"V02/DF/scan.h5": scan})  # the folders say it
+    assert RawData.objects.get().volunteer.code == "V02"
+    send(study, {"again.h5": scan}, volunteer="V02", arm=study.arms.get(code="DF"))
+    assert "already has raw data" in refusals(study)["again.h5"]
+    volunteer = Volunteer.objects.create(study=study, code="V03")
+    do_store_series(volunteer, study.arms.get(code="DF"), series(phantom(3)))
+    send(study, {"third.h5": scan}, volunteer="V03", arm=study.arms.get(code="DF"))
+    assert "already has a series" in refusals(study)["third.h5"]
+    attempts = [f"raw/{study.pk}/{t}" for t in default_storage.listdir(f"raw/{study.pk}")[0]]
+    kept = [scan for folder in attempts for scan in default_storage.listdir(folder)[0]]
+    assert kept == [str(RawData.objects.get().pk)]  # refused ones leave nothing
+    assert list(Path(storages["uploads"].path("")).iterdir()) == []
+
+
+def test_a_refused_file_is_told_by_name_with_its_reason(study: Study, scan: bytes) -> None:
+    arm = study.arms.get(code="STD")
+    truncated = scan[: len(scan) // 2]
+    buffer = io.BytesIO()
+    np.savez(buffer, kspace=np.asarray([{"a": 1}], dtype=object))
+    files = {"short.h5": truncated, "pickled.npz": buffer.getvalue()}
+    for name, content in files.items():
+        send(study, {name: content}, volunteer="V01", arm=arm)
+    said = refusals(study)
+    assert said["short.h5"].startswith("The raw-data file is truncated")
+    assert "pickled Python objects" in said["pickled.npz"]
+    assert not Volunteer.objects.exists()
+    assert Upload.objects.filter(state="done").count() == 2
+
+
+def test_what_takes_too_much_memory_is_stopped_in_its_own_process(
+    study: Study, scan: bytes, settings: Any
+) -> None:
+    settings.RAW_MEMORY_BYTES = 96 * 1024**2  # not enough for the libraries
+    send_scan(study, scan)
+    assert "memory" in refusals(study)["Doe_Jane.h5"]
+    assert not RawData.objects.exists()
+
+
+def test_a_failure_says_why_and_can_be_tried_again(study: Study, scan: bytes) -> None:
+    arm = add_derived_arm(study, "R16", {**SENSE, "acceleration": 3, "centre": 96}, source="STD")
+    add_derived_arm(study, "FROM_IMAGES", SENSE, source="TF")
+    volunteer = Volunteer.objects.create(study=study, code="V01")
+    send_scan(study, scan)
+    run_pending("gpu")
+    variant = Variant.objects.select_related("job").get(arm=arm)
+    assert variant.job is not None
+    assert variant.job.state == Job.State.FAILED
+    assert "A centre of 96 lines leaves nothing of 64" in variant.job.error
+    arm.recipe = SENSE
+    arm.save()
+    from readerstudy.variants.services import do_request_variant
+
+    do_request_variant(volunteer, arm, None)
+    run_pending("gpu")
+    assert states()["R16"] == "succeeded", errors()
+    other = Volunteer.objects.create(study=study, code="V02")
+    do_store_series(other, study.arms.get(code="TF"), series(phantom(3)))
+    run_pending("gpu")
+    assert "was sent as images" in Variant.objects.get(arm__code="FROM_IMAGES").job.error
+
+
+def test_deleting_raw_data_or_their_series_takes_everything_along(
+    study: Study, scan: bytes, django_capture_on_commit_callbacks: Any
+) -> None:
+    add_derived_arm(study, "SENSE_R2", SENSE, source="STD")
+    for act in ("raw", "series"):
+        send_scan(study, scan)
+        run_pending("gpu")
+        raw = RawData.objects.get()
+        prefixes = [raw.prefix, *Series.objects.values_list("prefix", flat=True)]
+        assert len(prefixes) == 3
+        with django_capture_on_commit_callbacks(execute=True):
+            if act == "raw":
+                do_delete_raw(raw, None)
+            else:
+                do_delete_series(Series.objects.get(arm__code="STD"), None)
+        assert not Series.objects.exists()
+        assert not RawData.objects.exists()
+        assert not Variant.objects.exists()
+        assert not any(default_storage.exists(prefix) for prefix in prefixes)
+    assert Event.objects.filter(action="variants.raw.deleted").count() == 2
+
+
+def test_raw_data_in_an_archive_of_images_are_refused_by_name(study: Study, scan: bytes) -> None:
+    send_zip(study, {"V01/STD/scan.h5": scan})
+    assert "files of their own" in refusals(study)["V01/STD/scan.h5"]
+
+
+def test_the_command_line_takes_raw_data_too(
+    study: Study, scan: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from django.core.management import call_command
+
+    path = tmp_path / "V01" / "STD"
+    path.mkdir(parents=True)
+    (path / "scan.h5").write_bytes(scan)
+    call_command("ingest", study.slug, str(tmp_path))
+    assert '"accepted": 1' in capsys.readouterr().out
+    assert UploadedFile.objects.get(accepted=True).name == "V01/STD/raw data"
+    assert RawData.objects.count() == 1
