@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.contrib.auth.signals import user_logged_out
+from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -26,8 +28,20 @@ CONTENT_SECURITY_POLICY = "; ".join(
 PERMISSIONS_POLICY = "camera=(), microphone=(), geolocation=(), payment=(), usb=()"
 
 
+# Images are kept by the browser while they are read; whoever uses it next finds none of them. Never
+# "storage": answers that could not be sent yet wait there.
+FORGET = '"cache"'
+
+
+@receiver(user_logged_out)
+def note_signed_out(request: HttpRequest | None, **_: Any) -> None:
+    if request is not None:
+        request.META["readerstudy.signed_out"] = True
+
+
 class SecurityHeadersMiddleware:
-    """Adds a strict content security policy and a permissions policy."""
+    """Adds a strict content security policy and a permissions policy; empties the browser's cache
+    when a person signs out."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -38,6 +52,8 @@ class SecurityHeadersMiddleware:
         response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
         # Pages hold a study's data: nothing is kept by a shared cache unless a view says so.
         response.headers.setdefault("Cache-Control", "private, no-store")
+        if request.META.get("readerstudy.signed_out"):
+            response.headers["Clear-Site-Data"] = FORGET
         return response
 
 

@@ -66,7 +66,10 @@ def test_a_person_signs_in_and_out_and_the_trail_says_so(client: Client, reader:
     answer = sign_in(client)
     assert (answer.status_code, answer.url) == (302, reverse("home"))
     assert signed_in(client)
-    client.post(reverse("account_logout"))
+    assert "Clear-Site-Data" not in client.get(reverse("home")).headers
+    answer = client.post(reverse("account_logout"))
+    # The browser forgets the images, but not what a reader's page could not send yet.
+    assert answer.headers["Clear-Site-Data"] == '"cache"'
     assert not signed_in(client)
     assert actions() == ["accounts.signed_in", "accounts.signed_out"]
 

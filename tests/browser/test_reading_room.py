@@ -81,7 +81,7 @@ def signed_in(browser: Browser, site: RoomSite) -> Page:
     page.fill("input[name=login]", READER)
     page.fill("input[name=password]", PASSWORD)
     page.keyboard.press("Enter")
-    page.wait_for_url("**/reading/")
+    page.wait_for_url(f"{site.address}/reading/")
     return page
 
 

@@ -284,6 +284,9 @@ class Handler(BaseHTTPRequestHandler):
         parts = path.strip("/").split("/")
         if parts[0] == "tus":
             return self.create_upload()
+        if path == "/accounts/logout/":
+            self.site.requests.append(f"POST {path}")
+            return self.reply(200, b"<!doctype html><title>Signed out</title>", "text/html")
         sent = json.loads(body or b"{}")
         self.site.posts.append((path, sent))
         if not self.headers.get("X-CSRFToken"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from collections.abc import Callable
 from typing import Any
 
 from playwright.sync_api import Page, expect
@@ -22,6 +24,22 @@ def open_item(page: Page, site: Site, number: int = 1) -> None:
 def at_item(page: Page, text: str) -> None:
     expect(page.locator("[data-position]")).to_have_text(text)
     page.wait_for_selector(READY)
+
+
+def prefetched(page: Page) -> None:
+    """The next two items and all their images."""
+    page.wait_for_function(
+        """() => ['item2b', 'item3b'].every((name) => performance.getEntriesByType('resource')
+            .filter((entry) => entry.name.includes(name) && entry.responseEnd).length === 6)"""
+    )
+
+
+def wait_until(page: Page, is_so: Callable[[], bool], seconds: float = 15) -> None:
+    """For what only Python sees; the page goes on meanwhile."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "waited in vain"
+        page.wait_for_timeout(50)
 
 
 def view(page: Page) -> dict[str, Any]:

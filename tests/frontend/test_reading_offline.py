@@ -7,23 +7,26 @@ from playwright.sync_api import Browser, expect
 
 from .conftest import Window
 from .harness import Site
-from .reading_steps import READY, at_item, kept, open_item, saved, score, values
+from .reading_steps import (
+    READY,
+    at_item,
+    kept,
+    open_item,
+    prefetched,
+    saved,
+    score,
+    values,
+    wait_until,
+)
 
 pytestmark = pytest.mark.browser
-
-
-def prefetched(window: Window) -> None:
-    window.page.wait_for_function(
-        """() => ['item2b', 'item3b'].every((name) => performance.getEntriesByType('resource')
-            .filter((entry) => entry.name.includes(name)).length === 6)"""
-    )
 
 
 def test_offline_for_ten_scores_and_two_items_then_back(window: Window, site: Site) -> None:
     page = window.page
     site.room.items = 4
     open_item(page, site)
-    prefetched(window)
+    prefetched(page)
     page.context.set_offline(True)
     score(page, "1234")
     state = page.locator("[data-save-state]")
@@ -96,18 +99,14 @@ def test_what_waits_outlives_a_reload_and_another_browser_resumes_at_the_same_it
     page.on("dialog", lambda dialog: dialog.accept())
     site.room.refuse["score"] = [(503, {"error": "The server is being restarted."})] * 50
     open_item(page, site)
-    prefetched(window)
+    prefetched(page)
     score(page, "512345")
     expect(page.locator("[data-save-text]")).to_contain_text("The server does not answer.")
     page.keyboard.press("Enter")
     at_item(page, "Item 2 of 3")
     score(page, "11")
-    page.wait_for_function("document.querySelector('[data-save-state]').dataset.count >= 10")
-    for _ in range(50):  # counted as soon as they are given, stored a moment later
-        if len(kept(page)) >= 10:
-            break
-        page.wait_for_timeout(100)
-    assert len(kept(page)) >= 10
+    # Counted as soon as they are given, stored a moment later.
+    wait_until(page, lambda: len(kept(page)) >= 10)
     site.room.refuse["score"] = []
     page.reload()
     at_item(page, "Item 2 of 3")
@@ -188,7 +187,7 @@ def test_an_item_that_the_server_sends_back_is_put_right_before_the_next(
 ) -> None:
     page = window.page
     open_item(page, site)
-    prefetched(window)
+    prefetched(page)
     unseen = {"error": "The right image was not seen.", "code": "unseen", "unseen": [2]}
     site.room.refuse["submit"] = [(422, unseen)]
     score(page)

@@ -7,7 +7,17 @@ from playwright.sync_api import expect
 
 from .conftest import Window
 from .harness import Site
-from .reading_steps import at_item, open_item, saved, score, values, view
+from .reading_steps import (
+    at_item,
+    kept,
+    open_item,
+    prefetched,
+    saved,
+    score,
+    values,
+    view,
+    wait_until,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -51,8 +61,8 @@ def test_control_and_candidate_are_scored_by_digits_which_never_touch_the_window
     page.keyboard.press("Enter")
     at_item(page, "Item 2 of 3")
     assert page.url.endswith("/item/item2/")
-    assert view(page)["width"] == 2000  # the next case starts from its own control's window
-    page.wait_for_timeout(300)
+    assert view(page)["width"] == 2000  # the next item starts from its own control's window
+    saved(page)
     assert site.room.submitted == ["item1"]
     assert site.room.opened == ["item1", "item2"]
 
@@ -73,6 +83,12 @@ def test_a_session_by_keyboard_alone_ends_at_the_page_that_says_so(
     page = window.page
     open_item(page, site)
     press = page.keyboard.press
+    # Space, pressed by habit on the point that the page has put in focus, gives no score.
+    expect(page.locator("input[name=c0][value='1']")).to_be_focused()
+    for habit in ("Space", "Shift+Space"):
+        press(habit)
+        expect(page.locator(".images-said")).to_contain_text("gives no score")
+    assert page.locator("[data-criteria] input:checked").count() == 0
     press("ArrowRight")  # from nothing: the middle of the scale
     press("ArrowRight")
     press("j")
@@ -309,19 +325,28 @@ def test_the_help_is_true_and_single_keys_can_be_switched_off(window: Window, si
     page.reload()
     page.wait_for_selector("#reading[data-ready='1']")
     page.keyboard.press("4")
-    page.wait_for_timeout(200)
-    assert values(site) == {"c0": 3}
+    page.keyboard.press("Space")
+    page.keyboard.press("ArrowLeft")  # on the next criterion: what came before it did nothing
+    wait_until(page, lambda: values(site) == {"c0": 3, "c1": 3})
 
 
 def test_the_next_two_items_are_fetched_ahead_without_being_opened(
     window: Window, site: Site
 ) -> None:
-    open_item(window.page, site)
-    window.page.wait_for_function(
-        """() => ['item2b', 'item3b'].every((name) => performance.getEntriesByType('resource')
-            .filter((entry) => entry.name.includes(name)).length === 6)"""
-    )
+    page = window.page
+    open_item(page, site)
+    prefetched(page)
     assert site.room.opened == ["item1"]
+    # A record that the server has enough of is no concern of the reader's.
+    full = {"error": "200 visits of this item are recorded.", "code": "record_full"}
+    site.room.refuse["visit"] = [(422, full)]
+    score(page)
+    page.keyboard.press("Enter")
+    at_item(page, "Item 2 of 3")
+    saved(page)
+    assert kept(page) == []
+    expect(page.locator("[data-message-box]")).to_be_hidden()
+    assert site.room.submitted == ["item1"]
 
 
 @pytest.mark.parametrize(
@@ -345,5 +370,29 @@ def test_images_and_all_criteria_fit_without_scrolling_and_are_accessible(
         assert box["y"] + box["height"] <= height
     notice = page.locator("[data-notice]")
     assert notice.evaluate("e => e.scrollHeight <= e.clientHeight + 1")
+    assert window.violations() == []
+
+    # With a comment, arrows and a message below, the current criterion still stands there whole.
+    score(page, "33333")
+    expect(page.locator("[data-group=c5]")).to_have_class("criterion is-current")
+    for _ in range(3):
+        for key in ("a", "Enter", "ArrowLeft", "Enter"):
+            page.keyboard.press(key)
+    expect(page.locator("[data-marks] li")).to_have_count(3)
+    page.keyboard.press("g")
+    page.keyboard.type("Ghosting")
+    page.keyboard.press("n")  # a letter of the comment
+    page.locator("[data-submit]").click()
+    expect(page.locator("#note-c5")).to_contain_text("Please choose")
+    for keys, number in (("", 5), ("kkkkk", 0), ("jjj", 3)):
+        score(page, keys)
+        page.wait_for_function(
+            """number => {
+                const box = (selector) => document.querySelector(selector).getBoundingClientRect();
+                const [host, group] = [box('[data-criteria]'), box(`[data-group=c${number}]`)];
+                return group.top >= host.top - 1 && group.bottom <= host.bottom + 1;
+            }""",
+            arg=number,
+        )
     assert window.violations() == []
     assert window.troubles == []

@@ -8,7 +8,17 @@ from playwright.sync_api import expect
 from .conftest import Window
 from .harness import Site
 from .reading_room import PASSWORD, short_pause
-from .reading_steps import READY, at_item, kept, open_item, saved, score, values
+from .reading_steps import (
+    READY,
+    at_item,
+    kept,
+    open_item,
+    prefetched,
+    saved,
+    score,
+    values,
+    wait_until,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -88,9 +98,74 @@ def test_an_expired_sign_in_asks_for_the_password_over_the_page(window: Window, 
     assert values(site) == {"c0": 4, "c1": 5, "c2": 3}
 
 
+def test_a_sign_in_put_off_stays_off_until_the_reader_is_back(window: Window, site: Site) -> None:
+    page = window.page
+    site.room.items = 4
+    open_item(page, site)
+    prefetched(page)
+    site.room.signed_in = False
+    score(page, "4")
+    dialog, later = page.locator("#sign-in"), page.get_by_role("button", name="Later")
+    later.click()
+    score(page, "44444")
+    for position in (2, 3):  # fetched ahead: reading goes on
+        page.keyboard.press("Enter")
+        at_item(page, f"Item {position} of 4")
+        score(page)
+    expect(dialog).to_be_hidden()
+    # The next item cannot be fetched signed out: asked for once, and then left in peace.
+    page.keyboard.press("Enter")
+    later.click()
+    message = page.locator("[data-message]")
+    expect(message).to_contain_text("You are signed out. The item is fetched when")
+    shown = page.evaluate(
+        """() => new Promise((resolve) => {
+            const dialog = document.querySelector('#sign-in');
+            let times = 0;
+            new MutationObserver(() => { times += dialog.open; }).observe(dialog,
+                { attributes: true });
+            setTimeout(() => resolve(times), 4000);
+        })"""
+    )
+    assert shown == 0
+    assert site.room.answers == {}
+    # Signed in again in another window: found out quietly, and everything goes on.
+    site.room.signed_in = True
+    page.evaluate("window.dispatchEvent(new Event('focus'))")
+    at_item(page, "Item 4 of 4")
+    saved(page)
+    expect(page.locator("[data-message-box]")).to_be_hidden()
+    assert site.room.submitted == ["item1", "item2", "item3"]
+
+
+def test_signing_out_sends_what_waits_first_or_says_what_stays(window: Window, site: Site) -> None:
+    page = window.page
+    unavailable = (503, {"error": "The server is being restarted."})
+    site.room.refuse["score"] = [unavailable] * 3
+    open_item(page, site)
+    score(page, "4")
+    expect(page.locator("[data-save-text]")).to_contain_text("1 answer waits")
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    site.room.refuse["score"] = [unavailable] * 50
+    page.locator(".user-menu summary").click()
+    page.get_by_role("button", name="Sign out").click()
+    wait_until(page, lambda: len(asked) == 1)
+    assert asked[0].startswith("One entry could not be sent. What waits is kept in this browser")
+    assert len(kept(page)) == 1
+    assert "POST /accounts/logout/" not in site.requests
+    site.room.refuse["score"] = []
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/accounts/logout/")
+    assert len(asked) == 1
+    assert values(site) == {"c0": 4}
+
+
 def test_answers_are_never_sent_in_another_person_s_name(window: Window, site: Site) -> None:
     page = window.page
+    site.room.items = 4
     open_item(page, site)
+    prefetched(page)
     site.room.other_person = True  # signed in from another window of the same browser
     score(page, "4")
     expect(page.locator("[data-save-text]")).to_contain_text("Another person is signed in here.")
@@ -99,6 +174,20 @@ def test_answers_are_never_sent_in_another_person_s_name(window: Window, site: S
     page.locator("[data-retry]").click()
     saved(page)
     assert values(site) == {"c0": 4}
+    # Beyond what is fetched ahead the page waits, and stays alive.
+    site.room.other_person = True
+    score(page, "44444")
+    for position in (2, 3):
+        page.keyboard.press("Enter")
+        at_item(page, f"Item {position} of 4")
+        score(page)
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-message]")).to_contain_text("Another person is signed in")
+    site.room.other_person = False
+    page.evaluate("window.dispatchEvent(new Event('online'))")
+    at_item(page, "Item 4 of 4")
+    saved(page)
+    assert set(values(site).values()) == {4}
 
 
 def test_a_pause_puts_the_images_away_and_is_no_time_on_an_item(window: Window, site: Site) -> None:

@@ -1,6 +1,7 @@
 /* What every page runs: htmx under a strict content security policy, and small page behaviours. */
 import htmx from "htmx.org";
 import { csrfToken } from "./http.js";
+import { watchSignOut } from "./sign_out.js";
 
 htmx.config.includeIndicatorStyles = false; // the style element would break the policy
 htmx.config.allowEval = false;
@@ -11,6 +12,8 @@ htmx.config.historyCacheSize = 0; // study pages must not linger in localStorage
 document.addEventListener("htmx:configRequest", (event) => {
   event.detail.headers["X-CSRFToken"] = csrfToken();
 });
+
+watchSignOut();
 
 // A form or button with data-confirm asks before it goes on.
 document.addEventListener(

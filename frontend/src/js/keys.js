@@ -37,6 +37,7 @@ export function onCharacterKeys(heard) {
 }
 
 function nameOf(event) {
+  if (event.key === " ") return "Space"; // with Shift too
   const named = event.key.length > 1 && event.shiftKey ? `Shift+${event.key}` : event.key;
   return isCharacter(named) ? named.toLowerCase() : named;
 }
@@ -68,8 +69,8 @@ export function bindKeys(table, target = document) {
     if (document.querySelector("dialog[open]")) return;
     const name = nameOf(event);
     if (isCharacter(name) && !characterKeysOn()) return;
-    // Enter on a button or a link is that button's or link's.
-    if (name === "Enter" && !isFirst && activates(event.target)) return;
+    // Enter or Space on a button or a link is that button's or link's.
+    if (["Enter", "Space"].includes(name) && !isFirst && activates(event.target)) return;
     const entry = table.find(({ keys }) => keys.includes(name));
     if (!entry) return;
     event.preventDefault();

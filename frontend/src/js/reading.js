@@ -33,7 +33,6 @@ let item = null;
 let answers = null;
 let visit = 0; // counts openings, so that a late answer about an item left behind is ignored
 let isLeaving = false;
-let isPutOff = false; // the reader will sign in later, and goes on answering meanwhile
 let isDemanding = false; // the message says how many answers are missing
 let lastReason = "";
 
@@ -46,7 +45,8 @@ const activity = new Activity();
 const ask = new Ask(dialog("ask"));
 const signIn = new SignIn(dialog("sign-in"), signinUrl, activity);
 const pause = new Pause(dialog("pause"), activity, endPause);
-const items = new Items({ signIn: signInAgain, say });
+const isBack = () => new Promise((resolve) => signIn.addEventListener("back", resolve, { once: true }));
+const items = new Items({ signIn: signInAgain, back: isBack, say });
 const panel = new CriteriaPanel(find("criteria"), find("question"), { give, cannot });
 const remarks = new Remarks(find("remarks"), view, { reason: whyChanged, say });
 const help = dialog("key-help");
@@ -92,8 +92,7 @@ async function begin() {
 function wire(first) {
   new SaveState(document.querySelector("[data-save-state]"), outbox, { signIn: signInAgain });
   outbox.addEventListener("change", () => {
-    if (outbox.trouble !== "signed-out") isPutOff = false;
-    else if (!isPutOff) signInAgain();
+    if (outbox.trouble === "signed-out") signIn.offer(...reader());
   });
   outbox.addEventListener("receipt", ({ detail }) => received(detail));
   outbox.addEventListener("held", ({ detail: { delivery } }) => open(addressOf(delivery.page)));
@@ -105,6 +104,7 @@ function wire(first) {
       previous: goBack,
       comment: () => remarks.toggle(true),
       help: () => help.showModal(),
+      hint: (text) => view.say(text),
     }),
     ...view.keys(),
   ];
@@ -309,7 +309,7 @@ async function finish() {
   say("That was the last item. It is being stored…");
   while (!(await outbox.settled())) {
     if (outbox.held()) return;
-    say("That was the last item. It is kept in this browser until you have signed in again.");
+    say("That was the last item. It is kept in this browser until you have signed in again.", "Sign in", signInAgain);
     await items.pause();
   }
   if (outbox.refused().length === 0) leaveFor(item.session_page);
@@ -320,6 +320,7 @@ function send(kind, url, body, of = item) {
 }
 
 async function received({ delivery, answer }) {
+  if (signIn.isPutOff) signIn.isBack();
   if (delivery.kind === "submit" && answer.pause) pause.show(answer.pause);
   if (delivery.kind === "open" && delivery.item === item?.token && !item.isFresh) {
     const mine = visit;
@@ -332,13 +333,11 @@ function endPause() {
   send("pause", item.pause_url, {});
 }
 
-async function signInAgain() {
-  const done = await signIn.ask(item?.token ?? itemUrl.split("/").at(-3), item?.reader);
-  isPutOff = !done;
-  if (!done) return false;
-  outbox?.retry();
-  if (view.status().failed) view.retry();
-  return true;
+/** Whose password is asked for: the reader's of this item. */
+const reader = () => [item?.token ?? itemUrl.split("/").at(-3), item?.reader];
+
+function signInAgain() {
+  return signIn.ask(...reader());
 }
 
 /** Away from this page on purpose, with nothing to be asked about. */
@@ -382,12 +381,19 @@ view.addEventListener("drawn", () => {
   root.dataset.view = JSON.stringify(view.state);
 });
 panel.addEventListener("finished", () => find("submit").focus());
+signIn.addEventListener("back", () => {
+  outbox?.retry();
+  if (view.status().failed) view.retry();
+});
 const watch = watchDisplay(find("display-notice"));
 find("open-help").addEventListener("click", () => help.showModal());
 find("submit").addEventListener("click", submit);
 find("previous").addEventListener("click", goBack);
 window.addEventListener("beforeunload", (event) => {
   if (outbox?.count() && !isLeaving) event.preventDefault();
+});
+window.addEventListener("signing-out", () => {
+  isLeaving = true;
 });
 window.addEventListener("popstate", () => {
   if (item && window.location.pathname !== item.page) open(addressOf(window.location.pathname));

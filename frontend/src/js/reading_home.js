@@ -3,19 +3,10 @@
  * to open an item to deliver what was scored without a network.
  */
 import { Outbox } from "./reading/outbox.js";
-import { Store } from "./reading/store.js";
+import { sessionsWaiting } from "./reading/store.js";
 
 const host = document.querySelector("[data-waiting]");
 const { signinUrl } = host.dataset;
-
-async function sessionsWaiting() {
-  try {
-    const store = await Store.open();
-    return [...new Set((await store.all()).map(({ session }) => session))];
-  } catch {
-    return []; // nothing can be kept in this browser, so nothing waits
-  }
-}
 
 function show(outboxes) {
   const own = outboxes.filter(({ trouble }) => trouble !== "other-person");

@@ -32,9 +32,10 @@ export class ContrastTest {
     this.canvas.className = "contrast-pattern";
     this.canvas.setAttribute("role", "img");
     this.question = make("p", "contrast-question");
-    this.question.setAttribute("role", "status");
+    this.question.tabIndex = -1;
     this.answers = make("div", "row contrast-answers");
     this.progress = make("p", "muted small");
+    this.progress.setAttribute("role", "status");
     host.classList.add("contrast-test");
     host.replaceChildren(this.question, this.canvas, this.answers, this.progress);
   }
@@ -64,7 +65,7 @@ export class ContrastTest {
       const number = index + 1 + (range === "light" ? STEPS.length : 0);
       this.progress.textContent = `Step ${number} of ${2 * STEPS.length + 1}`;
       const answer = await this.ask(
-        `Which ${NAMES[range]} field has a brighter square in it?`,
+        `Which ${NAMES[range]} field has a brighter square in it? (Keys 1 to 4; 0: none)`,
         [...FIELDS.map((name) => [name, name]), ["0", "None that I see"]],
       );
       if (answer === FIELDS[field]) seen += 1;
@@ -112,7 +113,10 @@ export class ContrastTest {
     ]);
   }
 
-  /** Buttons, also by the keys 0 to 4 where they are so named; the first has the focus. */
+  /**
+   * Buttons, also by the keys 0 to 4 where they are so named. The question has the focus, so that
+   * Enter or Space, pressed by habit, answers nothing.
+   */
   ask(question, choices) {
     this.question.textContent = question;
     return new Promise((resolve, reject) => {
@@ -139,7 +143,7 @@ export class ContrastTest {
       };
       document.addEventListener("keydown", pressed, true);
       this.answers.replaceChildren(...buttons, skip);
-      buttons[0].focus();
+      this.question.focus();
     });
   }
 }

@@ -21,8 +21,21 @@ export class CriteriaPanel extends EventTarget {
     this.current = 0;
     host.addEventListener("focusin", (event) => {
       const index = this.groups.findIndex((group) => group.contains(event.target));
-      if (index >= 0) this.mark(index);
+      if (index < 0) return;
+      this.mark(index);
+      // What lies under a pressed mouse button must not move: the click follows.
+      if (event.target.matches(":focus-visible")) this.keepInSight();
     });
+    host.addEventListener("click", () => this.keepInSight());
+    // A comment, arrows or a note take room: the current criterion stays in sight.
+    this.sizes = new ResizeObserver((entries) => {
+      const current = this.groups[this.current]?.box;
+      if (entries.some(({ target }) => target === host || target === current)) this.keepInSight();
+    });
+  }
+
+  keepInSight() {
+    this.groups[this.current]?.box.scrollIntoView({ block: "nearest" });
   }
 
   show(item, answers) {
@@ -47,6 +60,8 @@ export class CriteriaPanel extends EventTarget {
       return group;
     });
     this.host.replaceChildren(...this.groups.map(({ box }) => box));
+    this.sizes.disconnect();
+    for (const watched of [this.host, ...this.host.children]) this.sizes.observe(watched);
     this.host.dataset.mode = item.mode;
     this.update();
     const open = this.groups.findIndex(({ criterion }) => !answers.isAnswered(criterion.code));
@@ -89,8 +104,8 @@ export class CriteriaPanel extends EventTarget {
     }
     const group = this.groups[Math.max(index, 0)];
     group.target().focus({ preventScroll: true });
-    group.box.scrollIntoView({ block: "nearest" });
     this.mark(Math.max(index, 0));
+    this.keepInSight();
   }
 
   /** A digit: answers the current criterion and goes on to the next; in a ranking, the next rank. */

@@ -16,9 +16,14 @@ export class NotReachable extends Error {
 }
 
 export class Items {
-  /** `signIn(token)` -> true when signed in again; `say(text)` what is being waited for. */
-  constructor({ signIn, say }) {
+  /**
+   * `signIn()` asks for the password: true when signed in again, false if that was put off; `back()`
+   * resolves when the reader is signed in again, however it came about; `say(text, label, act)` tells
+   * what is being waited for.
+   */
+  constructor({ signIn, back, say }) {
     this.signIn = signIn;
+    this.back = back;
     this.say = say;
     this.ahead = new Map(); // data address -> data that was fetched ahead, not yet opened
     this.read = new Map(); // data address -> data of items opened before, as they were left
@@ -40,7 +45,8 @@ export class Items {
         return { ...data, page, address, isFresh: true };
       } catch (error) {
         const known = this.read.get(address);
-        if (!error.status && known) return { ...known, page, address };
+        const isAway = !error.status || error.status === 401 || error.status >= 500;
+        if (isAway && known) return { ...known, page, address };
         await this.hindered(error, page);
       }
     }
@@ -49,20 +55,34 @@ export class Items {
 
   /** What lies beyond the next two can only be had when the server knows what was read before. */
   async delivered(isWanted) {
-    if (this.outbox.trouble || this.outbox.isOffline()) {
-      this.say("The next item is fetched as soon as the server answers again. Your answers are kept.");
+    const { outbox } = this;
+    while (outbox.count() && isWanted()) {
+      if (outbox.held()) throw new NotReachable("", outbox.held().page);
+      if (outbox.trouble === "signed-out") {
+        await this.signedOut();
+      } else if (outbox.trouble === "other-person") {
+        this.say("Another person is signed in in this browser. The next item is fetched when you are signed in again; your answers are kept.", "Sign in", this.signIn);
+        await this.pause();
+      } else {
+        if (outbox.trouble || outbox.isOffline()) {
+          this.say("The next item is fetched as soon as the server answers again. Your answers are kept.");
+        }
+        await Promise.race([outbox.settled(), this.pause()]);
+      }
     }
-    await Promise.race([this.outbox.settled(), new Promise((resolve) => setTimeout(resolve, WAIT_MS))]);
-    if (this.outbox.trouble === "signed-out") await this.signIn();
-    if (this.outbox.count() && isWanted()) {
-      if (this.outbox.held()) throw new NotReachable("", this.outbox.held().page);
-      await this.delivered(isWanted);
-    }
+  }
+
+  /** Asked for once for an item; then nothing comes over the page until the reader is back. */
+  async signedOut() {
+    const isBack = this.back();
+    if (await this.signIn()) return;
+    this.say("You are signed out. The item is fetched when you have signed in again; your answers are kept.", "Sign in", this.signIn);
+    await isBack;
   }
 
   async hindered(error, page) {
     if (error.status === 401) {
-      if (!(await this.signIn())) await this.pause();
+      await this.signedOut();
       return;
     }
     if (error.code === "not_open") throw new NotReachable(error.message, error.body.open);

@@ -13,6 +13,18 @@ const STEPS = {
   ranking: ["To the image before", "To the next image"],
 };
 
+/*
+ * The page moves the focus to the first point of the next criterion by itself. Space, which scrolls
+ * pages and would choose that point, therefore chooses nothing on a scale: the arrows choose. Images
+ * to rank are buttons: there Space, as Enter, presses the one in focus, and a rank can be taken back.
+ */
+const SPACE = {
+  relative: "Gives no score: digits, ← → or the mouse do",
+  absolute: "Gives no score: digits, ← → or the mouse do",
+  choice: "Chooses nothing: digits, ← → or the mouse do",
+  ranking: "Rank the image in focus, or take its rank back (as Enter)",
+};
+
 /** How many digits answer something in this mode. */
 function digitsOf({ mode, criteria, panes }) {
   if (mode === "choice") return 2;
@@ -20,7 +32,8 @@ function digitsOf({ mode, criteria, panes }) {
   return Math.max(...criteria.map(({ anchors }) => anchors.length));
 }
 
-export function scoringKeys(item, { panel, submit, previous, comment, help }) {
+/** `hint(text)` says something for a moment. */
+export function scoringKeys(item, { panel, submit, previous, comment, help, hint }) {
   const { mode } = item;
   const digits = Array.from({ length: digitsOf(item) }, (_, index) => String(index + 1));
   const scores = "Scores";
@@ -33,6 +46,7 @@ export function scoringKeys(item, { panel, submit, previous, comment, help }) {
     ...(mode === "ranking"
       ? [{ group: scores, keys: ["Backspace"], does: "Take the last rank back", run: () => panel.takeBack() }]
       : []),
+    { group: scores, keys: ["Space"], does: SPACE[mode], run: () => mode !== "ranking" && hint(`Space: ${SPACE[mode].toLowerCase()}`) },
     { group: scores, keys: ["0"], does: "The current criterion cannot be assessed", run: () => panel.cannot() },
     { group: scores, keys: ["j"], does: "Next criterion (as Tab)", run: () => panel.next() },
     { group: scores, keys: ["k"], does: "Criterion before (as Shift Tab)", run: () => panel.before() },

@@ -50,6 +50,7 @@ export class Outbox extends EventTarget {
     this.adding = Promise.resolve();
     this.beingStored = 0;
     this.sending = false;
+    this.insists = false;
     this.attempt = 0;
     this.trouble = null; // null | unreachable | server | signed-out | other-person
     this.explanation = "";
@@ -173,7 +174,9 @@ export class Outbox extends EventTarget {
       this.sending = false;
       this.changed();
     }
-    if (this.again && !this.trouble) this.deliver();
+    if (!this.again || (this.trouble && !this.insists)) return;
+    this.insists = false;
+    this.deliver();
   }
 
   /** Two windows of one session must not send the same delivery side by side. */
@@ -282,6 +285,7 @@ export class Outbox extends EventTarget {
   /** The network is back, the reader signed in again, or pressed "Send now". */
   retry() {
     this.well();
+    this.insists = this.sending; // what is under way may still fail as before
     return this.deliver();
   }
 

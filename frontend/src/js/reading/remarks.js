@@ -135,12 +135,14 @@ export class Remarks {
   line({ pane, slice }, index) {
     const name = `Arrow ${index + 1}`;
     const where = `${this.labels.get(pane)}, slice ${slice + 1}`;
-    const show = button("btn btn-quiet btn-small", `${name}: ${where}`, () => this.view.showMark(String(index)));
-    const remove = button("btn btn-quiet btn-small", "Remove", () => {
+    const show = button("btn btn-quiet btn-small", `${index + 1}: ${where}`, () => this.view.showMark(String(index)));
+    show.setAttribute("aria-label", `${index + 1}: ${where}, show the arrow`);
+    const remove = button("btn btn-quiet btn-small", "×", () => {
       const { marks } = this.answers.marks;
       this.change(marks.filter((_, i) => i !== index));
     });
-    remove.setAttribute("aria-label", `Remove ${name.toLowerCase()}`);
+    remove.title = `Remove ${name.toLowerCase()}`;
+    remove.setAttribute("aria-label", remove.title);
     return element("li", "", show, remove);
   }
 }

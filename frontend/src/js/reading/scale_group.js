@@ -6,6 +6,9 @@ import { CriterionGroup } from "./criterion_group.js";
 import { element } from "./elements.js";
 import { wording } from "./wording.js";
 
+/* Some browsers choose the point in focus when Space is let go: see the key table. */
+const stopSpace = (event) => event.key === " " && event.preventDefault();
+
 class PointsGroup extends CriterionGroup {
   build(points) {
     const { code } = this.criterion;
@@ -15,6 +18,7 @@ class PointsGroup extends CriterionGroup {
       Object.assign(radio, { type: "radio", name: code, value: String(value) });
       radio.dataset.criterion = code;
       radio.addEventListener("change", () => this.give({ value }));
+      radio.addEventListener("keyup", stopSpace);
       box.append(
         element("label", "point", radio, element("span", "point-digit", mark), element("span", "point-wording", text)),
       );

@@ -1,12 +1,20 @@
 /*
  * The sign-in has run out: the password is asked for over the page, with everything on it left as it
- * is. What was being done goes on when the reader is back.
+ * is. What was being done goes on when the reader is back. A dialog that was put off comes back only
+ * when the reader does something that cannot go on without it; meanwhile it is looked up quietly
+ * whether the reader has signed in in another window.
+ *
+ * Emits "back" when the reader is signed in again, however it came about.
  */
 import { postJson, rememberCsrfToken } from "../http.js";
 import { signedInAs } from "./who.js";
 
-export class SignIn {
+const LOOK_MS = 15_000;
+
+export class SignIn extends EventTarget {
   constructor(dialog, url, activity) {
+    super();
+    this.isPutOff = false;
     this.dialog = dialog;
     this.url = url;
     this.activity = activity;
@@ -18,18 +26,26 @@ export class SignIn {
       this.send();
     });
     this.find("later").addEventListener("click", () => dialog.close());
+    for (const sign of ["focus", "online"]) window.addEventListener(sign, () => this.lookQuietly());
     dialog.addEventListener("close", () => {
       if (dialog.open) return;
       this.activity.free("signed_out");
       this.password.value = this.code.value = "";
       this.asking = null;
+      if (!this.isDone) this.putOff();
       this.resolve(this.isDone);
     });
+  }
+
+  /** What goes on by itself asks so: not again once the reader has put it off. */
+  offer(item, reader) {
+    return this.isPutOff ? Promise.resolve(false) : this.ask(item, reader);
   }
 
   /** True once the reader of `item` is signed in again; false if the dialog was put off. */
   ask(item, reader = "") {
     if (this.asking) return this.asking;
+    clearInterval(this.timer);
     this.item = item;
     this.isDone = false;
     this.find("reader").textContent = reader ? `Password of ${reader}` : "Your password";
@@ -54,6 +70,24 @@ export class SignIn {
     if (who === "another") {
       this.fault("Another person is signed in in this browser. They have to sign out first; your answers are kept until then.");
     }
+  }
+
+  putOff() {
+    this.isPutOff = true;
+    clearInterval(this.timer);
+    this.timer = setInterval(() => this.lookQuietly(), LOOK_MS);
+  }
+
+  async lookQuietly() {
+    if (!this.isPutOff || this.dialog.open || document.hidden) return;
+    if ((await signedInAs(this.url, this.item)) === "reader") this.isBack();
+  }
+
+  /** Signed in again: here, in another window, or as the server's receipts show. */
+  isBack() {
+    clearInterval(this.timer);
+    this.isPutOff = false;
+    this.dispatchEvent(new Event("back"));
   }
 
   async send() {
@@ -96,6 +130,7 @@ export class SignIn {
   done() {
     this.isDone = true;
     this.dialog.close();
+    this.isBack();
   }
 
   fault(text) {

@@ -71,6 +71,16 @@ export class Store {
   }
 }
 
+/** The sessions of which something waits in this browser. */
+export async function sessionsWaiting() {
+  try {
+    const store = await Store.open();
+    return [...new Set((await store.all()).map(({ session }) => session))];
+  } catch {
+    return []; // nothing can be kept in this browser, so nothing waits
+  }
+}
+
 /** Stands in where nothing can be kept; the page says so. */
 export class MemoryStore {
   constructor() {

@@ -298,6 +298,11 @@ export class ReadingView extends EventTarget {
     this.changed();
   }
 
+  /** Something to be read, and read aloud, for a moment. */
+  say(text) {
+    this.layout.say(text);
+  }
+
   // --- Arrows ----------------------------------------------------------------------------------------
 
   /** The page takes arrows: the key and the button show, and `heard(mark)` gets each. */
