@@ -11,7 +11,7 @@ import os
 import shutil
 import uuid
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -53,6 +53,7 @@ from .volumes import delete_files
 WAITING = (Upload.State.QUEUED, Upload.State.READING)
 UNPLACED = "UNPLACED"  # the patient of images that wait for a place
 WRITERS = 2  # series written together
+DELETERS = 8  # files deleted together
 WARM_FROM_BYTES = 16 * 1024**2
 STORED_BYTES = 2  # of a pixel in a de-identified slice
 MAX_SERIES_VOXELS = 256 * 1024**2  # 1 GB as a volume in memory
@@ -65,6 +66,12 @@ def raw_path(upload_id: uuid.UUID) -> Path:
 
 def delete_raw(upload_id: uuid.UUID) -> None:
     raw_path(upload_id).unlink(missing_ok=True)
+
+
+def delete_raws(upload_ids: Iterable[uuid.UUID]) -> None:
+    """Several at once: a file that the system is just writing to disk holds its deletion up."""
+    with ThreadPoolExecutor(DELETERS) as pool:
+        list(pool.map(delete_raw, upload_ids))
 
 
 class Ingest:
@@ -107,8 +114,7 @@ class Ingest:
             raise
         for prefix in unused:
             delete_files(prefix)
-        for upload in self.uploads:
-            delete_raw(upload.pk)
+        delete_raws(upload.pk for upload in self.uploads)
         return None
 
     def _take_over(self) -> list[Upload]:
