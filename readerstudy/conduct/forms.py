@@ -1,4 +1,4 @@
-"""The two acts that cannot be undone ask to be confirmed."""
+"""Launching asks to be confirmed; mail to readers says to whom and what."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from django import forms
 
 from readerstudy.reading.models import Session
 
-from .locking import REASON_LENGTH
 from .mail import SUBJECT_LENGTH, TEXT_LENGTH
 
 
@@ -17,19 +16,6 @@ class LaunchForm(forms.Form):
     confirmed = forms.BooleanField(
         label="Freeze the protocol and open the reading; this cannot be undone.",
         error_messages={"required": "Tick the box to launch the study."},
-    )
-
-
-class LockForm(forms.Form):
-    reason = forms.CharField(
-        required=False,
-        max_length=REASON_LENGTH,
-        label="Reason",
-        help_text="Needed while items are open; written into the audit trail.",
-    )
-    confirmed = forms.BooleanField(
-        label="Lock the study; no score and no region can change afterwards.",
-        error_messages={"required": "Tick the box to lock the study."},
     )
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from . import image_views, people_views, views
+from . import image_views, locking_views, people_views, views
 
 urlpatterns: list[URLPattern] = [
     path("", views.home, name="home"),
@@ -61,5 +61,6 @@ urlpatterns: list[URLPattern] = [
         name="readiness_withdraw",
     ),
     path("studies/<slug:slug>/launch/", views.launch, name="launch"),
-    path("studies/<slug:slug>/lock/", views.lock, name="lock"),
+    path("studies/<slug:slug>/lock/", locking_views.lock, name="lock"),
+    path("studies/<slug:slug>/unlock/", locking_views.unlock, name="unlock"),
 ]

@@ -1,4 +1,4 @@
-"""The first page, and the coordinator's desk: readiness, launch, progress, lock."""
+"""The first page, and the coordinator's desk: readiness, launch, progress."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from readerstudy.variants.access import may_see_evidence
 from . import selectors, services
 from .checks import launch_checks
 from .dashboard import dashboard, open_sessions
-from .forms import LaunchForm, LockForm, MailForm
+from .forms import LaunchForm, MailForm
 from .mail import do_mail_readers
 from .readiness import find_cell, readiness_grid
 
@@ -135,23 +135,3 @@ def mail_readers(request: HttpRequest, slug: str) -> HttpResponse:
                 messages.error(request, f"Not sent: {fault}.")
             return redirect("readiness", study.slug)
     return render(request, "conduct/mail.html", {"study": study, "form": form, "waiting": waiting})
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-def lock(request: HttpRequest, slug: str) -> HttpResponse:
-    study = get_study(request.user, slug, Role.COORDINATOR)
-    open_sessions = services.open_sessions(study)
-    form = LockForm(_posted(request))
-    if request.method == "POST" and form.is_valid():
-        try:
-            services.do_lock(study, _user(request), form.cleaned_data["reason"])
-        except StudyError as error:
-            form.add_error(None, list(error.messages))
-        else:
-            messages.success(request, "The study is locked.")
-            return redirect("readiness", study.slug)
-    return render(
-        request,
-        "conduct/lock.html",
-        {"study": study, "form": form, "open_sessions": open_sessions},
-    )

@@ -1,4 +1,4 @@
-"""Frozen data, signed plans, opened keys and exclusions are never changed, by the database itself."""
+"""Frozen data, signed plans, opened keys and exclusions: never changed, says the database."""
 
 from __future__ import annotations
 

@@ -3,11 +3,11 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 from . import panel_views, results_views, views
+from .act_urls import urlpatterns as act_urls
 from .export_urls import urlpatterns as export_urls
 
 urlpatterns: list[URLPattern] = [
     path("studies/<slug:slug>/results/", results_views.results, name="results"),
-    path("studies/<slug:slug>/results/unblind/", views.unblind, name="results_unblind"),
     path(
         "studies/<slug:slug>/results/figures/<slug:name>.<slug:image_format>",
         results_views.results_figure,
@@ -45,6 +45,7 @@ urlpatterns: list[URLPattern] = [
         name="results_pixels",
     ),
     path("studies/<slug:slug>/import/", views.results_import, name="results_import"),
+    *act_urls,
     *export_urls,
     # Last: any other word is one of the further pages, or none.
     path(

@@ -1,4 +1,4 @@
-"""The unblinding, and the import of tables from spreadsheets."""
+"""The import of tables from spreadsheets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import cast
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from readerstudy.accounts.models import User
 from readerstudy.conduct.imports import do_import_study_tables
@@ -16,31 +16,13 @@ from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Role, Study
 from readerstudy.studies.tables import TableError
 
-from .access import get_results_study
-from .forms import ImportForm, UnblindForm
-from .results_views import results_page
-from .services import do_unblind
+from .forms import ImportForm
 
 MOST_FAULTS_SHOWN = 500
 
 
 def _user(request: HttpRequest) -> User:
     return cast(User, request.user)  # the middleware lets no one else in
-
-
-@require_POST
-def unblind(request: HttpRequest, slug: str) -> HttpResponse:
-    study = get_results_study(_user(request), slug)
-    form = UnblindForm(request.POST)
-    if not form.is_valid():
-        return results_page(request, study, form, status=422)
-    try:
-        do_unblind(study, _user(request), form.cleaned_data["reason"])
-    except StudyError as error:
-        messages.error(request, str(error))
-    else:
-        messages.success(request, "The key is open: arms are shown by name.")
-    return redirect("results", slug)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -33,9 +33,10 @@ TABS: tuple[tuple[str, str, tuple[Role, ...], tuple[str, ...]], ...] = (
         "readiness",
         "Readiness",
         (Role.COORDINATOR,),
-        ("launch", "lock", "variants", "variant_evidence"),
+        ("launch", "lock", "unlock", "variants", "variant_evidence"),
     ),
     ("regions", "Regions", (Role.COORDINATOR,), ()),
+    ("plan", "Plan", _BOTH, ()),
     ("results", "Results", _BOTH, ()),
 )
 
