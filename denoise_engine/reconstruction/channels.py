@@ -9,8 +9,9 @@ from torch import Tensor
 from denoise_engine.errors import ReconstructionError
 
 # Of all samples, those farthest from the centre of k-space stand for noise where none was measured.
-_OUTERMOST = 0.12
-_KEPT = 0.9
+_OUTERMOST = 0.05
+_FEWEST_A_COIL = 20
+_KEPT = 0.8
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def covariance_of_noise_scan(noise: Tensor) -> NoiseCovariance:
 def covariance_of_outer_kspace(kspace: Tensor, mask: Tensor) -> NoiseCovariance:
     """Estimate the covariance from the outermost samples, where a scan has little but noise.
 
-    The strongest tenth of them is left out, and the bias of doing so is corrected.
+    The strongest fifth of them is left out, and the bias of doing so is corrected.
 
     Parameters
     ----------
@@ -71,7 +72,9 @@ def covariance_of_outer_kspace(kspace: Tensor, mask: Tensor) -> NoiseCovariance:
     y = (torch.arange(rows) - rows // 2) / (rows / 2)
     x = (torch.arange(columns) - columns // 2) / (columns / 2)
     radius = torch.hypot(y[:, None], x[None, :])[mask]
-    farthest = torch.argsort(radius, descending=True)[: max(int(_OUTERMOST * len(radius)), 1)]
+    farthest = torch.argsort(radius, descending=True)
+    wanted = max(int(_OUTERMOST * len(radius)), _FEWEST_A_COIL * kspace.shape[1])
+    farthest = farthest[:wanted]
     samples = kspace[:, :, mask][:, :, farthest].transpose(0, 1).flatten(1).to(torch.complex128)
     coils = samples.shape[0]
     if samples.shape[1] < 4 * coils:

@@ -78,11 +78,14 @@ def fista(
     """
     start = encoding.adjoint(samples)
     estimate, point, momentum = start, start, 1.0
+    seen = _seen(encoding)
     for _ in range(steps):
         descent = point - encoding.adjoint(encoding.forward(point)) + start
         shift = (int(rng.integers(2**LEVELS)), int(rng.integers(2**LEVELS)))
         shrunk = soft_threshold_wavelets(descent.numpy(), penalty, shift=shift)
         improved = torch.from_numpy(shrunk)
+        if seen is not None:
+            improved = improved * seen
         following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
         point = improved + ((momentum - 1) / following) * (improved - estimate)
         change = _norm(improved - estimate) if tolerance else None
@@ -90,6 +93,15 @@ def fista(
         if change is not None and bool((change <= tolerance * _norm(estimate)).all()):
             break
     return estimate
+
+
+def _seen(encoding: CartesianEncoding) -> Tensor | None:
+    """Where any coil sees something; None if everywhere.
+
+    Elsewhere no datum holds the image, and the shifting wavelets would carry structure there.
+    """
+    seen = encoding.sensitivities.coils.abs().amax(dim=-3) > 0
+    return None if bool(seen.all()) else seen
 
 
 def _norm(image: Tensor) -> Tensor:

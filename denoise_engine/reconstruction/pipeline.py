@@ -24,7 +24,7 @@ RECONSTRUCTION_METHODS: tuple[str, ...] = get_args(ReconstructionMethod)
 Maps = Literal["espirit", "walsh"] | ArrayLike
 
 BOUND = 5.0
-PENALTY = 1.0
+PENALTY = 0.3
 # What the network was trained on.
 HIGHEST_TRAINED_REDUCTION = 6
 Progress = Callable[[int, int], None]

@@ -17,7 +17,7 @@ from denoise_engine.reconstruction.operators import CartesianEncoding
 from denoise_engine.reconstruction.sense import IteratedStep, sense_step, weight_of
 from denoise_engine.runtime import has_bfloat16
 
-FISTA_STEPS, FISTA_TOLERANCE = 100, 1e-3
+FISTA_STEPS, FISTA_TOLERANCE = 60, 1e-3
 # Inside the network a step need not be solved further than the next U-net can tell.
 STEPS_OF_NETWORK = Stopping(tolerance=1e-3, most_steps=40)
 LINEAR_REPLICAS, OTHER_REPLICAS = 8, 4

@@ -10,7 +10,8 @@ small λ stays near the prior, a large one goes to plain SENSE. The λ's are tra
 from the published ones.
 
 The networks see the noise level of their input as a further channel and have neither biases nor
-normalisation, so that f(c·y, c·σ) = c·f(y, σ): there is no intensity scale to get wrong.
+normalisation, so that f(c·y, c·σ) = c·f(y, σ): there is no intensity scale to get wrong. The smooth
+part of the phase is taken off before a U-net and put back after it: any factor c may be complex.
 
 References
 ----------
@@ -31,6 +32,7 @@ from torch import Tensor, nn
 PUBLISHED_BOUNDS = (7.05, 7.05, 3.91, 1.85, 1.11, 0.91)
 
 _HALVINGS = 4
+_PHASE_WIDTH = 2.0  # SD in pixels of what counts as smooth phase
 
 
 class SenseStep(Protocol):
@@ -79,11 +81,13 @@ class PriorNetwork(nn.Module):
 
     def forward(self, image: Tensor, noise: Tensor) -> Tensor:
         """(batch, rows, columns) complex64 and its noise SD, float32 → the prior, complex64."""
-        planes = torch.stack([image.real, image.imag, noise], dim=1)
+        phase = smooth_phase_of(image)
+        turned = image * phase.conj()
+        planes = torch.stack([turned.real, turned.imag, noise], dim=1)
         with torch.autocast(planes.device.type, torch.bfloat16, enabled=self.low_precision):
             correction = self.unet(_padded(planes))
         correction = correction[..., : image.shape[-2], : image.shape[-1]].float()
-        return image + torch.complex(correction[:, 0], correction[:, 1])
+        return image + phase * torch.complex(correction[:, 0], correction[:, 1])
 
 
 class UnrolledNetwork(nn.Module):
@@ -131,6 +135,19 @@ class UnrolledNetwork(nn.Module):
             image = step.solve(mu, priors[-1] if priors else None)
             priors.append(propose(image, step.noise(mu)))
         return priors
+
+
+def smooth_phase_of(image: Tensor) -> Tensor:
+    """Return the phase factor of the smoothed image, (batch, rows, columns) complex64."""
+    with torch.no_grad():
+        reach = int(3 * _PHASE_WIDTH)
+        kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / _PHASE_WIDTH) ** 2)
+        kernel = (kernel / kernel.sum()).to(image.device)
+        planes = torch.stack([image.real, image.imag]).flatten(0, 1).unsqueeze(1)
+        planes = F.conv2d(planes, kernel[None, None, :, None], padding=(reach, 0))
+        planes = F.conv2d(planes, kernel[None, None, None, :], padding=(0, reach))
+        real, imaginary = planes.squeeze(1).unflatten(0, (2, image.shape[0]))
+        return torch.polar(torch.ones_like(real), torch.atan2(imaginary, real))
 
 
 def _padded(planes: Tensor) -> Tensor:

@@ -119,9 +119,7 @@ def simulate_scan(
     shading = np.exp(0.25 * smooth_field(rows, columns, length=max(rows, columns) / 4, rng=rng))
     low, high = np.log(settings.snr)
     level = np.exp(rng.uniform(low, high)) / strength[magnitude > 0.3].mean()
-    phase = smooth_phase(rows, columns, rng=rng) * np.exp(
-        1j * rng.uniform(0, 0.6) * smooth_field(rows, columns, length=rows / 16, rng=rng)
-    )
+    phase = _drawn_phase(rows, columns, rng)
     truth = (level * magnitude * strength * shading * phase).astype(np.complex64)
 
     encoding = CartesianEncoding(torch.from_numpy(coils), torch.from_numpy(mask))
@@ -185,6 +183,15 @@ def measured_coils(
     if rng.random() < 0.5 and rows == columns:
         maps = maps.swapaxes(1, 2)
     return np.ascontiguousarray(maps, dtype=np.complex64)
+
+
+def _drawn_phase(rows: int, columns: int, rng: np.random.Generator) -> Complex:
+    """Any phase at the middle, up to a cycle and a half across the field, and finer detail."""
+    y, x = np.meshgrid(np.linspace(-1, 1, rows), np.linspace(-1, 1, columns), indexing="ij")
+    ramp = rng.uniform(-np.pi, np.pi) + rng.uniform(-5, 5) * y + rng.uniform(-5, 5) * x
+    detail = rng.uniform(0, 0.8) * smooth_field(rows, columns, length=rows / 16, rng=rng)
+    phase = smooth_phase(rows, columns, rng=rng) * np.exp(1j * (ramp + detail))
+    return np.asarray(phase, dtype=np.complex64)
 
 
 def _whitened(coils: Complex, covariance: Complex) -> tuple[Complex, NDArray[np.float32]]:
