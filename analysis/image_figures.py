@@ -212,7 +212,9 @@ def figure_panels(
     across = min(columns or len(order), len(order))
     lines = -(-len(order) // across)
     text = "\n".join(
-        filter(None, (f"One window in all panels: {limits[0]:.4g} to {limits[1]:.4g}.", note))
+        filter(
+            None, (f"One window in all panels: {_plain(limits[0])} to {_plain(limits[1])}.", note)
+        )
     )
     strip = 0.08 + 0.12 * len(text.splitlines())
     with drawing():
@@ -235,6 +237,11 @@ def figure_panels(
                 _scale_bar(axes, box, scale_bar_mm, width)
         figure.text(0.5, 0.04 / total, text, ha="center", fontsize=6.5)
         return figure_bytes(figure, image_format)
+
+
+def _plain(value: float) -> str:
+    """Four digits, and all of a large whole number: no power of ten in a legend."""
+    return f"{value:.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 
 def match_factors(images: Mapping[str, npt.ArrayLike], reference: str) -> dict[str, float]:

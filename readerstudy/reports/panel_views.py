@@ -74,7 +74,7 @@ def images(request: HttpRequest, slug: str, volunteer_code: str) -> HttpResponse
 
 @require_safe
 def images_data(request: HttpRequest, slug: str, volunteer_code: str) -> JsonResponse:
-    study, report = _named(request, slug)
+    study = _unblinded(request, slug)
     volunteer = get_object_or_404(
         Volunteer.objects.select_related("study"), study=study, code=volunteer_code
     )
@@ -82,8 +82,6 @@ def images_data(request: HttpRequest, slug: str, volunteer_code: str) -> JsonRes
         data = comparison_data(volunteer, "results_pixels")
     except LookupError:
         raise Http404("No images of the control.") from None
-    for pane in data["panes"]:
-        pane["label"] += f" ({report.letters[pane['id']]})"
     return JsonResponse(data)
 
 

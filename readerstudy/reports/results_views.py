@@ -25,8 +25,8 @@ from .bundles.acquisition import acquisition_frame
 from .bundles.contents import bundle
 from .bundles.paper import IMAGE_FORMATS, drawn, figures
 from .bundles.spreadsheet_text import safe_frame
+from .exclusions import exclusions_of
 from .exports import DESCRIPTIONS, csv_file, csv_names, file_name, reading_file
-from .forms import UnblindForm
 from .models import Unblinding
 from .pages import charts, people
 from .pages.behind import NoSuchCellError, behind_cell, place_of
@@ -35,6 +35,7 @@ from .pages.lists import agreement_list, sensitivity_tables, test_list
 from .pages.panels import imaged_volunteers
 from .pages.repeats import repeats_list
 from .paper_tables import ratio_table, score_table
+from .plan_versions import asked_version
 from .preference_tables import preference_tables
 from .reading_files import reading_files
 from .report import Report, masked_report, named_report
@@ -60,7 +61,9 @@ def report_for_page(request: HttpRequest, slug: str) -> tuple[Study, Report]:
     if view not in {View.MASKED, View.NAMED}:
         raise Http404("There are no results for you yet.")
     try:
-        return study, masked_report(study) if view is View.MASKED else named_report(study)
+        if view is View.MASKED:
+            return study, masked_report(study)
+        return study, named_report(study, asked_version(request))
     except StudyError as error:
         raise Http404(str(error)) from None
 
@@ -73,6 +76,9 @@ def page_context(study: Study, report: Report, part: str) -> Context:
         "masked": MASKED if report.is_masked else "",
         "part": part,
         "parts": _navigation(study, report),
+        "exclusions": exclusions_of(study),
+        # In front of an address's other words, so that it stays with the same plan.
+        "plan_part": f"{report.plan_query[1:]}&" if report.plan_query else "",
     }
 
 
@@ -88,7 +94,12 @@ def _navigation(study: Study, report: Report) -> list[dict[str, str]]:
         found.append(("panels", "Image panels", reverse("results_panels", args=[study.slug])))
     found.append(("export", "Export", reverse("results_exports", args=[study.slug])))
     return [
-        {"part": part, "title": title, "address": address, "key": str(number)}
+        {
+            "part": part,
+            "title": title,
+            "address": address + (report.plan_query if part != "export" else ""),
+            "key": str(number),
+        }
         for number, (part, title, address) in enumerate(found, start=1)
     ]
 
@@ -99,13 +110,8 @@ def _navigation(study: Study, report: Report) -> list[dict[str, str]]:
 @require_safe
 def results(request: HttpRequest, slug: str) -> HttpResponse:
     """Progress before the lock, letters until unblinding, names after it."""
-    return results_page(request, get_results_study(_user(request), slug), UnblindForm())
-
-
-def results_page(
-    request: HttpRequest, study: Study, form: UnblindForm, status: int = 200
-) -> HttpResponse:
     user = _user(request)
+    study = get_results_study(user, slug)
     view = view_for(user, study)
     context: Context = {
         "study": study,
@@ -118,7 +124,11 @@ def results_page(
         context["progress"] = progress_of(study)
         return render(request, "reports/progress.html", context)
     try:
-        report = masked_report(study) if view is View.MASKED else named_report(study)
+        report = (
+            masked_report(study)
+            if view is View.MASKED
+            else named_report(study, asked_version(request))
+        )
     except StudyError as error:
         context["fault"] = str(error)
         return render(request, "reports/fault.html", context)
@@ -129,7 +139,6 @@ def results_page(
         "ratios": ratio_table(report),
         "scores": score_table(report, medians=medians),
         "medians": medians,
-        "form": form if report.is_masked else None,
         "preferences": preference_tables(report),
         "files": [
             (name, DESCRIPTIONS[name]) for name in (*csv_names(report), *reading_files(study, user))
@@ -137,7 +146,7 @@ def results_page(
         "plan_lines": plan_lines(report.plan),
         "unblinding": Unblinding.objects.filter(study=study).select_related("by").first(),
     }
-    return render(request, "reports/results.html", context, status=status)
+    return render(request, "reports/results.html", context)
 
 
 @require_safe
@@ -205,7 +214,7 @@ def _volunteers(request: HttpRequest, context: Context) -> HttpResponse:
             for code in imaged_volunteers(study)
         }
     table, page = people.volunteer_list(report, chosen, reader, _page(request), addresses)
-    context["page"] = page
+    context |= {"page": page, "pager_query": query_without(request, "page")}
     context["filters"] = [
         ("row", "Shown", [(code, one.name) for code, one in offered.items()], chosen.code)
     ]
@@ -213,6 +222,13 @@ def _volunteers(request: HttpRequest, context: Context) -> HttpResponse:
         summary = [] if each else [("", f"All: {report.plan.reader_summary}")]
         context["filters"].append(("reader", "Reader", [*summary, *readers], reader))
     return _lists(request, context, [table], "")
+
+
+def query_without(request: HttpRequest, name: str) -> str:
+    """The words of the address but for one, for another address that goes on with them."""
+    query = request.GET.copy()
+    query.pop(name, None)
+    return query.urlencode()
 
 
 def _page(request: HttpRequest) -> int:
@@ -229,7 +245,7 @@ def _behind(request: HttpRequest, context: Context) -> HttpResponse:
     except NoSuchCellError as error:
         raise Http404(str(error)) from None
     context["behind"] = found = behind_cell(study, report, _user(request), place, _page(request))
-    context["page"] = found.page
+    context |= {"page": found.page, "pager_query": query_without(request, "page")}
     if not report.is_masked:
         context["imaged"] = set(imaged_volunteers(study))
     return render(request, "reports/behind.html", context)
@@ -264,15 +280,13 @@ def _figures(request: HttpRequest, context: Context) -> HttpResponse:
     if "volunteer" in chart.offers:
         codes = [(code, code) for code in report.volunteers]
         shown.append(("volunteer", "Mark", [("", "No volunteer"), *codes], filters.volunteer))
-    query = request.GET.copy()
-    query.pop("figure", None)
     context |= {
         "name": name,
         "title": charts.TITLES[name],
         "chart": chart,
         "filters": shown,
         "numbers": frame_list(f"numbers of {charts.TITLES[name]}", chart.frame),
-        "csv_query": query.urlencode(),
+        "csv_query": query_without(request, "figure"),
         "is_filtered": any((filters.row, filters.reader, filters.pair)),
     }
     return render(request, "reports/figures.html", context)

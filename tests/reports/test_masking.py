@@ -6,6 +6,7 @@ import io
 import json
 import re
 import struct
+import uuid
 import zipfile
 import zlib
 from dataclasses import replace
@@ -35,7 +36,21 @@ NAMES = re.compile(
     re.IGNORECASE,
 )
 FILES = [f"files/{name}" for name in CSV_FILES] + ["bundle.zip"]
-FIGURES = [f"figures/{name}.{kind}" for name in ("figure3", "figure4") for kind in ("svg", "png")]
+DRAWN = ("figure3", "figure4", "scores", "differences", "bland_altman")
+# The bundle holds every figure in every format.
+FIGURES = [f"figures/{name}.csv" for name in DRAWN]
+FIGURES += [f"figures/figure4.{kind}" for kind in ("svg", "png", "pdf")]
+PAGES = [
+    *("tests/", "agreement/", "sensitivity/", "readers/", "volunteers/", "?values=medians"),
+    *(f"figures/?figure={name}" for name in DRAWN),
+    "volunteers/?row=SNR:fat",
+    "volunteers/?row=score:sharpness&reader=R2",
+    "figures/?figure=figure4&reader=R1&row=score:sharpness",
+    "behind/?metric=score&row=sharpness&arm=A",
+    "behind/?metric=score&row=sharpness&a=A&b=B",
+    "behind/?metric=CNR&row=fat&arm=C",
+    "behind/?metric=SNR&row=fat&a=D&b=E&volunteer=V01",
+]
 
 
 @pytest.fixture
@@ -92,7 +107,7 @@ def png_chunks(content: bytes) -> list[str]:
 
 @pytest.mark.usefixtures("statistician")
 def test_no_page_file_or_figure_names_an_arm_before_unblinding(client: Client) -> None:
-    for path in ["", *FILES, *FIGURES]:
+    for path in ["", *PAGES, *FILES, *FIGURES]:
         response: Any = client.get(RESULTS + path)
         assert response.status_code == 200, path
         headers = "\n".join(f"{k}: {v}" for k, v in response.headers.items())
@@ -101,6 +116,23 @@ def test_no_page_file_or_figure_names_an_arm_before_unblinding(client: Client) -
             assert found is None, f"{path}, {name}: {text[found.start() - 60 : found.end() + 60]}"
             # The plan's field is there, but empty: which letters are denoised arms would unmask.
             assert not re.search(r'"dlr_arms": \[\s*"', text)
+
+
+@pytest.mark.usefixtures("statistician")
+def test_an_arm_is_asked_for_by_its_letter_alone_and_shown_in_no_image(client: Client) -> None:
+    for path in (
+        "behind/?metric=score&row=sharpness&arm=DF",
+        "behind/?metric=score&row=sharpness&a=STD&b=DLR_DF",
+        "images/V01/",
+        "images/V01/data/",
+        "panels/",
+        "panels/panels.png",
+        f"pixels/{uuid.uuid4()}/0",
+    ):
+        answer = client.get(RESULTS + path)
+        assert answer.status_code == 404, path
+        # Nor does the refusal say more than the address did.
+        assert not re.search("double-fast|DLR", answer.content.decode().replace("DLR_DF", "")), path
 
 
 def test_the_words_of_a_pdf_are_read(study: Study) -> None:

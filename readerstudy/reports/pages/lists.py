@@ -230,7 +230,11 @@ def _interval(test: dict[Any, Any], name: str) -> str:
 
 
 def rounded(value: float) -> str:
-    return "–" if pd.isna(value) else fixed(value, 2).replace("-", "−")
+    """Two decimals, with the printers' minus, and none before a zero."""
+    if pd.isna(value):
+        return "–"
+    text = fixed(value, 2)
+    return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
 
 
 def _plain(value: float) -> str:

@@ -11,6 +11,7 @@ from analysis import PlanWarning
 # What is said at the number itself. The first pattern that fits counts.
 _WORDS = (
     (r"^Only (\d+) of \d+ pairs", "only {0} differ"),
+    (r"^All \d+ differences are zero", "all tied"),
     (r"^No volunteer has a value in both", "no pair"),
     (r"^(\d+) volunteers? lacks? a value in one", "{0} left out"),
     (r"^(\d+) volunteers? lacks? the score of", "scores missing: {0}"),

@@ -69,7 +69,7 @@ class PanelForm(forms.Form):
     scale_bar = forms.ChoiceField(
         required=False,
         label="Scale bar",
-        choices=[(mm, f"{mm} mm" if mm else "about a quarter of the width") for mm in _SCALE_BARS],
+        choices=[(mm, f"{mm} mm" if mm else "by itself") for mm in _SCALE_BARS],
     )
     centre = forms.FloatField(
         required=False, label="Window centre", help_text="Empty: the control's own."
@@ -77,7 +77,7 @@ class PanelForm(forms.Form):
     window = forms.FloatField(required=False, label="Window width", min_value=1)
 
     def __init__(self, data: Any, study: Study, report: Report) -> None:
-        super().__init__(data)
+        super().__init__(data, label_suffix="")
         self.study = study
         codes = imaged_volunteers(study)
         self.fields["volunteer"].choices = [(code, code) for code in codes]  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""How well each reader agrees with her own repeats: hidden ones, and later occasions.
+"""How well readers agree with their own repeats: hidden ones, and later occasions.
 
 They enter no other result. Both readings are of the same volunteer and arm, so all arms are taken
 together and none is named.
@@ -63,7 +63,9 @@ def repeats_list(study: Study, report: Report) -> ListTable | None:
         "quadratic weights, intervals by bootstrap over whole volunteers. Estimates: no test, so "
         "no family and no α. Repeats and later occasions enter no other table."
     ]
-    return ListTable("repeats", "Repeats: each reader against herself", columns, rows, legend)
+    return ListTable(
+        "repeats", "Repeats: each reader's second reading against the first", columns, rows, legend
+    )
 
 
 def _line(
