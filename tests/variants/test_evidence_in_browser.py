@@ -72,6 +72,24 @@ def test_slices_are_chosen_by_keyboard_alone(opened: Window) -> None:
     assert all(width > 0 for width in shown(opened))
     page.reload()
     expect(title).to_have_text("Slice 3 of 3")
+    # A key that is pressed the moment a slice appears steps on from it, without leaving the page.
+    page.evaluate(
+        """() => {
+          window.stayed = true;
+          const press = () => {
+            const slider = document.querySelector("#slice-number");
+            window.kept = document.activeElement === slider;
+            slider.stepDown();
+            slider.dispatchEvent(new Event("change", { bubbles: true }));
+          };
+          document.addEventListener("htmx:afterSwap", () => setTimeout(press), { once: true });
+        }"""
+    )
+    page.locator("#slice-number").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(title).to_have_text("Slice 1 of 3")
+    expect(page.locator("#slice-number")).to_be_focused()
+    assert page.evaluate("[window.stayed, window.kept]") == [True, True]
     assert opened.troubles == []
 
 

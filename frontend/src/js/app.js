@@ -8,6 +8,9 @@ htmx.config.allowEval = false;
 htmx.config.allowScriptTags = false;
 htmx.config.selfRequestsOnly = true;
 htmx.config.historyCacheSize = 0; // study pages must not linger in localStorage
+// What was swapped in works at once. For the 20 ms that htmx waits otherwise (more on a busy machine)
+// its links and forms are plain ones: a key pressed then left the page, and lost the keyboard's place.
+htmx.config.defaultSettleDelay = 0;
 
 document.addEventListener("htmx:configRequest", (event) => {
   event.detail.headers["X-CSRFToken"] = csrfToken();
