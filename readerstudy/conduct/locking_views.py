@@ -11,7 +11,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from readerstudy.accounts.models import User
-from readerstudy.measurements.selectors import regions_placed
+from readerstudy.measurements.selectors import unmeasured
 from readerstudy.studies.access import get_study
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import PlanVersion, Role, Study
@@ -46,14 +46,12 @@ def lock(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _context(study: Study, form: LockForm, request: HttpRequest) -> dict[str, object]:
-    placed, places = regions_placed(study)
     return {
         "study": study,
         "form": form,
         "open_sessions": locking.open_sessions(study),
         "locks": locking.locks_of(study),
-        "placed": placed,
-        "places": places,
+        "unmeasured": unmeasured(study),
         "plan": PlanVersion.objects.filter(study=study).order_by("-number").first(),
         "may_unlock": _user(request).is_administrator and study.state == Study.State.LOCKED,
     }

@@ -17,6 +17,7 @@ from readerstudy.studies.access import get_study
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Plan, PlanVersion, Role, Study
 
+from .models import Unblinding
 from .plan_forms import PlanFileForm, PlanForm, SignPlanForm
 from .plan_services import (
     PlanFaults,
@@ -229,11 +230,17 @@ def plan_version(request: HttpRequest, slug: str, number: int) -> HttpResponse:
         "other": other,
         "changes": changes_between(other.document, version.document, names) if other else [],
         "numbers": [n for n in _numbers(study) if n != number],
-        "is_last": last_version(study) == version,
+        "in_force": _in_force(study) == version,
         "faults": design_faults(AnalysisPlan.from_dict(version.document), study),
         "is_unblinded": study.is_unblinded,
     }
     return render(request, "conduct/plan_version.html", context)
+
+
+def _in_force(study: Study) -> PlanVersion | None:
+    """With the key open, the plan that it was opened under; before, the last one signed."""
+    opened = Unblinding.objects.filter(study=study).select_related("plan_version").first()
+    return opened.plan_version if opened is not None else last_version(study)
 
 
 def _numbers(study: Study) -> list[int]:
