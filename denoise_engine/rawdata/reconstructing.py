@@ -112,9 +112,9 @@ def reconstruct_raw(
     placed = place(images, raw.placement)
     seconds = time.perf_counter() - start
     record = {
-        **records[0],
+        **_flat(records[0]),
         "acceleration": round(used.acceleration, 4),
-        "sampling": None if wanted.sampling is None else wanted.sampling.as_json(),
+        "undersampling": None if wanted.sampling is None else wanted.sampling.as_json(),
         "retrospective": full_scan and wanted.sampling is not None and not wanted.sampling.is_full,
         "coils": raw.coils,
         "lines": int(used.mask_of(0).any(axis=1).sum()),
@@ -135,6 +135,19 @@ def reconstruct_raw(
         acquired=raw.acquired,
         seconds=seconds,
     )
+
+
+def _flat(record: dict[str, Any]) -> dict[str, Any]:
+    """A network told of in the words that all records have for it."""
+    model = record.get("model")
+    if not isinstance(model, dict):
+        return record
+    return {
+        **record,
+        "model": model.get("name"),
+        "model_version": model.get("version"),
+        "weights_sha256": model.get("sha256") or model.get("weights_sha256"),
+    }
 
 
 def _settled(used: RawData, wanted: Reconstruction) -> tuple[str, float | None]:

@@ -154,7 +154,8 @@ def is_one_block(raw: RawData) -> bool:
 def is_regular(raw: RawData) -> bool:
     """Whether the lines beside a full centre come at equal steps, as parallel imaging has it."""
     mask = raw.mask_of(0)
-    return _at_equal_steps(mask.any(axis=1)) and _at_equal_steps(mask.any(axis=0))
+    across, down = np.asarray(mask.any(axis=1)), np.asarray(mask.any(axis=0))
+    return _at_equal_steps(across) and _at_equal_steps(down)
 
 
 def _at_equal_steps(sampled: NDArray[np.bool_]) -> bool:

@@ -92,6 +92,12 @@ class Cell:
         return found
 
     @property
+    def is_made_here(self) -> bool:
+        """Whether the worker made the series, so that there is a record of how."""
+        derived = self.arm.is_derived
+        return self.series is not None and (derived or bool(self.series.provenance))
+
+    @property
     def is_ready(self) -> bool:
         return self.state == CellState.READY
 

@@ -45,8 +45,8 @@ def tidy() -> int:
         _close_uploads()
         + _free_inbox()
         + _delete_bytes()
-        + _delete_lost_outputs("series", Series.objects.values_list("prefix", flat=True))
-        + _delete_lost_outputs("inbox", InboxSeries.objects.values_list("prefix", flat=True))
+        + delete_lost_outputs("series", Series.objects.values_list("prefix", flat=True))
+        + delete_lost_outputs("inbox", InboxSeries.objects.values_list("prefix", flat=True))
         + _forget_names()
     )
 
@@ -130,7 +130,7 @@ def _forget_names() -> int:
     return files.update(name=FILE_NAME, reason=FORGOTTEN) + uploads.update(name=FILE_NAME)
 
 
-def _delete_lost_outputs(root: str, prefixes: Iterable[str]) -> int:
+def delete_lost_outputs(root: str, prefixes: Iterable[str]) -> int:
     """Outputs of attempts that were killed: under a token that neither runs nor has published.
 
     Folders are listed first, then running jobs, then published series: whatever publishes in

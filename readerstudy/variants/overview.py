@@ -11,7 +11,9 @@ from readerstudy.imaging.models import Series
 from readerstudy.studies.models import Arm, Comparison, Study
 from readerstudy.studies.wording import recipe_in_words
 
-from .selectors import CONFIDENCE_BADGES, percent
+from .facts import percent
+from .models import RawData
+from .selectors import CONFIDENCE_BADGES, MADE_HERE
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,48 @@ def arm_rows(study: Study) -> list[ArmRow]:
 
 def series_rows(study: Study) -> list[SeriesRow]:
     series = (
-        Series.objects.filter(volunteer__study=study, arm__kind=Arm.Kind.DERIVED)
+        Series.objects.filter(MADE_HERE, volunteer__study=study)
         .select_related("volunteer", "arm")
         .order_by("volunteer__code", "arm__position", "arm__pk")
     )
     return [_row(item) for item in series]
+
+
+@dataclass(frozen=True)
+class RawRow:
+    """The raw data of one cell at a glance."""
+
+    raw: RawData
+    size: str
+    coils: int
+    sampling: str
+    noise: str
+    warnings: Sequence[str]
+    n_series: int  # made from it
+
+
+def raw_rows(study: Study) -> list[RawRow]:
+    found = (
+        RawData.objects.filter(volunteer__study=study)
+        .select_related("volunteer", "arm")
+        .annotate(n_series=Count("variants__series"))
+        .order_by("volunteer__code", "arm__position", "arm__pk")
+    )
+    return [_raw_row(raw, raw.n_series) for raw in found]
+
+
+def _raw_row(raw: RawData, n_series: int) -> RawRow:
+    said = raw.description
+    planes = "readout positions" if said["is_3d"] else "slices"
+    return RawRow(
+        raw=raw,
+        size=f"{said['planes']} {planes}, {said['rows']} × {said['columns']}",
+        coils=int(said["coils"]),
+        sampling="full" if said["is_full"] else f"undersampled, R = {said['acceleration']:.2f}",
+        noise="measured" if said["has_noise"] else "from the data",
+        warnings=list(said["warnings"]),
+        n_series=n_series,
+    )
 
 
 def _row(series: Series) -> SeriesRow:

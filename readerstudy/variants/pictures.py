@@ -20,7 +20,7 @@ from scipy import ndimage
 from readerstudy.imaging.models import Series
 from readerstudy.imaging.selectors import load_volume
 
-from .evidence import FLAGGED, NOISE, UNCERTAINTY, has_map, read_map
+from .evidence import FLAGGED, G_FACTOR, NOISE, UNCERTAINTY, has_map, read_map
 
 REMOVED_LIMIT = 3.0  # SD of the noise: black and white
 UNCERTAINTY_LIMIT = 1.0  # SD of the noise: there the output is no surer than the input
@@ -32,16 +32,19 @@ WIDTHS_OF_A_LINE = 180
 STOPS = ((0, 0, 8), (60, 18, 104), (148, 44, 110), (221, 81, 58), (252, 165, 40), (252, 252, 190))
 
 
-def picture(series: Series, source: Series, name: str, index: int) -> bytes:
+def picture(series: Series, source: Series | None, name: str, index: int) -> bytes:
     """One slice of one picture, as the bytes of a PNG file.
 
+    `source` is the series it was made from or is compared with, where there is one.
     Raises LookupError for a picture that this series does not have, or a slice that is not there.
     """
     if name not in PICTURES:
         raise LookupError(f"There is no picture {name}.")
     if not 0 <= index < series.slices:
         raise LookupError(f"Slice {index} of {series.slices}.")
-    return _png(PICTURES[name](series, source, index))
+    if source is None and name in OF_TWO:
+        raise LookupError(f"{series} has nothing to be compared with.")
+    return _png(PICTURES[name](series, source or series, index))
 
 
 def _input(series: Series, source: Series, index: int) -> Image.Image:
@@ -69,13 +72,25 @@ def _noise(series: Series, _source: Series, index: int) -> Image.Image:
     return _coloured(read_map(series, NOISE)[index], 0.0, noise_limit(series), series)
 
 
+def _g_factor(series: Series, _source: Series, index: int) -> Image.Image:
+    return _coloured(read_map(series, G_FACTOR)[index], 0.0, g_limit(series), series)
+
+
 PICTURES: Mapping[str, Callable[[Series, Series, int], Image.Image]] = {
     "input": _input,
     "output": _output,
     "removed": _removed,
     "uncertainty": _uncertainty,
     "noise": _noise,
+    "g_factor": _g_factor,
 }
+OF_TWO = ("input", "removed")  # pictures that need the source
+
+
+def g_limit(series: Series) -> float:
+    """What the brightest colour of the g-factor map stands for: at least twice the ideal."""
+    found = series.provenance.get("maps", {}).get("g_factor") or {}
+    return max(2.0, float(found.get("highest") or 0))
 
 
 def noise_limit(series: Series) -> float:

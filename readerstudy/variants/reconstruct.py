@@ -97,6 +97,7 @@ def provenance_of(raw: RawData, result: RawReconstruction) -> dict[str, Any]:
     }
     if result.g_factor is not None:
         said["maps"]["g_factor"] = _range(result.g_factor)
+        said["g_factor_median"] = round(said["maps"]["g_factor"]["median"], 3)
     return said
 
 

@@ -7,41 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Q
+
 from readerstudy.imaging.models import Series
 from readerstudy.studies.models import Arm, Study
 from readerstudy.studies.wording import METHOD_NAMES, recipe_in_words
 
 from .evidence import NOISE, UNCERTAINTY, has_map
+from .facts import UNKNOWN, Fact, Picture, Section, factor, percent
 from .pictures import REMOVED_LIMIT, UNCERTAINTY_LIMIT, noise_limit, picture_size
+from .reconstruction_page import KIND, reconstruction_pictures, reconstruction_sections
 
-UNKNOWN = "not recorded"
 BEFORE = "This series was made before evidence was gathered: it has no maps and no tests."
-
-
-@dataclass(frozen=True)
-class Fact:
-    label: str
-    value: str
-    notes: Sequence[str] = ()
-    badge: str = ""  # ending of a badge class: ok, warn, bad
-
-
-@dataclass(frozen=True)
-class Section:
-    title: str
-    facts: Sequence[Fact]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One picture of a slice, and what its greys or colours mean."""
-
-    name: str
-    title: str
-    caption: str
-    scale: str = ""  # class of the colour bar
-    lowest: str = ""
-    highest: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,7 +41,7 @@ class SliceLink:
 @dataclass(frozen=True)
 class EvidencePage:
     series: Series
-    source: Series
+    source: Series | None  # None for the scan itself, reconstructed from its raw data
     index: int  # of the slice that is shown
     warnings: Sequence[str]
     sections: Sequence[Section]
@@ -74,6 +51,13 @@ class EvidencePage:
     height: int
     before: Series | None  # the derived series beside this one
     after: Series | None
+
+    @property
+    def made_from(self) -> str:
+        if self.series.provenance.get("kind") == KIND:
+            whose = "its" if self.source is None else f"{self.source.arm.name}’s"
+            return f"{whose} raw data"
+        return self.source.arm.name if self.source else ""
 
     @property
     def number(self) -> int:
@@ -88,15 +72,24 @@ class EvidencePage:
         return self.index + 2 if self.index + 1 < self.series.slices else None
 
 
-def find_derived(study: Study, series_id: uuid.UUID) -> tuple[Series, Series] | None:
-    """A derived series of the study and the one it was made from."""
+# What the worker made: derived arms, and acquired ones that were sent as raw data.
+MADE_HERE = Q(arm__kind=Arm.Kind.DERIVED) | Q(variant__raw__isnull=False)
+
+
+def find_derived(study: Study, series_id: uuid.UUID) -> tuple[Series, Series | None] | None:
+    """A series of the study that the worker made, and the one it was made from or is compared with.
+
+    There is none of an acquired arm that was reconstructed from raw data.
+    """
     series = (
-        Series.objects.filter(pk=series_id, volunteer__study=study, arm__kind=Arm.Kind.DERIVED)
+        Series.objects.filter(MADE_HERE, pk=series_id, volunteer__study=study)
         .select_related("volunteer", "arm__source")
         .first()
     )
     if series is None:
         return None
+    if not series.arm.is_derived:
+        return series, None
     source = (
         Series.objects.filter(volunteer=series.volunteer_id, arm=series.arm.source_id)
         .select_related("volunteer", "arm")
@@ -105,21 +98,29 @@ def find_derived(study: Study, series_id: uuid.UUID) -> tuple[Series, Series] | 
     return None if source is None else (series, source)
 
 
-def evidence_page(series: Series, source: Series, index: int) -> EvidencePage:
+def evidence_page(series: Series, source: Series | None, index: int) -> EvidencePage:
     made = series.provenance
+    is_reconstruction = made.get("kind") == KIND
     before, after = _neighbours(series)
     width, height = picture_size(series)
     return EvidencePage(
         series=series,
         source=source,
         index=index,
-        warnings=[*made.get("warnings", []), *([] if "qc" in made else [BEFORE])],
-        sections=[
+        warnings=[
+            *made.get("warnings", []),
+            *([] if "qc" in made or is_reconstruction else [BEFORE]),
+        ],
+        sections=reconstruction_sections(series)
+        if is_reconstruction
+        else [
             Section("Method and strength", list(_method_facts(series.arm, made))),
             Section("Noise", [*_noise_facts(made), *_grid_facts(series)]),
             Section("Evidence", list(_evidence_facts(made.get("qc", {})))),
         ],
-        pictures=list(_pictures(series)),
+        pictures=list(
+            reconstruction_pictures(series, source) if is_reconstruction else _pictures(series)
+        ),
         flagged_slices=_flagged_slices(made, index),
         width=width,
         height=height,
@@ -131,9 +132,7 @@ def evidence_page(series: Series, source: Series, index: int) -> EvidencePage:
 def _neighbours(series: Series) -> tuple[Series | None, Series | None]:
     """The derived series before and after this one, in the order of the grid."""
     ordered = list(
-        Series.objects.filter(
-            volunteer__study=series.volunteer.study_id, arm__kind=Arm.Kind.DERIVED
-        )
+        Series.objects.filter(MADE_HERE, volunteer__study=series.volunteer.study_id)
         .select_related("volunteer", "arm")
         .order_by("volunteer__code", "arm__position", "arm__pk")
     )
@@ -160,12 +159,12 @@ def _method_facts(arm: Arm, made: Mapping[str, Any]) -> Iterator[Fact]:
         mixed = f"{percent(blend)} of the output, the rest input"
         yield Fact("Blend", shares.get(float(blend), mixed))
     asked = made.get("target_gain")
-    yield Fact("SNR gain asked", _factor(asked) if asked is not None else "none")
+    yield Fact("SNR gain asked", factor(asked) if asked is not None else "none")
     air = made.get("air_gain")
     yield Fact(
         "SNR gain achieved",
-        f"{_factor(made.get('achieved_gain'))} in the body",
-        [f"{_factor(air)} in the air" if air is not None else "not measurable in the air"],
+        f"{factor(made.get('achieved_gain'))} in the body",
+        [f"{factor(air)} in the air" if air is not None else "not measurable in the air"],
     )
     seconds = made.get("seconds")
     if seconds is not None:
@@ -309,11 +308,3 @@ def _pictures(series: Series) -> Iterator[Picture]:
 
 def _figure(value: float | None) -> str:
     return "not measurable" if value is None else f"{value:.2f}".replace("-", "−")
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
-
-
-def _factor(value: Any) -> str:
-    return f"{float(value):.2f}×" if value is not None else UNKNOWN

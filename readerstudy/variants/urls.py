@@ -12,6 +12,11 @@ urlpatterns: list[URLPattern] = [
         name="variant_arm_remove",
     ),
     path(
+        "studies/<slug:slug>/variants/raw/<uuid:raw_id>/remove/",
+        views.raw_remove,
+        name="variant_raw_remove",
+    ),
+    path(
         "studies/<slug:slug>/variants/<uuid:series_id>/",
         views.evidence,
         name="variant_evidence",

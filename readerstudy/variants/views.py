@@ -19,8 +19,9 @@ from readerstudy.studies.models import Arm, Role, Study
 from .access import get_evidence_study, may_see_evidence
 from .arms import do_add_derived_arm, do_remove_derived_arm
 from .forms import DerivedArmForm
-from .overview import arm_rows, series_rows
+from .overview import arm_rows, raw_rows, series_rows
 from .pictures import picture as draw
+from .raw_services import do_delete_raw, find_raw
 from .selectors import evidence_page, find_derived
 
 
@@ -57,6 +58,7 @@ def arms(request: HttpRequest, slug: str) -> HttpResponse:
             "study": study,
             "form": form,
             "arms": arm_rows(study),
+            "raw": raw_rows(study),
             "series": series_rows(study) if shows_evidence else [],
             "shows_evidence": shows_evidence,
         },
@@ -73,6 +75,26 @@ def arm_remove(request: HttpRequest, slug: str, arm_code: str) -> HttpResponse:
         messages.error(request, str(error))
     else:
         messages.success(request, f"{arm.name} was removed.")
+    return redirect("variants", study.slug)
+
+
+@require_POST
+def raw_remove(request: HttpRequest, slug: str, raw_id: uuid.UUID) -> HttpResponse:
+    """Delete raw data and every series made from them."""
+    study = get_study(request.user, slug, Role.COORDINATOR)
+    raw = find_raw(study, raw_id)
+    if raw is None:
+        raise Http404("No such raw data.")
+    try:
+        do_delete_raw(raw, cast(User, request.user))
+    except StudyError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(
+            request,
+            f"The raw data of {raw.arm.name} of {raw.volunteer.code} were deleted, with every "
+            "series made from them.",
+        )
     return redirect("variants", study.slug)
 
 
@@ -101,7 +123,7 @@ def image(
     return HttpResponse(content, content_type="image/png")
 
 
-def _found(study: Study, series_id: uuid.UUID) -> tuple[Series, Series]:
+def _found(study: Study, series_id: uuid.UUID) -> tuple[Series, Series | None]:
     found = find_derived(study, series_id)
     if found is None:
         raise Http404("No such derived series.")

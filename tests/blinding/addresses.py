@@ -94,6 +94,7 @@ CLOSED = {
     "readiness_withdraw",
     "variants",
     "variant_arm_remove",
+    "variant_raw_remove",
     "variant_evidence",
     "variant_image",
     "launch",

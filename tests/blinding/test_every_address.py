@@ -15,6 +15,7 @@ from readerstudy.reading.models import Item, Session
 from readerstudy.reports.export_models import Export
 from readerstudy.studies.models import Membership, Study
 from readerstudy.studies.services import draw_arm_letters
+from readerstudy.variants.models import RawData
 from tests.factories import make_coordinator
 from tests.reading.exchange import CONTRAST, DISPLAY, VISIT
 from tests.reading.imaged_study import (
@@ -63,6 +64,15 @@ def study(request: pytest.FixtureRequest) -> Study:
     )
     if request.param == "before the launch":
         return study
+    RawData.objects.create(
+        volunteer=series.volunteer,
+        arm=series.arm,
+        prefix="raw/of/nobody",
+        sha256="cd34" * 16,
+        study_uid="2.25.1",
+        frame_uid="2.25.2",
+        description={"coils": 16, "acceleration": 4.0},
+    )
     start_reading(study)
     if request.param == "in the middle":
         for _ in range(4):
@@ -103,6 +113,7 @@ def arguments(study: Study) -> dict[str, list[Any]]:
         "arm": ["DF"],
         "arm_code": ["DLR_DF"],
         "series_id": [series.pk, derived.pk],
+        "raw_id": [*RawData.objects.values_list("pk", flat=True), uuid.uuid4()],
         "picture": ["output", "removed"],
         "what": ["freeze"],
         "part": ["figures"],

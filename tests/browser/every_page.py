@@ -159,6 +159,7 @@ def _values(studies: list[Study]) -> dict[str, list[Any]]:
         "arm": ["DF"],
         "arm_code": ["DLR_DF"],
         "series_id": [derived.pk],
+        "raw_id": [],
         "picture": ["output"],
         "upload_id": [],
         "job_id": [uuid.uuid4()],

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from django.core.files.storage import default_storage, storages
+from django.test import Client
 from pydicom import dcmread
 
 from readerstudy.audit.models import Event
@@ -21,9 +22,10 @@ from readerstudy.studies.models import Study
 from readerstudy.variants.models import RawData, Variant
 from readerstudy.variants.raw_services import do_delete_raw
 from tests.denoise_engine.kspace_files import phantom_kspace, write_scan
-from tests.factories import make_study
+from tests.factories import make_coordinator, make_study
 from tests.imaging.datasets import phantom, series
 from tests.imaging.uploading import refusals, send, send_zip
+from tests.reading.imaged_study import first_item, reader_of, session_of, start_reading
 from tests.variants.scans import add_derived_arm
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +35,7 @@ SENSE = {"method": "sense", "acceleration": 2, "centre": 16}
 
 @pytest.fixture
 def study() -> Study:
-    study = make_study()
+    study = make_study(readers=1)
     study.comparisons.all().delete()
     study.arms.filter(kind="derived").delete()
     return study
@@ -47,9 +49,9 @@ def scan(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return write_scan(path, kspace, noise_sd=1.0).read_bytes()
 
 
-def send_scan(study: Study, scan: bytes, code: str = "STD", **options: Any) -> Job:
-    arm = study.arms.get(code=code)
-    return send(study, {"Doe_Jane.h5": scan}, volunteer="V01", arm=arm, **options)
+def send_scan(study: Study, scan: bytes, volunteer: str = "V01") -> Job:
+    arm = study.arms.get(code="STD")
+    return send(study, {"Doe_Jane.h5": scan}, volunteer=volunteer, arm=arm)
 
 
 def states() -> dict[str, str]:
@@ -60,9 +62,10 @@ def errors() -> list[str]:
     return [job.error for job in Job.objects.exclude(error="")]
 
 
-def test_one_raw_file_fills_the_standard_arm_and_what_is_derived_from_its_samples(
-    study: Study, scan: bytes
+def test_one_raw_file_fills_arms_that_readers_see_like_any_other(
+    study: Study, scan: bytes, client: Client
 ) -> None:
+    study.arms.filter(code__in=["DF", "TF"]).delete()
     add_derived_arm(study, "SENSE_R2", SENSE, source="STD")
     send_scan(study, scan)
     assert refusals(study) == {}
@@ -76,22 +79,78 @@ def test_one_raw_file_fills_the_standard_arm_and_what_is_derived_from_its_sample
     for volume, most in ((full, 0.06), (fast, 0.12)):
         scaled = volume * float((volume * truth).sum() / (volume * volume).sum())
         assert np.linalg.norm(scaled - truth) / np.linalg.norm(truth) < most
-    # Alike for readers: the same grid and the same bytes on the wire.
     assert sense.geometry == standard.geometry
-    assert len(display_slice(sense, 0)) == len(display_slice(standard, 0))
     made = sense.provenance
     assert (made["kind"], made["method"], made["retrospective"]) == (
         "reconstruction",
         "sense",
         True,
     )
-    assert made["sampling"] == {"kind": "regular", "acceleration": 2.0, "centre": 16}
+    assert made["undersampling"] == {"kind": "regular", "acceleration": 2.0, "centre": 16}
     assert made["acceleration"] == pytest.approx(64 / 40, rel=0.02)
     assert made["source_sha256"] == RawData.objects.get().sha256
     assert made["coils"] == 6
     assert made["maps"]["noise_sd"]["median"] > 0
     assert standard.provenance["retrospective"] is False
     assert standard.parameters["EchoTime"] == 12.5
+    # What a reader gets: the stored pixels, of one length, under opaque tokens.
+    send_scan(study, scan, volunteer="V02")
+    run_pending("gpu")
+    start_reading(study)
+    session = session_of(study)
+    client.force_login(reader_of(session))
+    item = first_item(session)
+    for pane in item.panes.select_related("arm"):
+        answer = client.get(f"/reading/pixels/{pane.token}/0")
+        shown = Series.objects.get(arm=pane.arm, volunteer=item.volunteer)
+        assert answer.content == display_slice(shown, 0)
+        assert len(answer.content) == 64 * 64 * 2
+
+
+def test_pages_tell_coordinators_how_images_came_out_of_raw_data(
+    study: Study, scan: bytes, client: Client
+) -> None:
+    coordinator = make_coordinator(study)
+    client.force_login(coordinator)
+    address = f"/studies/{study.slug}/variants/"
+    typed = {
+        "name": "SENSE, R = 2",
+        "code": "SENSE_R2",
+        "source": study.arms.get(code="STD").pk,
+        "method": "sense",
+        "acceleration": "2",
+        "centre": "16",
+        "sampling": "regular",
+    }
+    assert client.post(address, typed).status_code == 302
+    assert study.arms.get(code="SENSE_R2").recipe == SENSE
+    client.post(address, {**typed, "code": "B", "name": "B", "acceleration": "2.5"})
+    assert not study.arms.filter(code="B").exists()
+    send_scan(study, scan)
+    run_pending("gpu")
+    page = client.get(address).content.decode()
+    for words in ("2 slices, 64 × 64", "SENSE of standard, R = 2", "Every n-th line", "measured"):
+        assert words in page
+    grid = client.get(f"/studies/{study.slug}/readiness/").content.decode()
+    sense, standard = (Series.objects.get(arm__code=code) for code in ("SENSE_R2", "STD"))
+    for series_made, said, pictures in (
+        (sense, "made from standard’s raw data", ("input", "output", "removed", "noise")),
+        (standard, "made from its raw data", ("output", "noise")),
+    ):
+        page_of = f"{address}{series_made.pk}/"
+        assert page_of in grid
+        text = client.get(page_of).content.decode()
+        assert said in text
+        assert f"SHA-256 {RawData.objects.get().sha256[:12]}" in text
+        for name in pictures:
+            assert f"{page_of}{name}/1.png" in text
+            assert client.get(f"{page_of}{name}/1.png").status_code == 200
+    assert client.get(f"{address}{standard.pk}/removed/1.png").status_code == 404
+    raw = RawData.objects.get()
+    assert client.post(f"{address}raw/{raw.pk}/remove/").status_code == 302
+    assert not RawData.objects.exists()
+    assert not Series.objects.exists()
+    assert client.post(f"{address}raw/{raw.pk}/remove/").status_code == 404
 
 
 def test_the_new_images_are_mr_images_that_name_nobody(

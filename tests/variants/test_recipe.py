@@ -10,8 +10,11 @@ import pytest
 from django.conf import settings
 
 from denoise_engine import available_methods
+from denoise_engine.rawdata import Sampling
+from denoise_engine.reconstruction import RECONSTRUCTION_METHODS
 from readerstudy.studies.models import Arm
 from readerstudy.studies.wording import recipe_in_words
+from readerstudy.variants.raw_recipe import RawRecipe, raw_methods
 from readerstudy.variants.recipe import Recipe, RecipeError, known_methods, read_recipe
 
 FULL = {"kind": "full"}
@@ -39,7 +42,58 @@ def test_every_method_of_the_engine_can_be_named(method: str) -> None:
 
 
 def test_the_web_process_knows_the_methods_that_the_engine_has() -> None:
-    assert set(known_methods()) == set(available_methods())
+    assert known_methods() == (*available_methods(), *raw_methods())
+    assert set(raw_methods()) == set(RECONSTRUCTION_METHODS)
+
+
+@pytest.mark.parametrize(
+    ("stored", "read", "words"),
+    [
+        (
+            {"method": "unrolled", "acceleration": 4},
+            RawRecipe("unrolled", Sampling(acceleration=4.0)),
+            "Unrolled network of standard, R = 4",
+        ),
+        (
+            {"method": "sense", "acceleration": 2, "second": 3, "centre": 20, "bound": 7},
+            RawRecipe("sense", Sampling("regular", 2.0, 3, 20), bound=7.0),
+            "SENSE of standard, R = 2 × 3, λ = 7",
+        ),
+        (
+            {"method": "cs", "acceleration": 1.8, "sampling": "random", "penalty": 0.5},
+            RawRecipe("cs", Sampling("random", 1.8), penalty=0.5),
+            "Compressed sensing of standard, R = 1.8 (random), wavelet weight = 0.5",
+        ),
+        ({"method": "sense"}, RawRecipe("sense"), "SENSE of standard"),
+    ],
+)
+def test_a_recipe_for_raw_data_is_read_by_its_method(
+    stored: dict[str, Any], read: RawRecipe, words: str
+) -> None:
+    assert read_recipe(stored, "arm") == read
+    arm = Arm(kind=Arm.Kind.DERIVED, source=Arm(name="standard"), recipe=stored)
+    assert recipe_in_words(arm) == words
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        ({"method": "sense", "strength": FULL}, "says nothing of strength"),
+        ({"method": "cs", "bound": 5}, "bound belongs to the method sense"),
+        ({"method": "sense", "bound": 0}, "bound lies between 0.1 and 1000"),
+        ({"method": "sense", "bound": "5"}, "bound is a number"),
+        ({"method": "sense", "acceleration": 2.5}, "2.5 is no whole number"),
+        ({"method": "sense", "acceleration": 40}, "acceleration lies between 1 and 16"),
+        ({"method": "sense", "sampling": "random"}, "say how many: acceleration"),
+        ({"method": "sense", "acceleration": 4, "sampling": "spiral"}, "regular or random"),
+        ({"method": "sense", "acceleration": 4, "centre": 4}, "16 to 128 lines, not 4"),
+        ({"method": "sense", "acceleration": 4, "centre": True}, "centre is a whole number"),
+        ({"method": "unrolled", "model": 3}, "the model is a name"),
+    ],
+)
+def test_a_recipe_for_raw_data_that_cannot_be_followed(stored: dict[str, Any], said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        read_recipe(stored, "arm")
 
 
 def test_bias_noise_map_and_grid_are_read() -> None:
