@@ -17,6 +17,7 @@ from django.db.models import Count
 from django.utils import timezone
 
 from readerstudy.audit.models import Event
+from readerstudy.imaging.stored_size import stored_bytes
 from readerstudy.jobs.models import Job
 from readerstudy.reading.models import Item, Session
 from readerstudy.studies.models import Study
@@ -29,6 +30,7 @@ SHORTEST_GAP = datetime.timedelta(seconds=1)  # items closed together by a withd
 LEAST_GAPS = 2
 WORKERS_KEY = "conduct.workers"
 WORKER_SILENT_AFTER = 60  # seconds
+STORED_COUNTED_EVERY = 120  # seconds
 MAILED = "conduct.reader.mailed"
 
 
@@ -193,11 +195,13 @@ def workers_seen() -> list[Worker]:
 
 
 def _study_bytes(study: Study) -> int:
-    """What the volumes of the study's series take; their DICOM files take about half as much."""
-    sizes = study.volunteers.filter(series__isnull=False).values_list(
-        "series__rows", "series__columns", "series__slices"
-    )
-    return sum(rows * columns * slices * 4 for rows, columns, slices in sizes)
+    """Everything it stores. The page asks every few seconds, so it is counted now and then."""
+    key = f"conduct.stored.{study.pk}"
+    known: int | None = cache.get(key)
+    if known is None:
+        known = stored_bytes(study)
+        cache.set(key, known, timeout=STORED_COUNTED_EVERY)
+    return known
 
 
 def open_sessions(study: Study) -> list[Session]:
