@@ -1,4 +1,4 @@
-"""Commands of ``python -m denoise_engine``: methods, apply, evaluate, train, card, simulate."""
+"""Commands of ``python -m denoise_engine``: methods, apply, reconstruct, evaluate, train, card …"""
 
 import argparse
 import json
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from denoise_engine.errors import EngineError, StrengthError, UnusableVolumeError
+from denoise_engine.reconstruction.command import add_arguments as add_reconstruction_arguments
 from denoise_engine.training.command import add_arguments as add_training_arguments
 
 DEMO = Path("readerstudy") / "demo" / "data" / "lumbar"
@@ -72,6 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     p.add_argument("--precision", choices=["auto", "float32", "bfloat16"], default="auto")
     p.set_defaults(command=_apply)
+
+    p = commands.add_parser("reconstruct", help="images from raw data (k-space)")
+    add_reconstruction_arguments(p)
+    p.set_defaults(command=_reconstruct)
 
     p = commands.add_parser(
         "evaluate",
@@ -193,6 +198,13 @@ def _apply(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _reconstruct(arguments: argparse.Namespace) -> int:
+    from denoise_engine.reconstruction.command import reconstruct_file
+
+    with _progress("reconstructing") as progress:
+        return reconstruct_file(arguments, progress)
+
+
 def _check_new_folder(folder: Path) -> None:
     if folder.exists():
         raise UnusableVolumeError(f"“{folder}” exists already; name a new folder.")
@@ -242,12 +254,22 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _card(arguments: argparse.Namespace) -> int:
-    from denoise_engine.models import find_model, read_card
+    from denoise_engine.models import (
+        RECONSTRUCTION_MANIFEST,
+        available_models,
+        find_model,
+        read_card,
+    )
 
-    file = find_model(arguments.model)
+    networks = available_models(RECONSTRUCTION_MANIFEST)
+    file = networks.get(arguments.model) or find_model(arguments.model)
     card = read_card(file)
     if arguments.json:
         print(json.dumps(card | {"sha256": file.sha256}, indent=2))
+    elif file.name in networks:
+        from denoise_engine.training.unrolled_export import unrolled_card_as_text
+
+        print(unrolled_card_as_text(card, file.sha256))
     else:
         from denoise_engine.training.card import card_as_text
 

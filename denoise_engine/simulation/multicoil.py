@@ -119,7 +119,7 @@ def simulate_scan(
     shading = np.exp(0.25 * smooth_field(rows, columns, length=max(rows, columns) / 4, rng=rng))
     low, high = np.log(settings.snr)
     level = np.exp(rng.uniform(low, high)) / strength[magnitude > 0.3].mean()
-    phase = _drawn_phase(rows, columns, rng)
+    phase = _drawn_phase(magnitude, rng)
     truth = (level * magnitude * strength * shading * phase).astype(np.complex64)
 
     encoding = CartesianEncoding(torch.from_numpy(coils), torch.from_numpy(mask))
@@ -185,12 +185,22 @@ def measured_coils(
     return np.ascontiguousarray(maps, dtype=np.complex64)
 
 
-def _drawn_phase(rows: int, columns: int, rng: np.random.Generator) -> Complex:
-    """Any phase at the middle, up to a cycle and a half across the field, and finer detail."""
+def _drawn_phase(magnitude: NDArray[np.float32], rng: np.random.Generator) -> Complex:
+    """A phase as gradient echoes have it, from smooth to sharp.
+
+    Any phase at the middle, up to a cycle and a half across the field; detail of any size; and what
+    goes with the tissue, such as fat that runs ahead of water: a jump at its edge.
+    """
+    rows, columns = magnitude.shape
     y, x = np.meshgrid(np.linspace(-1, 1, rows), np.linspace(-1, 1, columns), indexing="ij")
     ramp = rng.uniform(-np.pi, np.pi) + rng.uniform(-5, 5) * y + rng.uniform(-5, 5) * x
-    detail = rng.uniform(0, 0.8) * smooth_field(rows, columns, length=rows / 16, rng=rng)
-    phase = smooth_phase(rows, columns, rng=rng) * np.exp(1j * (ramp + detail))
+    length = np.exp(rng.uniform(np.log(1.5), np.log(12)))
+    detail = rng.uniform(0, 0.7) * smooth_field(rows, columns, length=length, rng=rng)
+    level, width = rng.uniform(0.2, 2.0), rng.uniform(0.05, 0.4)
+    tissue = rng.uniform(-np.pi, np.pi) / (1 + np.exp(-(magnitude - level) / width))
+    where = smooth_field(rows, columns, length=max(rows, columns) / 5, rng=rng) > 0
+    jump = tissue * where if rng.random() < 0.5 else 0.4 * tissue
+    phase = smooth_phase(rows, columns, rng=rng) * np.exp(1j * (ramp + detail + jump))
     return np.asarray(phase, dtype=np.complex64)
 
 

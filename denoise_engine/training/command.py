@@ -27,6 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=0, help="0: as many as torch thinks best")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument(
+        "--export",
+        action="store_true",
+        help="unrolled: write the weights of the last checkpoint, without training on",
+    )
     parser.add_argument("--start", help="name of a shipped model to begin with")
     parser.add_argument("--learning-rate", type=float, default=1.5e-3)
     parser.add_argument("--note", default="", help="a sentence about this training for the card")

@@ -3,6 +3,11 @@
 import argparse
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from denoise_engine.training.unrolled import UnrolledTrainer
+    from denoise_engine.training.unrolled_held_out import HeldOutScans
 
 POOL_SCALES = (1.0,)
 
@@ -24,11 +29,15 @@ def train_unrolled(arguments: argparse.Namespace) -> int:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     data: Path = arguments.data
-    pool = load_pool(
-        data,
-        SOURCES,
-        scales=POOL_SCALES,
-        progress=lambda path, count: print(f"  {path}: {count} slices", flush=True),
+    pool = (
+        []
+        if arguments.export
+        else load_pool(
+            data,
+            SOURCES,
+            scales=POOL_SCALES,
+            progress=lambda path, count: print(f"  {path}: {count} slices", flush=True),
+        )
     )
     recipe = UnrolledRecipe(
         seed=arguments.seed,
@@ -44,8 +53,10 @@ def train_unrolled(arguments: argparse.Namespace) -> int:
         arguments.out,
         judge=lambda network: judge(network, scans),
     )
-    if arguments.resume:
+    if arguments.resume or arguments.export:
         trainer.resume()
+    if arguments.export:
+        return _export(trainer, scans, arguments)
     shown = 0.0
 
     def report(progress: UnrolledProgress, done: float) -> None:
@@ -64,6 +75,16 @@ def train_unrolled(arguments: argparse.Namespace) -> int:
         )
 
     trainer.run(report)
+    return _export(trainer, scans, arguments)
+
+
+def _export(
+    trainer: "UnrolledTrainer", scans: "list[HeldOutScans]", arguments: argparse.Namespace
+) -> int:
+    from denoise_engine.training.unrolled_export import export_unrolled
+
+    weights = export_unrolled(trainer, scans, arguments.data, arguments.out)
+    print(f"wrote {weights}; its card is {weights.with_suffix('.md')}")
     return 0
 
 

@@ -27,7 +27,8 @@ NEVER_USED = "kspace/brain-gre-3t-16ch.npz"
 
 _CALIBRATION = 24
 # Divisible by every reduction below, and by what the U-nets halve.
-MATRICES = ((96, 96), (144, 144), (144, 96), (192, 144))
+MATRICES = ((96, 96), (96, 144), (144, 96), (144, 144))
+MATRIX_SHARES = (0.4, 0.25, 0.25, 0.1)
 # Phase encodings along the rows, and along both directions; 4 and 6 are what the network is for.
 REDUCTIONS: tuple[tuple[tuple[int, ...], float], ...] = (
     ((2,), 0.05),
@@ -85,7 +86,7 @@ class ScanSampler:
     def batch(self, step: int) -> ScanBatch:
         """Return the batch of one training step."""
         rng = np.random.default_rng((self._seed, step))
-        matrix = MATRICES[int(rng.integers(len(MATRICES)))]
+        matrix = MATRICES[int(rng.choice(len(MATRICES), p=MATRIX_SHARES))]
         shares = np.array([share for _, share in REDUCTIONS])
         reduction = REDUCTIONS[int(rng.choice(len(REDUCTIONS), p=shares / shares.sum()))][0]
         mask = uniform_mask(
