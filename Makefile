@@ -25,8 +25,8 @@ $(VENV)/.runtime: requirements.txt $(VENV)/.made
 	$(PY) -m pip install -q -r requirements.txt
 	@touch $@
 
-$(VENV)/.development: requirements-dev.txt requirements-postgres.txt $(VENV)/.runtime
-	$(PY) -m pip install -q -r requirements-dev.txt -r requirements-postgres.txt
+$(VENV)/.development: requirements-dev.txt requirements-postgres.txt requirements-hospital.txt $(VENV)/.runtime
+	$(PY) -m pip install -q -r requirements-dev.txt -r requirements-postgres.txt -r requirements-hospital.txt
 	@touch $@
 
 static_build/.built: $(VENV)/.runtime $(shell find frontend -type f -not -path '*/node_modules/*')

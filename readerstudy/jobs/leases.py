@@ -152,6 +152,11 @@ def hand_back(job: Job, token: uuid.UUID) -> None:
     )
 
 
+def count_runnable(queue: str) -> int:
+    """Rows of the queue that a worker could claim now."""
+    return _runnable([queue], database_now()).count()
+
+
 def none_waiting(queues: Collection[str]) -> bool:
     """True if no job of these queues waits, be it for now or for its next attempt."""
     return not Job.objects.filter(state=Job.State.QUEUED, queue__in=queues).exists()

@@ -59,3 +59,22 @@ class Job(models.Model):
     @property
     def is_over(self) -> bool:
         return self.state in {self.State.SUCCEEDED, self.State.FAILED, self.State.CANCELLED}
+
+
+class WorkerProcess(models.Model):
+    """A worker that runs, or ran until its machine failed: `seen_at` tells the two apart."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    host = models.CharField(max_length=200)
+    pid = models.PositiveIntegerField()
+    queues = models.CharField(max_length=50)  # names, separated by spaces
+    device = models.CharField(max_length=50, blank=True)  # the GPUs that it may see
+    job_id = models.UUIDField(null=True)  # in hand
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["host", "pid"]
+
+    def __str__(self) -> str:
+        return f"{self.host} {self.pid} ({self.queues})"

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from readerstudy.audit.services import record
 
+from .dispatch import wake_after_commit
 from .models import Job
 from .registry import get_task
 
@@ -50,6 +51,7 @@ def do_enqueue(
             subject=job,
             new={"kind": kind, "queue": task.queue},
         )
+        wake_after_commit(task.queue)
     return job
 
 

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 import traceback
+import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -138,9 +139,10 @@ class Worker:
 
     def listen_for_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
+            signal.signal(number, self.on_signal)
 
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+    def on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        """Stop: after the job in hand is handed back, or published if that has begun."""
         first = not self.stopping.is_set()
         self.stopping.set()
         context = self._context
@@ -157,9 +159,7 @@ class Worker:
                 close_old_connections()
                 if not (once or until_empty):
                     self.run_periodic()
-                job = leases.claim(self.queues)
-                if job is not None:
-                    self._run(job)
+                if self.run_one(self.queues):
                     runs += 1
                     if once:
                         break
@@ -174,6 +174,21 @@ class Worker:
             self.stopping.wait(settings.JOB_POLL_SECONDS)
         log.info("worker stopped")
         return runs
+
+    def run_one(self, queues: Collection[str]) -> bool:
+        """Claim one job and run it to its end. False if none was to be had."""
+        if self.stopping.is_set():
+            return False
+        job = leases.claim(queues)
+        if job is None:
+            return False
+        self._run(job)
+        return True
+
+    @property
+    def job_in_hand(self) -> uuid.UUID | None:
+        context = self._context
+        return None if context is None else context.job_id
 
     def _run(self, job: Job) -> None:
         context = JobContext(job)

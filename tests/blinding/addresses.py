@@ -16,6 +16,9 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 FOR_READERS = {
     "home",
+    # Open to load balancers, and so to everybody: plain words, nothing of a study.
+    "health",
+    "ready",
     # Signing in, one's own account and second factor.
     "account",
     "account_invitation",
@@ -56,6 +59,8 @@ FOR_READERS = {
 }
 
 CLOSED = {
+    "metrics",
+    "operations",
     "study_new",
     "study",
     "study_design",

@@ -41,6 +41,7 @@ class Site:
     home: Path
     database_url: str
     processes: list[Process] = field(default_factory=list)
+    broker_url: str = ""  # with one, workers are woken by it
 
     @property
     def environment(self) -> dict[str, str]:
@@ -55,6 +56,8 @@ class Site:
             "JOB_LEASE_SECONDS": str(LEASE_SECONDS),
             "JOB_POLL_SECONDS": "0.1",
             "JOB_RETRY_SECONDS": "0",
+            "JOB_SWEEP_SECONDS": "0.5",
+            **({"TASKS": "celery", "BROKER_URL": self.broker_url} if self.broker_url else {}),
         }
 
     def manage(self, *arguments: str) -> str:
@@ -138,9 +141,9 @@ class Site:
 
 
 @contextlib.contextmanager
-def running_site(home: Path, database_url: str) -> Iterator[Site]:
+def running_site(home: Path, database_url: str, broker_url: str = "") -> Iterator[Site]:
     """A site on a migrated database; whatever was started on it is stopped at the end."""
-    site = Site(home, database_url)
+    site = Site(home, database_url, broker_url=broker_url)
     try:
         yield site
     finally:

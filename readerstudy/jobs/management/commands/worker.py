@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import os
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
+from readerstudy.jobs.heart import beating
 from readerstudy.jobs.worker import ALL_QUEUES, Worker
 
 
 class Command(BaseCommand):
-    help = "Runs jobs from the job table until stopped (SIGTERM hands a job in hand back)."
+    help = (
+        "Runs jobs until stopped (SIGTERM hands a job in hand back). With TASKS=celery it is "
+        "woken by the message broker, else it polls the job table."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -17,6 +23,11 @@ class Command(BaseCommand):
             choices=ALL_QUEUES,
             help="A queue to work on; repeat for several. Default: all.",
         )
+        parser.add_argument(
+            "--card",
+            type=int,
+            help="The one GPU that this worker may use, by its number. Start one worker a card.",
+        )
         stop = parser.add_mutually_exclusive_group()
         stop.add_argument("--once", action="store_true", help="Run at most one job, then stop.")
         stop.add_argument(
@@ -24,8 +35,19 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["card"] is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = str(options["card"])  # before torch is imported
         worker = Worker(options["queue"] or ALL_QUEUES)
-        worker.listen_for_signals()
-        runs = worker.work(once=options["once"], until_empty=options["until_empty"])
         if options["once"] or options["until_empty"]:
+            worker.listen_for_signals()
+            runs = worker.work(once=options["once"], until_empty=options["until_empty"])
             self.stdout.write(f"{runs} job{'' if runs == 1 else 's'} run.")
+            return
+        with beating(worker):
+            if settings.TASKS == "celery":
+                from readerstudy.jobs.broker import consume
+
+                consume(worker)
+            else:
+                worker.listen_for_signals()
+                worker.work()

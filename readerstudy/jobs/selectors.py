@@ -1,0 +1,82 @@
+"""How the jobs and the workers stand, for operators: counts and ages, nothing of any study."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+
+from django.db.models import Count, Min
+
+from .heart import GONE_SECONDS
+from .leases import database_now
+from .models import Job, WorkerProcess
+
+
+@dataclass(frozen=True)
+class QueueLine:
+    """Jobs of one queue in one state; the age in seconds of the one that was asked for first."""
+
+    queue: str
+    state: str
+    label: str
+    count: int
+    oldest_seconds: float
+
+
+def queue_lines() -> list[QueueLine]:
+    """Every queue and state, also those with no job; ages for what waits or runs."""
+    now = database_now()
+    rows = {
+        (row["queue"], row["state"]): row
+        for row in Job.objects.order_by()
+        .values("queue", "state")
+        .annotate(count=Count("pk"), first=Min("created_at"))
+    }
+    lines = []
+    for queue in Job.Queue.values:
+        for state in Job.State:
+            row = rows.get((queue, state.value))
+            is_open = state in {Job.State.QUEUED, Job.State.RUNNING}
+            age = (now - row["first"]).total_seconds() if row and is_open else 0.0
+            lines.append(
+                QueueLine(queue, state.value, state.label, row["count"] if row else 0, max(0, age))
+            )
+    return lines
+
+
+@dataclass(frozen=True)
+class WorkerLine:
+    host: str
+    pid: int
+    queues: str
+    device: str
+    is_busy: bool
+    started_at: datetime.datetime
+    silent_seconds: float
+    is_gone: bool
+
+
+def worker_lines() -> list[WorkerLine]:
+    now = database_now()
+    lines = []
+    for row in WorkerProcess.objects.all():
+        silent = max(0.0, (now - row.seen_at).total_seconds())
+        lines.append(
+            WorkerLine(
+                row.host,
+                row.pid,
+                row.queues,
+                row.device,
+                row.job_id is not None,
+                row.started_at,
+                silent,
+                silent > GONE_SECONDS,
+            )
+        )
+    return lines
+
+
+def queues_without_worker() -> list[str]:
+    """Queues that no living worker serves."""
+    served = {name for line in worker_lines() if not line.is_gone for name in line.queues.split()}
+    return [name for name in Job.Queue.values if name not in served]

@@ -1,0 +1,118 @@
+"""Real workers woken by real brokers: killed, frozen, stopped, and a broker killed under them."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.jobs.site import LEASE_SECONDS, Process, Site, lines, running_site, wait_for
+from tests.rabbitmq import broker
+from tests.redis_server import redis_server
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("migrated")
+    Site(home, f"sqlite:///{home / 'site.sqlite3'}").manage("migrate", "--verbosity=0")
+    return home / "site.sqlite3"
+
+
+@pytest.fixture
+def database(migrated: Path, tmp_path: Path) -> str:
+    shutil.copy(migrated, tmp_path / "site.sqlite3")
+    return f"sqlite:///{tmp_path / 'site.sqlite3'}"
+
+
+@pytest.fixture
+def site(database: str, tmp_path: Path) -> Iterator[Site]:
+    with (
+        redis_server(tmp_path) as address,
+        running_site(tmp_path, database, broker_url=address) as running,
+    ):
+        yield running
+
+
+def runner(workers: list[Process], trace: Path) -> Process:
+    wait_for(lambda: bool(lines(trace)), "a worker to start the job")
+    (busy,) = [worker for worker in workers if worker.pid == int(lines(trace)[-1][1])]
+    return busy
+
+
+def published(trace: Path) -> bool:
+    return bool(lines(trace)) and lines(trace)[-1][0] == "published"
+
+
+def test_workers_on_redis_killed_frozen_and_stopped_do_each_job_once(
+    site: Site, tmp_path: Path
+) -> None:
+    workers = [site.start_worker("--queue", "cpu"), site.start_worker("--queue", "cpu")]
+    wait_for(lambda: len(site.query("SELECT 1 FROM jobs_workerprocess")) == 2, "two heartbeats")
+
+    # Frozen until its lease has run out and another has published; then thawed.
+    trace = tmp_path / "frozen.txt"
+    job = site.enqueue(3.0, trace, quiet=True)
+    frozen = runner(workers, trace)
+    frozen.signal(signal.SIGSTOP)
+    wait_for(lambda: published(trace), "the other worker to publish")
+    frozen.signal(signal.SIGCONT)
+    wait_for(lambda: "taken over" in frozen.output(), "the thawed worker to notice")
+    assert site.job(job) == ("succeeded", 2)
+    assert len(site.published()) == 1
+
+    # Asked to stop: the job is handed back at once and goes on elsewhere, no attempt counted.
+    trace = tmp_path / "stopped.txt"
+    job = site.enqueue(3.0, trace)
+    stopped = runner(workers, trace)
+    asked = time.monotonic()
+    stopped.signal(signal.SIGTERM)
+    assert stopped.popen.wait(timeout=20) == 0
+    wait_for(lambda: published(trace), "the job to go on")
+    assert time.monotonic() - asked < 3.0 + 20.0
+    assert site.job(job) == ("succeeded", 1)
+
+    # Killed: its lease runs out, and the sweep of the worker that is left wakes that worker.
+    trace = tmp_path / "killed.txt"
+    workers.remove(stopped)
+    workers.append(site.start_worker("--queue", "cpu"))
+    job = site.enqueue(2.0, trace)
+    killed = runner(workers, trace)
+    killed.signal(signal.SIGKILL)
+    killed.popen.wait()
+    died = time.monotonic()
+    wait_for(lambda: published(trace), "the job to be done again")
+    assert time.monotonic() - died < LEASE_SECONDS + 2.0 + 20.0
+    assert site.job(job) == ("succeeded", 2)
+    assert len(site.published()) == 3
+
+
+def test_rabbitmq_killed_under_web_and_worker_loses_no_job(database: str, tmp_path: Path) -> None:
+    with broker() as rabbit, running_site(tmp_path, database, broker_url=rabbit.url) as site:
+        site.start_worker()
+        first = tmp_path / "first.txt"
+        job = site.enqueue(0.2, first)
+        wait_for(lambda: published(first), "a job woken by RabbitMQ")
+        assert site.job(job) == ("succeeded", 1)
+
+        running = tmp_path / "running.txt"
+        in_hand = site.enqueue(1.0, running)
+        wait_for(lambda: bool(lines(running)), "the worker to start the job")
+        rabbit.kill()
+        # Down: what was begun is published, and what is asked for now waits in the database.
+        wait_for(lambda: published(running), "the job in hand to be published without a broker")
+        waiting = tmp_path / "waiting.txt"
+        asked = time.monotonic()
+        queued = site.enqueue(0.2, waiting)
+        assert time.monotonic() - asked < 20  # with the start of a process
+        assert site.job(queued) == ("queued", 0)
+        rabbit.start()
+        wait_for(lambda: published(waiting), "the worker to come back to the broker")
+        assert site.job(in_hand) == ("succeeded", 1)
+        assert site.job(queued) == ("succeeded", 1)
+        assert len(site.published()) == 3

@@ -1,0 +1,134 @@
+"""Images in an S3 store, by configuration alone, against a small real S3 server."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage, storages
+
+from readerstudy.imaging.volumes import delete_files, write_file
+from readerstudy.web import health
+from readerstudy.web.object_storage import ObjectStorage, client_config, told
+from tests.postgresql import free_port
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    port = free_port()
+    process = subprocess.Popen(
+        [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "MOTO_S3_ALLOW_CROSSACCOUNT_ACCESS": "true"},
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                assert process.poll() is None, "the S3 server did not start"
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}", process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def store(server: tuple[str, subprocess.Popen[bytes]], settings: Any) -> ObjectStorage:
+    """The bucket as the site's storage, as S3_BUCKET and its fellows make it."""
+    configured = {name: dict(storage) for name, storage in settings.STORAGES.items()}
+    configured["default"] = {
+        "BACKEND": "readerstudy.web.object_storage.ObjectStorage",
+        "OPTIONS": {
+            "bucket_name": "images",
+            "location": "site",
+            "endpoint_url": server[0],
+            "region_name": "us-east-1",
+            "access_key": "key",
+            "secret_key": "secret",
+            "client_config": client_config(1.0, 1.0),
+        },
+    }
+    settings.STORAGES = configured
+    storage = storages["default"]
+    assert isinstance(storage, ObjectStorage)
+    storage.connection.create_bucket(Bucket="images")
+    return storage
+
+
+def test_files_are_written_replaced_listed_and_deleted_by_folder(store: ObjectStorage) -> None:
+    volume = np.arange(24, dtype=np.float32).tobytes()
+    write_file("series/study/token/volume.npy", b"an earlier attempt")
+    write_file("series/study/token/volume.npy", volume)
+    write_file("series/study/token/dicom/0001.dcm", b"one")
+    with default_storage.open("series/study/token/volume.npy") as handle:
+        assert handle.read() == volume
+    assert default_storage.exists("series/study")  # a folder, as on a disk
+    assert not default_storage.exists("series/stud")
+    assert default_storage.listdir("series/study/token") == (["dicom"], ["volume.npy"])
+    assert default_storage.size("series/study/token/dicom/0001.dcm") == 3
+    delete_files("series/study")
+    assert not default_storage.exists("series/study")
+    with pytest.raises(ValueError, match="no address"):
+        store.url("series/study/token/volume.npy")
+    with pytest.raises(FileNotFoundError):
+        default_storage.open("series/study/token/volume.npy").read()
+
+
+@pytest.mark.django_db
+def test_a_store_that_hangs_or_is_away_is_told_in_time(
+    store: ObjectStorage,
+    server: tuple[str, subprocess.Popen[bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(health, "_kept", None)
+    sound = {check.name: check.fault for check in health.checks()}
+    assert sound["storage"] == ""
+    process = server[1]
+    process.send_signal(signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+        with pytest.raises(TimeoutError, match="did not answer in time"):
+            default_storage.save("a", ContentFile(b"b"))
+        assert time.monotonic() - started < 20  # three attempts of one second, and pauses
+        faults = {check.name: check.fault for check in health.checks()}
+        assert faults["storage"] == "not usable"
+    finally:
+        process.send_signal(signal.SIGCONT)
+    assert default_storage.save("a", ContentFile(b"b")) == "a"
+
+
+def test_a_full_store_and_a_wrong_key_are_told_as_a_disk_tells_them(store: ObjectStorage) -> None:
+    from botocore.exceptions import ClientError
+
+    def answer(status: int, code: str) -> ClientError:
+        found: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+        return ClientError(found, "PutObject")
+
+    for status, code in ((507, ""), (403, "QuotaExceeded")):
+        with pytest.raises(OSError, match="is full") as caught, told():
+            raise answer(status, code)
+        assert caught.value.errno == errno.ENOSPC
+    with pytest.raises(PermissionError, match="key and policy"), told():
+        raise answer(403, "SignatureDoesNotMatch")
+    store.connection.create_bucket(Bucket="other")
+    store.bucket_name = "none-such"
+    store._bucket = None
+    with pytest.raises(OSError, match="404 NoSuchBucket"):
+        store.save("a", ContentFile(b"b"))

@@ -1,0 +1,141 @@
+"""What operators see: health, readiness, figures, the page, and log lines that belong together."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+from django.core.files.storage import storages
+from django.test import Client
+from django.utils import timezone
+
+from readerstudy.jobs import selectors
+from readerstudy.jobs.models import Job, WorkerProcess
+from readerstudy.web import health
+from readerstudy.web.logs import JsonFormatter, RequestIdFilter
+from tests.factories import make_administrator, make_coordinator, make_reader, make_study
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_kept", None)
+
+
+def make_worker(queues: str, silent_seconds: float = 0) -> WorkerProcess:
+    seen = timezone.now() - timezone.timedelta(seconds=silent_seconds)
+    return WorkerProcess.objects.create(
+        host="gpu-host-1", pid=77, queues=queues, started_at=seen, seen_at=seen
+    )
+
+
+def test_ready_looks_at_database_migrations_storage_and_workers(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert client.get("/health").content == b"ok\n"
+    make_worker("cpu")
+    make_worker("gpu", silent_seconds=31)
+    answer = client.get("/ready")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "ready": True,
+        "checks": {
+            "database": "ok",
+            "migrations": "ok",
+            "storage": "ok",
+            "workers": "no worker for gpu",
+            "broker": "ok",
+        },
+    }
+
+    def full(*_: Any, **__: Any) -> str:
+        raise OSError(28, "No space left on device", "/srv/secret/place")
+
+    monkeypatch.setattr(health, "_kept", None)
+    monkeypatch.setattr(type(storages["default"]), "_save", full)
+    answer = client.get("/ready")
+    assert (answer.status_code, answer.json()["checks"]["storage"]) == (503, "not usable")
+    assert "secret" not in answer.content.decode()
+
+
+def test_a_missing_migration_makes_a_site_not_ready(client: Client) -> None:
+    from django.db.migrations.recorder import MigrationRecorder
+
+    MigrationRecorder.Migration.objects.filter(app="jobs", name="0002_worker_process").delete()
+    answer = client.get("/ready")
+    assert answer.status_code == 503
+    assert answer.json()["checks"]["migrations"] == "1 migrations wait: run manage.py migrate"
+
+
+def test_figures_answer_to_the_token_alone(client: Client, settings: Any) -> None:
+    bearer = {"Authorization": "Bearer a-token-of-some-length"}
+    assert client.get("/metrics", headers=bearer).status_code == 404  # none is configured
+    settings.METRICS_TOKEN = "a-token-of-some-length"
+    assert client.get("/metrics").status_code == 404
+    assert client.get("/metrics", headers={"Authorization": "Bearer guess"}).status_code == 404
+    assert client.get("/metrics", headers={"Authorization": "Bearer "}).status_code == 404
+
+    make_worker("cpu gpu")
+    old = Job.objects.create(kind="imaging.read", queue="cpu", label="V01 of a study")
+    Job.objects.filter(pk=old.pk).update(created_at=timezone.now() - timezone.timedelta(hours=1))
+    text = client.get("/metrics", headers=bearer).content.decode()
+    lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    assert float(lines['readerstudy_jobs{queue="cpu",state="queued"}']) == 1
+    assert float(lines['readerstudy_jobs{queue="gpu",state="failed"}']) == 0
+    age = float(lines['readerstudy_job_oldest_seconds{queue="cpu",state="queued"}'])
+    assert 3600 <= age < 3700
+    assert float(lines['readerstudy_workers{queue="gpu"}']) == 1
+    assert float(lines['readerstudy_check{check="storage"}']) == 1
+    assert float(lines['readerstudy_storage_free_bytes{folder="storage"}']) > 0
+    assert "V01" not in text
+
+
+def test_the_operations_page_is_for_administrators(client: Client) -> None:
+    study = make_study()
+    make_worker("cpu", silent_seconds=90)
+    Job.objects.create(kind="imaging.read", queue="cpu", label="V01 of a study")
+    for person in (make_coordinator(study), make_reader(study)):
+        client.force_login(person)
+        assert client.get("/operations/").status_code == 404
+    client.force_login(make_administrator())
+    page = client.get("/operations/").content.decode()
+    assert "silent" in page
+    assert "no worker for cpu and gpu" in page
+    assert "V01" not in page
+    assert selectors.queues_without_worker() == ["cpu", "gpu"]
+
+
+def test_the_operations_page_asks_for_a_second_factor(client: Client, settings: Any) -> None:
+    settings.ADMIN_SECOND_FACTOR = True
+    client.force_login(make_administrator())
+    assert client.get("/operations/").url == "/admin/login/"
+
+
+def test_every_line_of_a_request_carries_its_id(client: Client, settings: Any) -> None:
+    seen: list[str] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append(JsonFormatter().format(record))
+
+    handler = Keep()
+    handler.addFilter(RequestIdFilter())
+    logger = logging.getLogger("django.request")
+    logger.addHandler(handler)
+    try:
+        forged = {"X-Request-ID": "handed-down-by-proxy-1"}
+        answer = client.get("/jobs/none/", headers=forged)
+        own = answer.headers["X-Request-ID"]
+        settings.BEHIND_PROXY = True
+        handed = client.get("/health", headers=forged).headers["X-Request-ID"]
+        broken = client.get("/health", headers={"X-Request-ID": 'x" {}' * 9})
+    finally:
+        logger.removeHandler(handler)
+    assert len(own) == 32
+    assert handed == "handed-down-by-proxy-1"
+    assert len(broken.headers["X-Request-ID"]) == 32
+    line = json.loads(seen[0])
+    assert (line["request"], line["status"], line["level"]) == (own, 404, "WARNING")
