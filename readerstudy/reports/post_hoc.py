@@ -20,16 +20,14 @@ def mark(version: PlanVersion | None, opened: Unblinding | None) -> str:
     """One sentence for results of a plan that was signed after the unblinding; else empty."""
     if version is None or not is_post_hoc(version):
         return ""
-    under = ""
+    after = "after the unblinding"
     if opened is not None:
-        old = opened.plan_version
-        under = f", opened on {opened.at:%Y-%m-%d}" + (
-            f" under version {old.number}" if old is not None else ""
-        )
+        after += f" of {opened.at:%Y-%m-%d}"
+        if opened.plan_version is not None:
+            after += f" under version {opened.plan_version.number}"
     return (
         f"POST HOC: analysis plan version {version.number}, signed on "
-        f"{version.signed_at:%Y-%m-%d} when the key was open{under}. Reason: "
-        f"{' '.join(version.reason.split())}"
+        f"{version.signed_at:%Y-%m-%d}, {after}. Reason: {' '.join(version.reason.split())}"
     )
 
 
