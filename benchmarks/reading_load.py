@@ -97,8 +97,8 @@ def swarm(site: Site, address: str, emails: list[str], seconds: int) -> list[dic
     return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
 
 
-def report(log: list[dict[str, Any]]) -> list[str]:
-    """Print the times of each kind of request; what is wrong with them."""
+def report(log: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
+    """Print the times of each kind of request; the requests that went wrong, the marks missed."""
     times: dict[str, list[float]] = collections.defaultdict(list)
     for line in log:
         if "request" in line:
@@ -111,18 +111,19 @@ def report(log: list[dict[str, Any]]) -> list[str]:
     faults += [line["fault"] for line in log if "fault" in line]
     saves = [value for name in SAVES for value in times[name]]
     if not saves:
-        return [*faults, "nobody scored"]
+        return [*faults, "nobody scored"], []
     print_by_minute([line for line in log if line.get("request") in SAVES])
     last = max(line["at"] for line in log if "at" in line)
     sent = sum(line["bytes"] for line in log if "bytes" in line) / 2**20
     slowest = float(np.percentile(saves, 95))
     print(
         f"  {len(saves)} saves, {len(saves) / last:.1f} a second over {last:.0f} s; "
-        f"{sent:.0f} MiB of answers; 95 % of saves within {slowest:.0f} ms"
+        f"{sent:.0f} MiB of answers"
     )
-    if slowest > SAVE_P95_MS:
-        faults.append(f"95 % of saves take {slowest:.0f} ms, more than {SAVE_P95_MS:.0f}")
-    return faults
+    kept = slowest <= SAVE_P95_MS
+    mark = f"95 % of saves within {slowest:.0f} ms, at most {SAVE_P95_MS:.0f}"
+    print(f"  mark {'kept' if kept else 'MISSED'}: {mark}")
+    return faults, [] if kept else [f"missed: {mark}"]
 
 
 def print_by_minute(saves: list[dict[str, Any]]) -> None:
@@ -135,6 +136,7 @@ def print_by_minute(saves: list[dict[str, Any]]) -> None:
 
 
 def run(options: argparse.Namespace, database_url: str) -> list[str]:
+    """What went wrong, and the marks that were missed."""
     with benchmark_site(database_url) as site:
         from benchmarks.reading_site.study import Size, make_study
 
@@ -158,7 +160,8 @@ def run(options: argparse.Namespace, database_url: str) -> list[str]:
             flush=True,
         )
         log = swarm(site, address, emails, options.seconds)
-        faults = report(log) + missing_scores(log)
+        faults, missed = report(log)
+        differing = missing_scores(log)
         served = site.log_of(0)
         if "Traceback" in served or "ERROR" in served:
             faults.append(f"the server complained:\n{served[-2000:]}")
@@ -168,9 +171,10 @@ def run(options: argparse.Namespace, database_url: str) -> list[str]:
             f"  {scores} scores of {items_done} submitted items compared with the database: ",
             end="",
         )
-        print("each is there once" if not faults else f"{len(faults)} FAULTS", flush=True)
+        print("each is there once" if not differing else f"{len(differing)} DIFFER", flush=True)
+        print(f"  requests or answers that went wrong: {len(faults)}")
         print(f"  {load_of_the_machine()}")
-        return faults
+        return [*faults, *differing, *missed]
 
 
 @contextmanager
@@ -202,10 +206,10 @@ def main() -> None:
         ]
         raise SystemExit(max(codes))
     with a_database(options.database) as address:
-        faults = run(options, address)
-    for fault in faults[:20]:
-        print(f"  {fault}", file=sys.stderr)
-    if faults:
+        wrong = run(options, address)
+    for line in wrong[:20]:
+        print(f"  {line}", file=sys.stderr)
+    if wrong:
         raise SystemExit(1)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Q
 from django.urls import reverse
+from django.utils import timezone
 
 from readerstudy.accounts.models import User
 from readerstudy.reading.frames import ReaderProgress, progress
@@ -24,6 +25,7 @@ class ReadingCard:
     submitted: int
     total: int
     is_open: bool
+    is_washing_out: bool = False  # what is left opens at a later date
 
     @property
     def is_done(self) -> bool:
@@ -32,7 +34,7 @@ class ReadingCard:
     @property
     def is_waiting(self) -> bool:
         """There are items to read now."""
-        return self.is_open and self.submitted < self.total
+        return self.is_open and self.submitted < self.total and not self.is_washing_out
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,11 @@ def reading_cards(user: User) -> list[ReadingCard]:
             submitted=Count("items", filter=read & Q(items__submitted_at__isnull=False)),
         )
     }
+    readable = set(
+        Session.objects.filter(reader=user, is_imported=False, completed_at=None)
+        .filter(Q(occasion=1) | Q(opens_at__lte=timezone.now()))
+        .values_list("study", flat=True)
+    )
     cards = []
     for study in studies:
         counts = sessions.get(study.pk, {"total": 0, "submitted": 0})
@@ -73,6 +80,8 @@ def reading_cards(user: User) -> list[ReadingCard]:
                 submitted=counts["submitted"],
                 total=counts["total"],
                 is_open=study.state == Study.State.READING,
+                is_washing_out=0 < counts["submitted"] < counts["total"]
+                and study.pk not in readable,
             )
         )
     return sorted(cards, key=lambda card: (not card.is_waiting, card.title))

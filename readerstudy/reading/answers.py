@@ -87,9 +87,9 @@ def wording_of(mode: str, criterion: Criterion, answer: Answer) -> str | None:
         return None
     if answer.ranks is not None:
         best = answer.ranks.index(1)
-        return f"{criterion.name}: image {pane_letter(best + 1)} is the best. {criterion.question}"
+        return f"image {pane_letter(best + 1)} is the best. {criterion.question}"
     if mode == Study.ReadingMode.CHOICE:
-        return f"{criterion.name}: the {shown_value(mode, answer)} image. {criterion.question}"
+        return f"the {shown_value(mode, answer)} image. {criterion.question}"
     point = answer.value or 0
     wording = criterion.anchors[point - 1] if len(criterion.anchors) >= point else ""
     return f"{point} – {wording}. {criterion.question}".strip()

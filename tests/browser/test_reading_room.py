@@ -31,6 +31,14 @@ PREFETCHED = """() => {
 }"""
 
 
+# Of some addresses, how many the browser answers without asking the server.
+IN_CACHE = """async (addresses) => {
+    const options = { cache: 'only-if-cached', mode: 'same-origin' };
+    const answers = await Promise.allSettled(addresses.map((one) => fetch(one, options)));
+    return answers.filter(({ value }) => value?.ok).length;
+}"""
+
+
 class RoomSite(WholeSite):
     """A web process that can be killed and started again at the same address."""
 
@@ -171,3 +179,15 @@ def test_nothing_is_lost_when_the_server_dies_the_sign_in_ends_or_the_reader_mov
         " JOIN reading_item item ON item.id = visit.item_id ORDER BY 1"
     )
     assert visited == [(1,), (2,), (3,)]
+
+    # Signed out, the browser has none of the images any more; before, it answers from its cache.
+    slices = other.evaluate(
+        """() => performance.getEntriesByType('resource').map(({ name }) => name)
+            .filter((name) => name.includes('/pixels/'))"""
+    )
+    assert len(slices) > 6
+    assert other.evaluate(IN_CACHE, slices) > 6
+    other.locator(".user-menu summary").click()
+    other.get_by_role("button", name="Sign out").click()
+    other.wait_for_url(lambda url: "/reading/" not in url)
+    assert other.evaluate(IN_CACHE, slices) == 0

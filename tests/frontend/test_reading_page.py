@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from playwright.sync_api import expect
 
@@ -244,6 +246,9 @@ def test_a_choice_is_made_by_arrows_digits_or_mouse(window: Window, site: Site) 
     page = window.page
     open_item(page, site)
     assert page.locator(".overlay-label").all_text_contents() == ["Left", "Right"]
+    expect(page.locator("#key-help")).to_contain_text("1: left, 2: right; then the next criterion")
+    page.keyboard.press("Space")
+    assert page.locator("[data-criteria] input:checked").count() == 0
     page.keyboard.press("ArrowRight")
     page.keyboard.press("j")
     page.keyboard.press("1")
@@ -259,6 +264,9 @@ def test_all_images_of_a_volunteer_are_ranked_by_keyboard(window: Window, site: 
     site.room.mode = "ranking"
     page = window.page
     open_item(page, site)
+    help_of = page.locator("#key-help")
+    expect(help_of).to_contain_text("Give the first, second, … image the next rank, best first")
+    expect(help_of).to_contain_text("Rank the image in focus, or take its rank back (as Enter)")
     assert page.locator(".overlay-label").all_text_contents() == list("ABCDE")
     score(page, "3152")
     expect(page.locator("#note-c0")).to_have_text("Best first: C, A, E, B; 1 to go.")
@@ -308,26 +316,71 @@ def test_pixels_that_fail_are_said_and_the_item_cannot_be_submitted_unseen(
 
 
 def test_the_help_is_true_and_single_keys_can_be_switched_off(window: Window, site: Site) -> None:
+    """Every key of the scores and of the page; those of the images: `test_viewer`."""
     page = window.page
+    press = page.keyboard.press
     open_item(page, site)
-    page.keyboard.press("?")
+    score(page)
+    press("Enter")
+    at_item(page, "Item 2 of 3")
+    press("?")
     dialog = page.locator("#key-help")
     expect(dialog).to_be_visible()
-    caps = set(dialog.locator("kbd").all_text_contents())
-    assert {"1", "5", "0", "j", "k", "n", "p", "g", "i", "r", "?", "↑", "←", "Home"} <= caps
+    keys = [
+        key
+        for group in ("Scores", "Page")
+        for key in dialog.locator(f"section:has(h3:text-is('{group}')) kbd").all_text_contents()
+    ]
+    assert keys == [*"12345", "←", "→", "Space", *"0jkg", "Enter", "n", "p", "?"]
     assert window.violations() == []
+    press("Escape")
+    current = page.locator(".criterion.is-current")
+
+    def given() -> dict[str, Any]:
+        saved(page)
+        return values(site, "item2")
+
+    score(page, "12345")  # each scores, and goes to the next
+    press("ArrowRight")  # starts in the middle
+    assert given() == {"c0": 1, "c1": 2, "c2": 3, "c3": 4, "c4": 5, "c5": 3}
+    press("ArrowRight")
+    assert given()["c5"] == 4
+    press("ArrowLeft")
+    press("Space")
+    assert given()["c5"] == 3
+    for key, code in (("k", "c4"), ("Shift+Tab", "c4"), ("Shift+Tab", "c3"), ("j", "c4")):
+        press(key)
+        expect(current).to_have_attribute("data-group", code)
+    press("0")
+    expect(page.locator("#ask")).to_contain_text("Artifact cannot be assessed")
+    press("Escape")
+    press("g")
+    expect(page.locator("[data-comment]")).to_be_focused()
+    press("Escape")
+    expect(page.locator("[data-comment]")).to_be_hidden()
+    press("p")
+    at_item(page, "Item 1 of 3")
+    press("Enter")
+    at_item(page, "Item 2 of 3")
+    press("n")
+    at_item(page, "Item 3 of 3")
+    press("p")
+    at_item(page, "Item 2 of 3")
+    site.room.submitted.remove("item2")
+    site.room.answers["item2"].clear()
+    open_item(page, site, 2)
+    press("?")
     dialog.locator("[data-character-keys]").uncheck()
     page.keyboard.press("Escape")
     page.keyboard.press("4")
     page.keyboard.press("ArrowRight")  # no character: still a key
-    saved(page)
-    assert values(site) == {"c0": 3}
+    assert given() == {"c0": 3}
     page.reload()
     page.wait_for_selector("#reading[data-ready='1']")
     page.keyboard.press("4")
     page.keyboard.press("Space")
     page.keyboard.press("ArrowLeft")  # on the next criterion: what came before it did nothing
-    wait_until(page, lambda: values(site) == {"c0": 3, "c1": 3})
+    wait_until(page, lambda: given() == {"c0": 3, "c1": 3})
 
 
 def test_the_next_two_items_are_fetched_ahead_without_being_opened(

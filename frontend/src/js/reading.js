@@ -152,6 +152,7 @@ async function show(next) {
   visit += 1;
   const mine = visit;
   item = next;
+  root.dataset.mode = item.mode;
   isDemanding = false;
   quiet();
   showAnswers();

@@ -50,6 +50,7 @@ export class CriterionGroup {
     if (state !== "empty") this.isMissing = false;
     this.box.classList.toggle("is-missing", this.isMissing);
     this.note.textContent = this.noteOf(entry);
+    this.note.dataset.plain = String(!entry.note && !this.isMissing); // told, not warned of
     this.note.dataset.demand = String(this.isMissing && !entry.note);
     this.show(entry);
   }

@@ -94,6 +94,7 @@ export class RankingGroup extends CriterionGroup {
     if (!this.isHalfDone() || this.isMissing) return;
     const ranked = order.map((index) => this.labels[index]).join(", ");
     const rest = this.labels.length - order.length;
+    this.note.dataset.plain = "false";
     this.note.textContent = order.length
       ? `Best first: ${ranked}; ${rest} to go.`
       : "Press the best image first.";
