@@ -96,6 +96,7 @@ def _study(volunteers: int, readers: int):  # type: ignore[no-untyped-def]
 
     from readerstudy.conduct.imports import do_import_study_tables
     from readerstudy.conduct.services import do_lock
+    from readerstudy.reports.plan_services import do_sign_plan
     from readerstudy.reports.services import do_unblind
     from readerstudy.studies.models import Study
     from readerstudy.studies.tables import TableFile
@@ -126,6 +127,7 @@ def _study(volunteers: int, readers: int):  # type: ignore[no-untyped-def]
     )
     study = Study.objects.get(pk=study.pk)
     do_lock(study, None)
+    do_sign_plan(Study.objects.get(pk=study.pk), None)
     do_unblind(Study.objects.get(pk=study.pk), None, "benchmark")
     return Study.objects.get(pk=study.pk)
 
