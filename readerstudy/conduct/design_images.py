@@ -16,6 +16,7 @@ from readerstudy.accounts.models import User
 from readerstudy.imaging.models import Series
 from readerstudy.imaging.services import delete_series_row
 from readerstudy.imaging.volumes import delete_each
+from readerstudy.jobs.locks import hold_open_jobs
 from readerstudy.jobs.services import do_cancel
 from readerstudy.measurements.models import Region
 from readerstudy.studies.design_document import Document
@@ -41,6 +42,7 @@ def withdraw_outdated(
 
     Returns the names of the arms that will be made anew.
     """
+    hold_open_jobs(study.pk)
     entries = document["arms"]
     arms = matched(Arm, study, entries, rows.arms)
     kept = {arm.pk for arm in arms if arm.pk is not None}

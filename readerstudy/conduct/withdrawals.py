@@ -21,6 +21,7 @@ from readerstudy.imaging.models import InboxSeries, Series, UploadedFile, Volunt
 from readerstudy.imaging.services import delete_series_row
 from readerstudy.imaging.storing import refresh_display
 from readerstudy.imaging.volumes import delete_files
+from readerstudy.jobs.locks import hold_open_jobs
 from readerstudy.measurements.models import Measurement, Region
 from readerstudy.reading.models import Item, Session
 from readerstudy.studies.access import require_role
@@ -57,6 +58,7 @@ def do_withdraw(volunteer: Volunteer, actor: User | None, reason: str) -> Withdr
     reason = reason.strip()
     with transaction.atomic():
         study = lock_study(volunteer.study)
+        hold_open_jobs(study.pk)
         volunteer = Volunteer.objects.get(pk=volunteer.pk)
         volunteer.study = study
         check_withdraw(volunteer, study, actor, reason)

@@ -17,6 +17,7 @@ from pydicom.dataset import Dataset
 
 from readerstudy.accounts.models import User
 from readerstudy.audit.services import record
+from readerstudy.jobs.locks import hold_open_jobs
 from readerstudy.studies.access import require_role
 from readerstudy.studies.models import CODE, Arm, Role, Study
 from readerstudy.studies.services import check_is_draft, lock_study
@@ -185,6 +186,7 @@ def do_delete_series(series: Series, actor: User | None) -> None:
     prefixes: list[str] = []
     with transaction.atomic():
         study = lock_study(series.volunteer.study)
+        hold_open_jobs(study.pk)
         series = Series.objects.select_related("volunteer__study", "arm").get(pk=series.pk)
         series.volunteer.study = study
         check_delete_series(series, actor)

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from readerstudy.audit.services import record
 
-from . import leases
+from . import leases, locks
 from .leases import LostLease
 from .models import Job
 
@@ -67,14 +67,17 @@ class JobContext:
     def publish(self) -> Iterator[dict[str, Any]]:
         """One transaction in which the outputs become visible and the job becomes succeeded.
 
-        The row is locked and the token checked first, so that a worker that has lost its lease
-        publishes nothing (LostLease), and nobody can claim the job while it publishes. What the
-        body puts into the yielded dict is kept as the job's result.
+        The study's row and the job's are locked, in that order (`locks`), and the token is checked
+        first, so that a worker that has lost its lease publishes nothing (LostLease), and nobody
+        can claim the job while it publishes. What the body puts into the yielded dict is kept as
+        the job's result.
         """
         result: dict[str, Any] = {}
         self.publishing = True
         try:
             with transaction.atomic():
+                if self.study_id is not None:
+                    locks.hold_study(self.study_id)
                 rows = leases.held(self.job_id, self.token).select_for_update()
                 job = rows.first()
                 if job is None:

@@ -8,8 +8,10 @@ class StudiesConfig(AppConfig):
     verbose_name = "Studies"
 
     def ready(self) -> None:
-        from readerstudy.jobs import access
+        from readerstudy.jobs import access, locks
 
         from .job_access import may_see_job
+        from .job_locks import hold_study
 
         access.register(may_see_job)
+        locks.register(hold_study)

@@ -15,6 +15,7 @@ from readerstudy.audit.services import record
 from readerstudy.imaging.models import Series
 from readerstudy.imaging.services import delete_series_row
 from readerstudy.imaging.volumes import delete_each
+from readerstudy.jobs.locks import hold_open_jobs
 from readerstudy.jobs.services import do_cancel
 from readerstudy.studies.access import require_role
 from readerstudy.studies.errors import StudyError
@@ -117,6 +118,7 @@ def do_remove_derived_arm(arm: Arm, actor: User | None) -> None:
     require_role(actor, arm.study, Role.COORDINATOR)
     with transaction.atomic():
         study = lock_study(arm.study)
+        hold_open_jobs(study.pk)
         arm = Arm.objects.select_related("study").get(pk=arm.pk, study=study)
         check_remove_derived_arm(arm)
         for variant in Variant.objects.filter(arm=arm).select_related("job"):

@@ -21,6 +21,7 @@ from readerstudy.imaging.models import Series, Upload, Volunteer
 from readerstudy.imaging.services import delete_series_row
 from readerstudy.imaging.storing import refresh_display
 from readerstudy.imaging.volumes import delete_each
+from readerstudy.jobs.locks import hold_open_jobs
 from readerstudy.jobs.services import do_cancel
 from readerstudy.studies.access import require_role
 from readerstudy.studies.errors import StudyError
@@ -99,6 +100,7 @@ def do_delete_raw(raw: RawData, actor: User | None) -> None:
     prefixes: list[str] = []
     with transaction.atomic():
         study = lock_study(raw.volunteer.study)
+        hold_open_jobs(study.pk)
         found = RawData.objects.filter(pk=raw.pk).select_related("volunteer__study", "arm").first()
         if found is None:
             raise StudyError("These raw data were deleted meanwhile.")
