@@ -22,7 +22,8 @@ from readerstudy.studies.models import Study
 
 class Command(BaseCommand):
     help = (
-        "Read a folder, file or zip of DICOM images into a study that is still a draft. Without "
+        "Read a folder, file or zip of DICOM images, or files of raw data (ISMRMRD, NumPy), into a "
+        "study that is still a draft. Without "
         "--volunteer and --arm a mapping file, a pattern or the folders decide: VOLUNTEER/ARM/…. "
         "What has no place waits in the study's inbox. Prints a JSON summary; refused files are "
         "listed with their reasons."
