@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from django.test import Client
 from django.urls import URLPattern, reverse
+from django.utils import timezone
 
 from readerstudy.accounts.models import User
 from readerstudy.audit.models import Event
@@ -19,6 +20,7 @@ from readerstudy.imaging.models import Series, Volunteer
 from readerstudy.imaging.services import do_delete_series
 from readerstudy.jobs.access import may_see
 from readerstudy.jobs.models import Job
+from readerstudy.reading.models import Session
 from readerstudy.studies import urls as studies_urls
 from readerstudy.studies.models import Membership, Role, Study
 from readerstudy.studies.services import do_add_member
@@ -31,7 +33,13 @@ from tests.factories import (
     make_study,
     make_user,
 )
-from tests.reading.imaged_study import make_imaged_study
+from tests.reading.imaged_study import (
+    make_imaged_study,
+    make_reading_study,
+    read_to_the_end,
+    reader_of,
+    session_of,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -209,7 +217,7 @@ def test_a_readers_first_page_names_no_arm_no_volunteer_and_no_study_address() -
         text = re.sub(r"<(script|link)[^>]*>", "", page)
         for secret in ("STD", "double-fast", "triple-fast", "DLR_", "V01", "SPIDER", "/studies/"):
             assert secret not in text, (state, secret)
-        assert ("/reading/" in page) == (state == Study.State.READING)
+        assert ('href="/reading/"' in page) == (state == Study.State.READING)
 
 
 def test_a_readers_first_page_goes_on_where_the_reading_stopped() -> None:
@@ -219,6 +227,19 @@ def test_a_readers_first_page_goes_on_where_the_reading_stopped() -> None:
     page = client.get("/").content.decode()
     assert "0 of 15 items submitted" in page
     assert "Start reading" in page
+
+
+def test_a_readers_first_page_offers_nothing_to_read_during_the_washout() -> None:
+    study = make_reading_study(volunteers=2, readers=1, occasions=2, washout_days=14)
+    session = session_of(study)
+    client = client_of(reader_of(session))
+    read_to_the_end(session)
+    page = client.get("/").content.decode()
+    assert "10 of 20 items submitted" in page
+    assert "The next occasion opens after the washout" in page
+    assert "Go on reading" not in page
+    Session.objects.filter(occasion=2).update(opens_at=timezone.now())
+    assert "Go on reading" in client.get("/").content.decode()
 
 
 def test_jobs_are_watched_by_those_who_run_or_analyse_the_study() -> None:

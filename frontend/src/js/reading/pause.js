@@ -3,7 +3,7 @@
  * pause is over and the reader is ready. It is no time spent on an item.
  */
 
-const time = (date) => date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+const time = (date) => date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
 
 export class Pause {
   /** `end()` tells the server that the reader goes on. */
