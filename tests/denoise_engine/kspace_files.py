@@ -126,14 +126,14 @@ def write_scan(path: Path, kspace: NDArray[Any], *, noise_sd: float = 0.0, **cha
     rng = np.random.default_rng(7)
     before = []
     if noise_sd:
-        kspace = kspace + noise_sd * _complex_noise(rng, kspace.shape)
-        adjust = noise_sd * _complex_noise(rng, (kspace.shape[1], 512))
+        kspace = kspace + noise_sd * complex_noise(rng, kspace.shape)
+        adjust = noise_sd * complex_noise(rng, (kspace.shape[1], 512))
         flags = (ismrmrd.ACQ_IS_NOISE_MEASUREMENT,)
         before = [acquisition(adjust, flags=flags)]
     xml = header(kspace.shape[2], kspace.shape[3], **changed)
     return write_file(path, xml, [*before, *lines_of(kspace)])
 
 
-def _complex_noise(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.complex128]:
+def complex_noise(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.complex64]:
     real, imaginary = rng.standard_normal((2, *shape))
-    return (real + 1j * imaginary) / np.sqrt(2)
+    return ((real + 1j * imaginary) / np.sqrt(2)).astype(np.complex64)
