@@ -14,7 +14,7 @@ from denoise_engine.errors import ReconstructionError
 from denoise_engine.reconstruction import channels, checks
 from denoise_engine.reconstruction.calibration import SamplingPattern
 from denoise_engine.reconstruction.operators import CartesianEncoding, axes_of, from_centred
-from denoise_engine.reconstruction.result import ReconstructionResult
+from denoise_engine.reconstruction.result import Floats, ReconstructionResult
 from denoise_engine.reconstruction.sense import weight_of
 from denoise_engine.reconstruction.sensitivities import espirit, walsh
 from denoise_engine.reconstruction.solving import Images, Scan, solver_of
@@ -78,7 +78,7 @@ def reconstruct(
     model : str, optional
         Which unrolled network.
     replicas : int, optional
-        Number of pseudo-replicas where the noise has no formula.
+        Number of pseudo-replicas where the noise has no formula; 0: no noise map there.
     progress : callable, optional
         Called with (slices done, slices in all).
 
@@ -122,11 +122,10 @@ def reconstruct(
         "backend": "cpu, complex64",
         "warnings": [*([warning] if warning else []), *_warnings(method, raw)],
     }
-    factors = [images.g_factor for images in done if images.g_factor is not None]
     return ReconstructionResult(
         image=torch.cat([images.image for images in done]).numpy(),
-        noise_map=torch.cat([images.noise for images in done]).float().numpy(),
-        g_factor=torch.cat(factors).float().numpy() if len(factors) == len(done) else None,
+        noise_map=_stacked([images.noise for images in done]),
+        g_factor=_stacked([images.g_factor for images in done]),
         seconds=time.monotonic() - start,
         details=details,
     )
@@ -190,8 +189,8 @@ def _check_settings(method: str, bound: float, penalty: float, replicas: int | N
     weight_of(bound)
     if not (np.isfinite(penalty) and penalty >= 0):
         raise ReconstructionError(f"The wavelet penalty must be 0 or more, not {penalty}.")
-    if replicas is not None and replicas < 1:
-        raise ReconstructionError("A noise map needs at least one replica.")
+    if replicas is not None and replicas < 0:
+        raise ReconstructionError("The number of replicas is 0 or more.")
 
 
 def _read(
@@ -247,6 +246,11 @@ def _whitened(raw: _Raw, front: _FrontEnd, k: int) -> Scan:
     mixed = channels.mix(front.mixing, raw.kspace[one])
     samples = encoding.sampled(from_centred(mixed, axes_of(raw.pattern.mask)))
     return Scan(samples, encoding, raw.pattern)
+
+
+def _stacked(maps: list[Tensor | None]) -> Floats | None:
+    there = [one for one in maps if one is not None]
+    return torch.cat(there).float().numpy() if len(there) == len(maps) else None
 
 
 def _together(details: list[dict[str, Any]]) -> dict[str, Any]:

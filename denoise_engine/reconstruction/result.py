@@ -18,9 +18,9 @@ class ReconstructionResult:
     image : ndarray of complex64
         (slices, rows, columns), in units of the noise SD of the data: sensitivities have unit sum
         of squares, so a full scan would have noise of SD 1 in real and imaginary part.
-    noise_map : ndarray of float32
+    noise_map : ndarray of float32 or None
         Same shape: noise SD of real and imaginary part of ``image``, in its unit. It is what
-        ``denoise(magnitude, noise=…)`` takes.
+        ``denoise(magnitude, noise=…)`` takes. None only where it was asked to be left out.
     g_factor : ndarray of float32 or None
         Same shape: noise over √R times that of a full scan, where there is a formula (uniform
         sampling); None elsewhere.
@@ -31,7 +31,7 @@ class ReconstructionResult:
     """
 
     image: NDArray[np.complex64]
-    noise_map: Floats
+    noise_map: Floats | None
     g_factor: Floats | None
     seconds: float
     details: dict[str, Any] = field(default_factory=dict)

@@ -20,7 +20,9 @@ from denoise_engine.runtime import has_bfloat16
 FISTA_STEPS, FISTA_TOLERANCE = 60, 1e-3
 # Inside the network a step need not be solved further than the next U-net can tell.
 STEPS_OF_NETWORK = Stopping(tolerance=1e-3, most_steps=40)
-LINEAR_REPLICAS, OTHER_REPLICAS = 8, 4
+LINEAR_REPLICAS, OTHER_REPLICAS = 4, 3
+# The noise of a replica need not be known further than the replicas scatter.
+_STEPS_OF_REPLICA = Stopping(tolerance=1e-2, most_steps=60)
 _SEED = 3
 
 
@@ -48,7 +50,7 @@ class Images:
     """Images (slices, rows, columns), noise SD, g-factor where it has a formula, and how."""
 
     image: Tensor
-    noise: Tensor
+    noise: Tensor | None
     g_factor: Tensor | None
     details: dict[str, Any]
 
@@ -59,14 +61,17 @@ Solver = Callable[[Scan], Images]
 def solver_of(
     method: str, *, bound: float, penalty: float, model: str | None, replicas: int | None
 ) -> Solver:
-    """Return what turns a scan into images; a network is loaded here, before anything runs."""
+    """Return what turns a scan into images; a network is loaded here, before anything runs.
+
+    ``replicas`` 0 leaves out the noise map where it has no formula.
+    """
     if method == "unrolled":
         network = load_unrolled(model or DEFAULT_MODEL)
-        return lambda scan: _unrolled(scan, network, replicas or OTHER_REPLICAS)
+        return lambda scan: _unrolled(scan, network, _count(replicas, OTHER_REPLICAS))
     if method == "sense":
-        return lambda scan: _sense(scan, bound, replicas or LINEAR_REPLICAS)
+        return lambda scan: _sense(scan, bound, _count(replicas, LINEAR_REPLICAS))
     if method == "cs":
-        return lambda scan: _compressed_sensing(scan, penalty, replicas or OTHER_REPLICAS)
+        return lambda scan: _compressed_sensing(scan, penalty, _count(replicas, OTHER_REPLICAS))
     return _zero_filled
 
 
@@ -89,9 +94,11 @@ def _sense(scan: Scan, bound: float, replicas: int) -> Images:
     details |= _of_gradients(step, Stopping())
 
     def solve(noise: Tensor) -> Tensor:
-        return NormalEquations(scan.encoding, scan.encoding.adjoint(noise)).solve(mu)
+        return NormalEquations(
+            scan.encoding, scan.encoding.adjoint(noise), _STEPS_OF_REPLICA
+        ).solve(mu)
 
-    noise = replica_noise(solve, scan.samples, scan.encoding.sampled, replicas=replicas)
+    noise = _replicated(solve, scan, replicas, base=None)
     return Images(image, noise, None, details | _of_replicas(replicas))
 
 
@@ -107,7 +114,7 @@ def _compressed_sensing(scan: Scan, penalty: float, replicas: int) -> Images:
         )
 
     image = solve(scan.samples)
-    noise = replica_noise(solve, scan.samples, scan.encoding.sampled, replicas=replicas, base=image)
+    noise = _replicated(solve, scan, replicas, base=image)
     details = {
         "penalty_in_sigma": penalty,
         "solver": f"FISTA, wavelets {WAVELET} of {LEVELS} levels; ends after {FISTA_STEPS} steps "
@@ -125,7 +132,7 @@ def _unrolled(scan: Scan, loaded: LoadedNetwork, replicas: int) -> Images:
 
     step = sense_step(scan.encoding, scan.samples, scan.pattern, STEPS_OF_NETWORK)
     image: Tensor = network(step)
-    noise = replica_noise(solve, scan.samples, scan.encoding.sampled, replicas=replicas, base=image)
+    noise = _replicated(solve, scan, replicas, base=image)
     details: dict[str, Any] = {
         "model": {
             "name": loaded.file.name,
@@ -141,6 +148,18 @@ def _unrolled(scan: Scan, loaded: LoadedNetwork, replicas: int) -> Images:
     return Images(image, noise, None, details | _of_gradients(step, STEPS_OF_NETWORK))
 
 
+def _count(asked: int | None, usual: int) -> int:
+    return usual if asked is None else asked
+
+
+def _replicated(
+    solve: Callable[[Tensor], Tensor], scan: Scan, replicas: int, *, base: Tensor | None
+) -> Tensor | None:
+    if not replicas:
+        return None
+    return replica_noise(solve, scan.samples, scan.encoding.sampled, replicas=replicas, base=base)
+
+
 def _of_gradients(step: IteratedStep, stopping: Stopping) -> dict[str, Any]:
     return {
         "solver": f"conjugate gradients; ends at a relative residual of {stopping.tolerance:g} or "
@@ -150,4 +169,4 @@ def _of_gradients(step: IteratedStep, stopping: Stopping) -> dict[str, Any]:
 
 
 def _of_replicas(count: int) -> dict[str, Any]:
-    return {"noise_map": f"{count} pseudo-replicas"}
+    return {"noise_map": f"{count} pseudo-replicas" if count else "left out"}

@@ -45,7 +45,9 @@ class SimulatedScan:
     Attributes
     ----------
     truth : Tensor
-        (rows, columns) complex64.
+        (rows, columns) complex64, free of noise.
+    full_scan : Tensor
+        (rows, columns) complex64: what the full scan, its noise included, gives with ``coils``.
     coils : Tensor
         (coils, rows, columns) complex64, those that a reconstruction is given.
     samples : Tensor
@@ -53,6 +55,7 @@ class SimulatedScan:
     """
 
     truth: Tensor
+    full_scan: Tensor
     coils: Tensor
     samples: Tensor
 
@@ -75,7 +78,7 @@ class ScanSettings:
         Share of scans with a measured array, if there is one.
     """
 
-    snr: tuple[float, float] = (12.0, 150.0)
+    snr: tuple[float, float] = (10.0, 100.0)
     coils: tuple[int, int] = (6, 14)
     widths: tuple[float, float] = (0.35, 0.85)
     map_error: float = 0.03
@@ -122,16 +125,23 @@ def simulate_scan(
     phase = _drawn_phase(magnitude, rng)
     truth = (level * magnitude * strength * shading * phase).astype(np.complex64)
 
+    full = CartesianEncoding(torch.from_numpy(coils))
     encoding = CartesianEncoding(torch.from_numpy(coils), torch.from_numpy(mask))
-    clean = encoding.forward(torch.from_numpy(truth))
+    clean = full.sensitivities.forward(torch.from_numpy(truth))
     noise = rng.standard_normal((*clean.shape, 2), dtype=np.float32)
-    samples = clean + encoding.sampled(torch.view_as_complex(torch.from_numpy(noise)))
+    images = clean + torch.view_as_complex(torch.from_numpy(noise))
     given = _with_errors(coils, settings.map_error * rng.random(), rng)
     if rng.random() < 0.6:
         # Estimated sensitivities are 0 where there is no signal to estimate them from.
         support = ndimage.gaussian_filter(magnitude, 2) > 0.08
         given, truth = given * support, truth * support
-    return SimulatedScan(torch.from_numpy(truth), torch.from_numpy(given), samples)
+    maps = torch.from_numpy(given)
+    return SimulatedScan(
+        truth=torch.from_numpy(truth),
+        full_scan=CartesianEncoding(maps).sensitivities.adjoint(images),
+        coils=maps,
+        samples=encoding.sampled(encoding.fourier.forward(images)),
+    )
 
 
 def drawn_covariance(count: int, *, rng: np.random.Generator) -> Complex:

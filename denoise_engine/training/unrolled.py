@@ -1,9 +1,10 @@
 """The resumable training loop of the unrolled network.
 
 At first all six steps share one U-net, which so sees six times as many examples and every kind of
-prior; then each goes its own way. Every prior z₁ … z₆ is compared with the truth, the last most.
-The loss is the mean absolute error divided by the square root of the signal: neither the noisiest
-scans nor the cleanest rule the gradient. The weights' exponential moving average is what is kept.
+prior; then each goes its own way. Every prior z₁ … z₆ is compared with what the full scan gives,
+its noise included; the last one counts most. The loss is the mean absolute error divided by the
+square root of the signal: neither the noisiest scans nor the cleanest rule the gradient. The
+weights' exponential moving average is what is kept.
 """
 
 import json
@@ -236,7 +237,7 @@ class UnrolledTrainer:
             group["lr"] = rate * factor
         self._optimiser.zero_grad(set_to_none=True)
         priors = self.network.iterations(batch.step, alike=self.progress.parted_at < 0)
-        loss = self._loss(priors, batch.truth)
+        loss = self._loss(priors, batch.target)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
         if not bool(torch.isfinite(norm)):
@@ -249,12 +250,12 @@ class UnrolledTrainer:
                 self.average[name].lerp_(value, 1 - keep)
         return float(loss.detach())
 
-    def _loss(self, priors: list[Tensor], truth: Tensor) -> Tensor:
-        signal = truth.abs().mean(dim=(-2, -1), keepdim=True).clamp_min(1e-3)
-        total = truth.new_zeros((), dtype=torch.float32)
+    def _loss(self, priors: list[Tensor], target: Tensor) -> Tensor:
+        signal = target.abs().mean(dim=(-2, -1), keepdim=True).clamp_min(1e-3)
+        total = target.new_zeros((), dtype=torch.float32)
         weights = [self.recipe.halving ** (len(priors) - 1 - t) for t in range(len(priors))]
         for weight, prior in zip(weights, priors, strict=True):
-            error = torch.view_as_real(prior - truth).abs().sum(dim=-1) / signal.sqrt()
+            error = torch.view_as_real(prior - target).abs().sum(dim=-1) / signal.sqrt()
             total = total + weight / sum(weights) * error.mean()
         return total
 

@@ -47,13 +47,14 @@ class ScanBatch:
 
     Attributes
     ----------
-    truth : Tensor
-        (batch, rows, columns) complex64.
+    target : Tensor
+        (batch, rows, columns) complex64: what the full scan gives, its noise included. Noise that
+        was measured stays; removing it is the denoiser's part, with a strength that one can set.
     step : AliasGroups
         Their data.
     """
 
-    truth: Tensor
+    target: Tensor
     step: AliasGroups
 
 
@@ -117,8 +118,8 @@ def collate(scans: Sequence[SimulatedScan], mask: Tensor) -> ScanBatch:
     coils = torch.stack([_with_blind_coils(scan.coils, most) for scan in scans])
     samples = torch.stack([_with_blind_coils(scan.samples, most) for scan in scans])
     projection = CartesianEncoding(coils, mask).adjoint(samples)
-    truth = torch.stack([scan.truth for scan in scans])
-    return ScanBatch(truth, AliasGroups(coils, projection, lattice))
+    target = torch.stack([scan.full_scan for scan in scans])
+    return ScanBatch(target, AliasGroups(coils, projection, lattice))
 
 
 def placed(image: Floats, matrix: tuple[int, int], *, rng: np.random.Generator) -> Floats:

@@ -190,7 +190,8 @@ def _held_out(card: dict[str, Any]) -> list[str]:
         "## Measured on simulated scans kept out of training",
         "",
         "12 drawn coils, body SNR 40 of a full scan, 144 × 144; slices of a head that is the mean "
-        "of 27 scans and of a knee. Magnitude, whole field, mean over slices. The article's "
+        "of 27 scans and of a knee. Against the full scan, its noise included; magnitude, whole "
+        "field, mean over slices. The article's "
         "figures are of its own data and network.",
         "",
         f"| sampling | SENSE, λ = {figures['bound_of_sense']:g} | unrolled | article |",

@@ -52,12 +52,12 @@ def held_out_scans(
 
 
 def judge(network: UnrolledNetwork, scans: Sequence[HeldOutScans]) -> dict[str, float]:
-    """Return PSNR and SSIM of the magnitude for each sampling, whole field, mean over slices."""
+    """Return PSNR and SSIM of the magnitude against the full scan: mean over slices."""
     figures: dict[str, float] = {}
     for scan in scans:
         with torch.no_grad():
             image = network(scan.batch.step)
-        add_figures(figures, scan.sampling, image, scan.batch.truth)
+        add_figures(figures, scan.sampling, image, scan.batch.target)
     return figures
 
 
@@ -66,13 +66,13 @@ def judge_sense(scans: Sequence[HeldOutScans], bound: float = BOUND) -> dict[str
     figures: dict[str, float] = {}
     for scan in scans:
         image = scan.batch.step.solve(0.25 / bound**2)
-        add_figures(figures, scan.sampling, image, scan.batch.truth)
+        add_figures(figures, scan.sampling, image, scan.batch.target)
     return figures
 
 
-def add_figures(figures: dict[str, float], name: str, image: Tensor, truth: Tensor) -> None:
+def add_figures(figures: dict[str, float], name: str, image: Tensor, reference: Tensor) -> None:
     """Enter PSNR and SSIM of a batch, (slices, rows, columns), peak of each slice."""
-    found, wanted = image.abs().numpy(), truth.abs().numpy()
+    found, wanted = image.abs().numpy(), reference.abs().numpy()
     pairs = list(zip(found, wanted, strict=True))
     figures[f"psnr_{name}"] = round(float(np.mean([psnr(a, b) for a, b in pairs])), 3)
     figures[f"ssim_{name}"] = round(float(np.mean([ssim(a[None], b[None]) for a, b in pairs])), 4)
