@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from readerstudy.jobs.models import Job
 from readerstudy.jobs.worker import run_pending
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Study
+
+LINK = "This is a link to something elsewhere: links are not followed."
 
 
 class Command(BaseCommand):
@@ -53,7 +56,7 @@ class Command(BaseCommand):
             if arm is None:
                 codes = ", ".join(study.arms.values_list("code", flat=True))
                 raise CommandError(f"There is no arm “{options['arm']}”: the arms are {codes}.")
-        files = _files(options["path"])
+        files, links = _files(options["path"])
         if not files:
             raise CommandError(f"{options['path']} holds no file.")
         try:
@@ -74,7 +77,7 @@ class Command(BaseCommand):
                 "Nothing was taken."
             ) from None
         _wait(job)
-        self.stdout.write(json.dumps(_summary(job), indent=2, ensure_ascii=False))
+        self.stdout.write(json.dumps(_summary(job, links), indent=2, ensure_ascii=False))
         if job.state != Job.State.SUCCEEDED:
             raise CommandError(job.error or "The files could not be read.")
 
@@ -90,18 +93,22 @@ def _mapping(path: Path | None) -> str:
         raise CommandError(f"{path} is no CSV text in UTF-8.") from None
 
 
-def _files(path: Path) -> list[tuple[str, Path]]:
-    """Name and place of every regular file; a link is not followed."""
+def _files(path: Path) -> tuple[list[tuple[str, Path]], list[str]]:
+    """Name and place of every regular file, and the names of links: those are not followed."""
     if path.is_file():
-        return [(path.name, path)]
-    found = []
-    for folder, _folders, names in os.walk(path, followlinks=False):
-        for name in names:
+        return [(path.name, path)], []
+    found, links = [], []
+    for folder, folders, names in os.walk(path, followlinks=False):
+        for name in [*folders, *names]:
             item = Path(folder) / name
             shown = item.relative_to(path).as_posix()
-            if item.is_file() and not item.is_symlink() and not is_clutter(shown):
+            if is_clutter(shown):
+                continue
+            if item.is_symlink():
+                links.append(shown)
+            elif item.is_file():
                 found.append((shown, item))
-    return sorted(found)
+    return sorted(found), sorted(links)
 
 
 def _wait(job: Job) -> None:
@@ -112,7 +119,7 @@ def _wait(job: Job) -> None:
         job.refresh_from_db()
 
 
-def _summary(job: Job) -> dict[str, Any]:
+def _summary(job: Job, links: Sequence[str]) -> dict[str, Any]:
     uploads = Upload.objects.filter(job=job)
     files = UploadedFile.objects.filter(upload__in=uploads)
     return {
@@ -143,5 +150,8 @@ def _summary(job: Job) -> dict[str, Any]:
             for series in InboxSeries.objects.filter(upload__in=uploads).select_related("arm_guess")
         ],
         "accepted": files.filter(accepted=True).count(),
-        "refused": list(files.filter(accepted=False).values("name", "reason")),
+        "refused": [
+            *files.filter(accepted=False).values("name", "reason"),
+            *({"name": name, "reason": LINK} for name in links),
+        ],
     }
