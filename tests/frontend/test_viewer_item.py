@@ -214,6 +214,15 @@ def test_arrows_by_mouse_and_by_keyboard_lie_in_the_patient(
     page.evaluate("() => view.activate(0)")
     page.keyboard.press("a")
     expect(page.locator("path.arrow-cross")).to_have_count(1)
+    # Each key of the help moves the cross as it says.
+    cross = "() => Object.values(view.marking.draft.cross).slice(0, 2)"
+    across = {"Left": (-1, 0), "Right": (1, 0), "Up": (0, -1), "Down": (0, 1)}
+    for far, step in (("", 1), ("Shift+", 10)):
+        for name, (columns, rows) in across.items():
+            before = page.evaluate(cross)
+            page.keyboard.press(f"{far}Arrow{name}")
+            moved = np.subtract(page.evaluate(cross), before)
+            assert tuple(moved) == pytest.approx((step * columns, step * rows)), (far, name)
     for key in ("PageUp", "Shift+ArrowLeft", "ArrowUp", "Enter", "Shift+ArrowDown", "ArrowRight"):
         page.keyboard.press(key)
     page.keyboard.press("Enter")
