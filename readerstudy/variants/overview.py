@@ -88,7 +88,9 @@ def raw_rows(study: Study) -> list[RawRow]:
 
 def _raw_row(raw: RawData, n_series: int) -> RawRow:
     said = raw.description
-    planes = "readout positions" if said["is_3d"] else "slices"
+    planes = "readout position" if said["is_3d"] else "slice"
+    if said["planes"] != 1:
+        planes += "s"
     return RawRow(
         raw=raw,
         size=f"{said['planes']} {planes}, {said['rows']} × {said['columns']}",

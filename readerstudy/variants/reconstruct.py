@@ -102,8 +102,8 @@ def provenance_of(raw: RawData, result: RawReconstruction) -> dict[str, Any]:
 
 
 def _range(values: np.ndarray) -> dict[str, float]:
-    """Of where there is anything: outside of it maps are zero."""
-    inside = values[values > 0]
+    """Of where there is anything: outside of it maps are zero, or next to it."""
+    inside = values[values > 0.01 * float(values.max())]
     if not inside.size:
         return {"lowest": 0.0, "median": 0.0, "highest": 0.0}
     return {

@@ -64,12 +64,14 @@ def _sampling_facts(made: Mapping[str, Any]) -> Iterator[Fact]:
         said = f"{asked['acceleration']:g}"
         if asked.get("second", 1) > 1:
             said += f" × {asked['second']}"
-        kind = "random lines" if asked["kind"] == "random" else "every n-th line"
+        kind = "random lines" if asked["kind"] == "random" else "regular"
         yield Fact(
             "Lines left out",
-            f"R = {said}, {kind}, {asked['centre']} lines in the centre",
-            ["of a full scan, afterwards: motion and contrast are those of the full scan"],
-            "info",
+            f"R = {said}, {kind}",
+            [
+                f"around a full centre of {asked['centre']} lines",
+                "of a full scan, afterwards: motion and contrast are those of the full scan",
+            ],
         )
     else:
         yield Fact("Lines left out", "none beside what the scan left out")
