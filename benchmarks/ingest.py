@@ -28,7 +28,7 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -181,15 +181,15 @@ def to_orthanc(address: str, files: dict[str, bytes]) -> float:
     """Seconds until it has stored them all: one connection, as storescu would use."""
     import http.client
 
-    connection = http.client.HTTPConnection(address.removeprefix("http://"))
-    started = time.perf_counter()
-    for content in files.values():
-        connection.request("POST", "/instances", body=content)
-        answer = connection.getresponse()
-        body = answer.read()
-        if answer.status != 200:
-            raise SystemExit(f"Orthanc refused a file: {body[:200]!r}")
-    return time.perf_counter() - started
+    with closing(http.client.HTTPConnection(address.removeprefix("http://"))) as connection:
+        started = time.perf_counter()
+        for content in files.values():
+            connection.request("POST", "/instances", body=content)
+            answer = connection.getresponse()
+            body = answer.read()
+            if answer.status != 200:
+                raise SystemExit(f"Orthanc refused a file: {body[:200]!r}")
+        return time.perf_counter() - started
 
 
 def _cpu_seconds(pid: int = 0) -> float:

@@ -35,7 +35,7 @@ def _npy_parts(volume: np.ndarray) -> tuple[bytes, memoryview]:
     values = np.ascontiguousarray(volume, dtype="<f4")
     head = io.BytesIO()
     np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(values))
-    return head.getvalue(), memoryview(values).cast("B")
+    return head.getvalue(), values.data.cast("B")
 
 
 def write_volume(prefix: str, volume: np.ndarray) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from django.core.files.storage import default_storage, storages
 from django.core.management import call_command
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from readerstudy.imaging.ingest import Ingest
 from readerstudy.imaging.models import InboxSeries, Series, Upload, Volunteer
@@ -71,7 +71,9 @@ def deflated() -> bytes:
 
 def another_kind() -> bytes:
     (dataset,) = series(phantom(1))
-    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = UID(
+        "1.2.840.10008.5.1.4.1.1.2"
+    )
     return as_bytes(dataset)
 
 
