@@ -22,10 +22,11 @@ from readerstudy.studies.design_writing import Rows, write_design
 from readerstudy.studies.errors import DesignConflict
 from readerstudy.studies.models import Role, Study
 from readerstudy.studies.protocol import protocol_of, sha256_of
+from readerstudy.studies.selectors import control_arm
 from readerstudy.studies.services import check_is_draft, do_create_study, lock_study
 from readerstudy.variants.services import do_request_variants
 
-from .design_images import check_images_allow, withdraw_outdated
+from .design_images import check_images_allow, show_by_control, withdraw_outdated
 from .design_rules import check_design
 
 
@@ -107,7 +108,10 @@ def do_save_design(
         return Saved(study)
     check_images_allow(study, document, rows or Rows())
     again = withdraw_outdated(study, document, rows or Rows(), actor)
+    control = control_arm(study)
     write_design(study, document, rows)
+    if control_arm(study) != control:
+        show_by_control(study)
     record(
         "studies.design.changed",
         actor,

@@ -34,6 +34,8 @@ class Box:
     help: str = ""
     faults: Sequence[str] = ()
     most: int = 200
+    when: str = ""  # the kind of expectation that it belongs to
+    is_idle: bool = False  # of another kind than the chosen one: kept, not shown
 
     @property
     def element(self) -> str:
@@ -326,13 +328,8 @@ def _planning(make: _Maker, said: Line, mode: str) -> list[Box]:
         return make.box(f"planning-{name}", label, said[name], kind="number", **options)
 
     volunteers = box("volunteers", "Volunteers planned")
-    difference = [
-        box("difference", "Mean difference", help="Second less first, in points (or ranks)."),
-        box("sd", "SD of the differences", help="Between volunteers."),
-    ]
-    higher = box("higher", "Second better, % of volunteers")
     if mode == Study.ReadingMode.CHOICE:
-        return [volunteers, higher]
+        return [volunteers, box("higher", "Second preferred, %", help="Of the volunteers.")]
     kind = make.box(
         "planning-kind",
         "Expected effect as",
@@ -340,5 +337,13 @@ def _planning(make: _Maker, said: Line, mode: str) -> list[Box]:
         kind="select",
         choices=[("difference", "Mean and SD of differences"), ("shares", "Shares that differ")],
     )
-    lower = box("lower", "Second worse, % of volunteers")
-    return [volunteers, kind, *difference, higher, lower]
+    by_mean = {"when": "difference", "is_idle": said["kind"] == "shares"}
+    by_shares = {"when": "shares", "is_idle": said["kind"] != "shares"}
+    return [
+        volunteers,
+        kind,
+        box("difference", "Mean difference", help="Second less first.", **by_mean),
+        box("sd", "SD", help="Of the differences.", **by_mean),
+        box("higher", "Second better, %", help="Of the volunteers.", **by_shares),
+        box("lower", "Second worse, %", help="Of the volunteers.", **by_shares),
+    ]

@@ -15,6 +15,7 @@ from django.db import transaction
 from readerstudy.accounts.models import User
 from readerstudy.imaging.models import Series
 from readerstudy.imaging.services import delete_series_row
+from readerstudy.imaging.storing import refresh_display
 from readerstudy.imaging.volumes import delete_each
 from readerstudy.jobs.locks import hold_open_jobs
 from readerstudy.jobs.services import do_cancel
@@ -57,6 +58,12 @@ def withdraw_outdated(
         if not same and _withdraw(arm, actor):
             again.append(entry["name"])
     return tuple(again)
+
+
+def show_by_control(study: Study) -> None:
+    """Another arm is the control now: what is shown of every volunteer follows its images."""
+    for volunteer in study.volunteers.filter(series__isnull=False).distinct():
+        refresh_display(volunteer)
 
 
 def _alike(arm: Arm, entry: Document) -> bool:

@@ -99,7 +99,7 @@ PLANNING = entries(
 _READING: dict[str, Check] = {
     "mode": choice(Study.ReadingMode.values),
     "side_policy": choice(Study.SidePolicy.values),
-    "minimum_gap": whole(0, 50),
+    "minimum_gap": whole(1, 50),
     "repeat_percent": whole(0, 50),
     "occasions": whole(1, 5),
     "washout_days": whole(1, 730),

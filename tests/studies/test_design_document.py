@@ -116,6 +116,7 @@ WRONG: list[tuple[list[Any], Any, str, str]] = [
     (["tissues", 0, "colour"], "url(x)", "tissues[0].colour", "#ffb000"),
     (["tissues", 0, "purpose"], "air", "tissues[6].purpose", "background air"),
     (["reading", "mode"], "choice", "reading.side_policy", "balanced"),
+    (["reading", "minimum_gap"], 0, "reading.minimum_gap", "from 1 to 50"),
     (["reading", "repeat_percent"], 90, "reading.repeat_percent", "from 0 to 50"),
     (["reading", "practice_volunteers"], ["../x"], "reading.practice_volunteers[0]", "is no code"),
     (["plan", "family"], "everything", "plan.family", "family is one of"),

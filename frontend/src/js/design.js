@@ -104,6 +104,9 @@ document.addEventListener("input", (event) => {
   if (event.target.form !== form()) return;
   changed = true;
   if (/^arms-\d+-(name|code)$/.test(event.target.name)) nameArms();
+  if (event.target.name === "planning-kind") {
+    for (const box of form().querySelectorAll("[data-when]")) box.hidden = box.dataset.when !== event.target.value;
+  }
   if (event.target.name === "reading-mode") {
     const points = ["relative", "absolute"].includes(event.target.value);
     for (const line of form().querySelectorAll(".points-line")) line.hidden = !points;
