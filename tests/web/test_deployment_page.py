@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import secrets
+import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -11,7 +15,28 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_every_variable_of_the_settings_is_explained_and_none_is_invented() -> None:
     settings = (ROOT / "readerstudy" / "settings.py").read_text(encoding="utf-8")
     page = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
-    read = set(re.findall(r"env\.\w+\(\s*\"([A-Z_]+)\"", settings))
-    explained = set(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE))
+    read = set(re.findall(r"env\.\w+\(\s*\"([A-Z0-9_]+)\"", settings))
+    explained = set(re.findall(r"^\| `([A-Z0-9_]+)` \|", page, re.MULTILINE))
     assert len(read) > 25
     assert explained == read
+
+
+def test_the_environment_to_start_from_is_current_and_passes_the_deployment_check(
+    tmp_path: Path,
+) -> None:
+    """`check --deploy` under a hospital's settings: nothing to say, warnings included."""
+    made = subprocess.run([sys.executable, ROOT / "deploy/environment_reference.py", "--check"])
+    assert made.returncode == 0, "run python deploy/environment_reference.py"
+    text = (ROOT / "deploy" / "environment").read_text(encoding="utf-8")
+    profile = dict(re.findall(r"^([A-Z0-9_]+)=(.*)$", text, re.MULTILINE))
+    profile["SECRET_KEY"] = profile["DEIDENTIFICATION_KEY"] = secrets.token_urlsafe(48)
+    profile["READERSTUDY_VAR"] = str(tmp_path)
+    done = subprocess.run(
+        [sys.executable, ROOT / "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+        env={"PATH": os.environ["PATH"], **profile},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "no issues" in done.stdout
