@@ -30,7 +30,8 @@ from readerstudy.imaging.models import Series, Upload, UploadedFile, Volunteer
 from readerstudy.imaging.uploads import do_create_upload, do_finish_batch, do_receive
 from readerstudy.jobs.models import Job
 from readerstudy.measurements.services import do_place_regions_from_file
-from readerstudy.studies.models import Arm, Role, Study
+from readerstudy.reports.plan_services import do_sign_plan
+from readerstudy.studies.models import Arm, PlanVersion, Role, Study
 from readerstudy.studies.services import do_add_member, do_update_study
 from readerstudy.studies.tables import TableFile
 from readerstudy.studies.templates_lumbar import create_lumbar_study
@@ -123,6 +124,8 @@ def _published(coordinator: User, users: dict[str, User]) -> Study:
             regions=_table("table2_roi_long.csv"),
         )
         study.refresh_from_db()
+    if not PlanVersion.objects.filter(study=study).exists():
+        do_sign_plan(study, coordinator)
     if not study.is_locked:
         study = do_lock(study, coordinator, reason="Imported complete.")
     return study

@@ -21,6 +21,8 @@ class Export(models.Model):
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    # The plan's version where it was asked for; else the one that the key was opened under.
+    plan_version = models.PositiveIntegerField(null=True, blank=True)
     # Empty until the job has published it.
     name = models.CharField(max_length=200, blank=True)
     path = models.CharField(max_length=300, blank=True)

@@ -37,12 +37,17 @@ KIND = "reports.export"
 KEPT = 5
 
 
-def report_for(user: User | None, study: Study) -> Report:
-    """The results in the form that this person gets. Raises `StudyError` or `PermissionDenied`."""
+def report_for(user: User | None, study: Study, version: int | None = None) -> Report:
+    """The results in the form that this person gets. Raises `StudyError` or `PermissionDenied`.
+
+    `version` asks, after unblinding, for another version of the plan than the key's.
+    """
     view = view_for(user, study)
     if view is View.NAMED:
-        return named_report(study)
+        return named_report(study, version)
     if view is View.MASKED:
+        if version is not None:
+            raise StudyError("Before unblinding there are results of the plan in force alone.")
         return masked_report(study)
     if view is View.REFUSED and user is not None:
         raise PermissionDenied(why_refused(user, study))
@@ -50,23 +55,29 @@ def report_for(user: User | None, study: Study) -> Report:
 
 
 @transaction.atomic
-def do_request_export(study: Study, actor: User | None) -> Export:
-    """Have the bundle made; one that is under way for the same person is given back."""
+def do_request_export(study: Study, actor: User | None, version: int | None = None) -> Export:
+    """Have the bundle made; one that is under way for the same person is given back.
+
+    `version` is that of the plan, where it is not the one that the key was opened under.
+    """
     study = lock_study(study)
     view = view_for(actor, study)
     if view is View.REFUSED and actor is not None:
         raise PermissionDenied(why_refused(actor, study))
     if view is View.PROGRESS:
         raise StudyError("Lock the study first: before that there are no results.")
+    if version is not None:
+        report_for(actor, study, version)
     standing = Export.objects.filter(
         study=study,
         created_by=actor,
+        plan_version=version,
         path="",
         job__state__in=[Job.State.QUEUED, Job.State.RUNNING],
     ).first()
     if standing:
         return standing
-    export = Export.objects.create(study=study, created_by=actor)
+    export = Export.objects.create(study=study, created_by=actor, plan_version=version)
     export.job = do_enqueue(
         KIND,
         {"export": str(export.pk)},
@@ -85,7 +96,7 @@ def make_export(context: JobContext, export_id: str) -> None:
         raise JobError("The export was deleted.")
     study, actor = export.study, export.created_by
     try:
-        report = report_for(actor, study)
+        report = report_for(actor, study, export.plan_version)
         with tempfile.TemporaryFile() as made:
             write_bundle(made, study, report, actor, context.progress)
             size = made.tell()
@@ -111,7 +122,12 @@ def make_export(context: JobContext, export_id: str) -> None:
                 actor,
                 study_id=study.pk,
                 subject=export,
-                new={"file": name, "sha256": sha256, "masked": report.is_masked},
+                new={
+                    "file": name,
+                    "sha256": sha256,
+                    "masked": report.is_masked,
+                    "post_hoc": bool(report.post_hoc),
+                },
             )
     except BaseException:
         default_storage.delete(path)
@@ -129,10 +145,14 @@ def _sha256(file: IO[bytes]) -> str:
 
 
 def write_export(
-    target: IO[bytes], study: Study, actor: User | None, progress: Progress = no_progress
+    target: IO[bytes],
+    study: Study,
+    actor: User | None,
+    progress: Progress = no_progress,
+    version: int | None = None,
 ) -> tuple[Report, str]:
     """The bundle at once, for the command line: the report it came of, and its hash."""
-    report = report_for(actor, study)
+    report = report_for(actor, study, version)
     write_bundle(target, study, report, actor, progress)
     return report, _sha256(target)
 

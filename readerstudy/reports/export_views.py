@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from readerstudy.accounts.models import User
@@ -22,6 +23,7 @@ from .api.tokens import DAYS, do_create_token, do_revoke_token, standing_tokens
 from .bundles.single import content_type, single_file, single_names
 from .export_services import KIND, do_request_export, exports_for, open_export, report_for
 from .exports import file_name
+from .plan_versions import asked_version
 from .services import record_download
 
 
@@ -40,7 +42,7 @@ def _page(request: HttpRequest, study: Study, *, made: str = "", status: int = 2
             export.job and not export.job.is_over for export in exports if not export.is_ready
         )
         try:
-            report = report_for(user, study)
+            report = report_for(user, study, asked_version(request))
             context["report"] = report
             context["files"] = single_names(study, report, user)
         except StudyError as error:
@@ -64,10 +66,12 @@ def exports_page(request: HttpRequest, slug: str) -> HttpResponse:
 def export_new(request: HttpRequest, slug: str) -> HttpResponse:
     study = get_results_study(_user(request), slug)
     try:
-        do_request_export(study, _user(request))
+        do_request_export(study, _user(request), asked_version(request))
     except StudyError as error:
         messages.error(request, str(error))
-    return redirect("results_exports", slug)
+    asked = asked_version(request)
+    address = reverse("results_exports", args=[slug])
+    return redirect(f"{address}?plan={asked}" if asked is not None else address)
 
 
 @require_safe
@@ -89,7 +93,7 @@ def export_file(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     user = _user(request)
     study = get_results_study(user, slug)
     try:
-        report = report_for(user, study)
+        report = report_for(user, study, asked_version(request))
     except (StudyError, PermissionDenied) as error:
         raise Http404(str(error)) from None
     content = single_file(study, report, user, name)

@@ -6,9 +6,14 @@ table, figure, file and answer, begins with it.
 
 from __future__ import annotations
 
+import pandas as pd
+
 from readerstudy.studies.models import PlanVersion, Study
 
 from .models import Exclusion, Unblinding
+
+# How the sentences begin that a report is marked with.
+BEGINNINGS = ("POST HOC: ", "Sensitivity analysis without ")
 
 
 def is_post_hoc(version: PlanVersion | None) -> bool:
@@ -29,6 +34,13 @@ def mark(version: PlanVersion | None, opened: Unblinding | None) -> str:
         f"POST HOC: analysis plan version {version.number}, signed on "
         f"{version.signed_at:%Y-%m-%d}, {after}. Reason: {' '.join(version.reason.split())}"
     )
+
+
+def marked(frame: pd.DataFrame, notice: str) -> pd.DataFrame:
+    """A table that leaves by itself, every row with the mark; as it is where there is none."""
+    if not notice.startswith(BEGINNINGS) or "notice" in frame.columns:
+        return frame
+    return frame.assign(notice=notice)
 
 
 def exclusion_mark(left_out: list[Exclusion]) -> str:

@@ -97,7 +97,7 @@ def _navigation(study: Study, report: Report) -> list[dict[str, str]]:
         {
             "part": part,
             "title": title,
-            "address": address + (report.plan_query if part != "export" else ""),
+            "address": address + report.plan_query,
             "key": str(number),
         }
         for number, (part, title, address) in enumerate(found, start=1)

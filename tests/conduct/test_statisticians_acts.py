@@ -14,6 +14,7 @@ from readerstudy.audit.models import Event
 from readerstudy.conduct.locking import do_lock, do_unlock, standing_lock
 from readerstudy.conduct.models import Locking, Unlocking
 from readerstudy.conduct.services import do_launch
+from readerstudy.reports.bundles.contents import bundle_files
 from readerstudy.reports.exclusions import do_exclude, do_take_back, with_and_without, without
 from readerstudy.reports.models import Exclusion, Snapshot, Unblinding
 from readerstudy.reports.plan_services import (
@@ -43,6 +44,7 @@ from tests.reading.imaged_study import (
     session_of,
 )
 from tests.reports.published import lock, make_published_study, sign, unblind
+from tests.reports.test_masking import texts_of
 
 pytestmark = pytest.mark.django_db
 
@@ -419,3 +421,41 @@ def test_a_criterion_that_was_never_scored_and_a_reader_who_withdrew_break_nothi
     assert any("no test was done" in text for text in said)
     with pytest.raises(StudyError, match="Sign the analysis plan first"):
         do_unblind(study, None, "now")
+
+
+def test_every_file_of_a_post_hoc_plan_says_so_and_of_the_planned_one_does_not(
+    client: Client, study: Study, statistician: User
+) -> None:
+    lock(study)
+    unblind(study, statistician)
+    study.refresh_from_db()
+    do_exclude(study, statistician, "volunteer", "V01", "Moved.")
+    do_save_plan(study, statistician, settings_of(study, family="column", margin=0.5))
+    sign(study, statistician, reason="A reviewer asked.")
+    planned = bundle_files(study, named_report(study))
+    late = bundle_files(study, named_report(study, 2))
+    mark = "POST HOC"
+    data = {"ratings_long", "ratings_wide", "roi_long", "derived_long", "dictionary"}
+    for name, content in late.items():
+        stem, _, kind = name.rpartition("/")[2].rpartition(".")
+        if name.startswith("scripts/") and kind == "csv":
+            continue  # plain data, which the scripts beside them read
+        if stem in data or kind in {"svg", "png", "sav", "dta"}:
+            continue  # data; of the figures the PDF tells, whose words are words
+        if name in {"arms.csv", "plan.json", "data.json", "exclusions.csv", "SHA256SUMS"}:
+            continue
+        assert any(mark in text for _, text in texts_of(name, content)), name
+    for name, content in planned.items():
+        told = any(mark in text for _, text in texts_of(name, content))
+        assert told == (name == "tests_without_excluded.csv"), name
+    assert json.loads(late["manifest.json"])["post_hoc"].startswith(mark)
+    assert json.loads(late["results.json"])["post_hoc"].startswith(mark)
+    assert late["figures/figure3.svg"] != planned["figures/figure3.svg"]
+    page = client.get("/studies/published/results/?plan=2")
+    assert mark in page.content.decode()
+    assert mark not in client.get("/studies/published/results/").content.decode()
+    answer = client.get("/studies/published/results/files/tests.csv?plan=2")
+    assert "_post-hoc-plan-2_tests.csv" in answer.headers["Content-Disposition"]
+    assert mark in answer.content.decode()
+    assert client.get("/studies/published/results/files/tests.csv?plan=7").status_code == 404
+    assert Event.objects.filter(action="reports.export.downloaded").last().new["post_hoc"]

@@ -68,6 +68,11 @@ def test_what_was_lost_is_back_as_it_was(study: Study, tmp_path: Path) -> None:
         list(ScoreRevision.objects.values_list("pk", "value", "created_at").order_by("pk"))
         == scores
     )
+    said = io.StringIO()
+    call_command("verify_snapshot", "published", stdout=said)
+    call_command("verify_audit", stdout=said)
+    assert "stored rows are sound" in said.getvalue()
+    assert "The audit trail is sound" in said.getvalue()
     # The trail goes on: the backup itself was recorded after the snapshot, the restoring now.
     chain = verify_chain()
     assert chain.is_sound, chain.fault
@@ -140,10 +145,13 @@ def test_a_backup_of_sqlite_restores_into_postgresql(study: Study, tmp_path: Pat
         manage("migrate", "-v0")
         assert "the audit trail is sound" in manage("restore", str(path))
         assert "is sound" in manage("verify_audit")
+        assert "are sound" in manage("verify_snapshot", "published")
         again = tmp_path / "again.tar.gz"
         manage("backup", str(again))
         assert "is sound" in manage("verify_audit")
         manage("restore", str(again), "--replace")
+        assert "is sound" in manage("verify_audit")
+        assert "are sound" in manage("verify_snapshot", "--all")
     one, other = check_backup(path), check_backup(again)
     assert one["storage"] == other["storage"]
     same = {label for label in one["tables"] if one["tables"][label] == other["tables"][label]}

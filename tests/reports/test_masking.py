@@ -88,9 +88,9 @@ def pdf_text(content: bytes) -> str:
             stream = zlib.decompress(packed)
         except zlib.error:
             continue  # a picture
-        if re.search(rb"\bT[jJ]\b", stream):
-            strings = [re.findall(rb"\((.*?)\)", line) for line in stream.splitlines()]
-            found += [b"".join(parts) for parts in strings]
+        # A text is drawn in pieces of a few letters, over several lines.
+        for block in re.findall(rb"\bBT\b(.*?)\bET\b", stream, flags=re.DOTALL):
+            found.append(b"".join(re.findall(rb"\(((?:\\.|[^\\)])*)\)", block)))
     return b"\n".join(found).replace(b"\0", b"").decode("latin-1")  # of UTF-16 the letters
 
 
@@ -136,7 +136,9 @@ def test_an_arm_is_asked_for_by_its_letter_alone_and_shown_in_no_image(client: C
 
 
 def test_the_words_of_a_pdf_are_read(study: Study) -> None:
-    assert "Arm A" in pdf_text(masked_report(study).figure("figure3", "pdf"))
+    text = pdf_text(masked_report(study).figure("figure3", "pdf"))
+    assert "Arm A" in text
+    assert "error bars: SD; n = 10 volunteers" in text  # a long one, drawn in many pieces
 
 
 def test_no_figure_draws_the_name_of_an_arm_before_unblinding(

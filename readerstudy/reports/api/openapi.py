@@ -6,6 +6,14 @@ from typing import Any
 
 from readerstudy import __version__
 
+_PLAN = {
+    "name": "plan",
+    "in": "query",
+    "required": False,
+    "description": "After unblinding: another signed version of the plan than the key's. What was "
+    "signed since is marked post hoc.",
+    "schema": {"type": "integer"},
+}
 _STUDY = {
     "name": "study",
     "in": "path",
@@ -66,21 +74,21 @@ def openapi_document(server: str) -> dict[str, Any]:
         "servers": [{"url": server}],
         "security": [{"token": []}],
         "paths": {
-            "/studies/{study}/": _get("State, hashes and files", "study", study, [_STUDY]),
+            "/studies/{study}/": _get("State, hashes and files", "study", study, [_STUDY, _PLAN]),
             "/studies/{study}/results/": _get(
-                "Every result with every digit", "results", results, [_STUDY]
+                "Every result with every digit", "results", results, [_STUDY, _PLAN]
             ),
             "/studies/{study}/files/{file}": _get(
                 "One file of the bundle",
                 "file",
                 _answer("The file", "application/octet-stream", _BINARY),
-                [_STUDY, _FILE],
+                [_STUDY, _FILE, _PLAN],
             ),
             "/studies/{study}/bundle.zip": _get(
                 "The newest bundle that was made",
                 "bundle",
                 _answer("The bundle", "application/zip", _BINARY),
-                [_STUDY],
+                [_STUDY, _PLAN],
             ),
         },
         "components": {
@@ -100,6 +108,8 @@ def openapi_document(server: str) -> dict[str, Any]:
                         "notice": {"type": "string"},
                         "state": {"enum": ["locked", "unblinded"]},
                         "arms": {"enum": ["letters", "names"]},
+                        "plan_version": {"type": ["integer", "null"]},
+                        "post_hoc": {"type": "string"},
                         "plan_sha256": {"type": "string"},
                         "data_sha256": {"type": "string"},
                         "files": {

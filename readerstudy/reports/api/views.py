@@ -10,13 +10,21 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import (
+    FileResponse,
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    JsonResponse,
+)
 from django.views.decorators.http import require_safe
 
 from readerstudy.reports.bundles.single import content_type, single_file, single_names
 from readerstudy.reports.export_models import ApiToken
 from readerstudy.reports.export_services import exports_for, open_export, report_for
 from readerstudy.reports.exports import file_name
+from readerstudy.reports.plan_versions import asked_version
 from readerstudy.reports.report import Report
 from readerstudy.reports.services import record_download
 from readerstudy.studies.errors import StudyError
@@ -47,11 +55,13 @@ def _by_token(view: Callable[[HttpRequest, ApiToken, Report, str], HttpResponseB
         if token.study.slug != slug:
             return _error(404, "The token is for another study.")
         try:
-            report = report_for(token.user, token.study)
+            report = report_for(token.user, token.study, asked_version(request))
         except PermissionDenied as error:
             return _error(403, str(error))
         except StudyError as error:
             return _error(409, str(error))
+        except Http404 as error:
+            return _error(404, str(error))
         return view(request, token, report, name)
 
     answer.answers_json = True  # type: ignore[attr-defined]
@@ -77,6 +87,8 @@ def _study(request: HttpRequest, token: ApiToken, report: Report, _name: str) ->
         "notice": report.notice,
         "state": token.study.state,
         "arms": "letters" if report.is_masked else "names",
+        "plan_version": report.plan_version,
+        "post_hoc": report.post_hoc,
         "plan_sha256": report.plan_sha256,
         "data_sha256": report.data_sha256,
         "files": [
@@ -111,7 +123,11 @@ def _one(request: HttpRequest, token: ApiToken, report: Report, name: str) -> Ht
 
 def _bundle(request: HttpRequest, token: ApiToken, report: Report, _name: str) -> HttpResponseBase:
     for export in exports_for(token.user, token.study):
-        if export.is_ready and export.data_sha256 == report.data_sha256:
+        of_these = (export.data_sha256, export.plan_sha256) == (
+            report.data_sha256,
+            report.plan_sha256,
+        )
+        if export.is_ready and of_these:
             return FileResponse(
                 open_export(token.user, export), as_attachment=True, filename=export.name
             )

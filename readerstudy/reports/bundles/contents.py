@@ -18,7 +18,9 @@ from analysis.r_scripts import imrmc_layout, mixed_model_script, recompute_scrip
 from analysis.results_document import write_results
 from analysis.tables import csv_bytes, result_tables
 from readerstudy.accounts.models import User
+from readerstudy.reports.exclusions import exclusions_of, without
 from readerstudy.reports.exports import csv_file, csv_names, file_name, reading_file
+from readerstudy.reports.post_hoc import marked
 from readerstudy.reports.reading_files import reading_files
 from readerstudy.reports.report import Report
 from readerstudy.studies.models import Study
@@ -110,12 +112,36 @@ def data_files(study: Study, report: Report, user: User | None) -> Iterator[tupl
     dictionary = json.dumps(dictionary_document(found), indent=1, ensure_ascii=False)
     yield "dictionary.json", f"{dictionary}\n".encode()
     yield "dictionary.csv", csv_bytes(safe_frame(dictionary_frame(found)))
-    yield (
-        "results.json",
-        write_results(
-            results_of(report), {"data": report.data_sha256, "plan": report.plan_sha256}
-        ).encode("utf-8"),
-    )
+    yield "results.json", _results_document(report).encode("utf-8")
+    yield from _exclusion_files(study, report)
+
+
+def _results_document(report: Report) -> str:
+    hashes = {"data": report.data_sha256, "plan": report.plan_sha256}
+    text = write_results(results_of(report), hashes)
+    if not report.post_hoc:
+        return text
+    document = {"post_hoc": report.post_hoc, **json.loads(text)}
+    return json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+
+def _exclusion_files(study: Study, report: Report) -> Iterator[tuple[str, bytes]]:
+    """Who is left out and why, and the tests without them; nothing where nobody is."""
+    left_out = exclusions_of(study)
+    if not left_out:
+        return
+    rows = [
+        {
+            "kind": one.kind,
+            "code": one.code,
+            "reason": one.reason,
+            "decided_at": one.at.isoformat(),
+            "post_hoc": one.is_post_hoc,
+        }
+        for one in left_out
+    ]
+    yield "exclusions.csv", csv_bytes(safe_frame(pd.DataFrame(rows)))
+    yield "tests_without_excluded.csv", csv_file(without(report, left_out), "tests.csv")
 
 
 def labelled_files(study: Study, report: Report) -> Iterator[tuple[str, bytes]]:
@@ -138,21 +164,21 @@ def labelled_files(study: Study, report: Report) -> Iterator[tuple[str, bytes]]:
         "ratings": report.frames[0],
         "ratings wide": frames["ratings_wide"],
         "roi": report.frames[1],
-        "descriptives": results.descriptives,
-        "tests": results.tests,
-        "agreement": results.agreement,
-        "warnings": results.warning_frame(),
+        "descriptives": marked(results.descriptives, report.notice),
+        "tests": marked(results.tests, report.notice),
+        "agreement": marked(results.agreement, report.notice),
+        "warnings": marked(results.warning_frame(), report.notice),
         "dictionary": dictionary_frame(found),
     }
     yield "results.xlsx", workbook(sheets, readme(report, []), title)
 
 
 def table_parts(report: Report, acquisition: pd.DataFrame | None) -> Iterator[tuple[str, bytes]]:
-    yield from table_files(tables(report, acquisition))
+    yield from table_files(tables(report, acquisition), report.notice)
     standing = set(csv_names(report))
     for name, frame in result_tables(results_of(report)).items():
         if name not in standing and not frame.empty:
-            yield name, csv_bytes(safe_frame(frame))
+            yield name, csv_bytes(safe_frame(marked(frame, report.notice)))
 
 
 def script_files(report: Report) -> Iterator[tuple[str, bytes]]:
@@ -160,11 +186,12 @@ def script_files(report: Report) -> Iterator[tuple[str, bytes]]:
     plan, (scores, regions) = report.plan, report.frames
     yield "scripts/ratings_long.csv", csv_bytes(scores)
     yield "scripts/roi_long.csv", csv_bytes(regions)
-    yield "scripts/recompute_tables.R", recompute_script(plan).encode("utf-8")
+    head = f"# {' '.join(report.notice.split())}\n" if report.notice else ""
+    yield "scripts/recompute_tables.R", (head + recompute_script(plan)).encode("utf-8")
     yield "scripts/recompute_tables.sps", spss_script(report).encode("utf-8")
     yield "scripts/recompute_tables.do", stata_script(report).encode("utf-8")
     if not scores.empty:
-        yield "scripts/mixed_models.R", mixed_model_script(plan).encode("utf-8")
+        yield "scripts/mixed_models.R", (head + mixed_model_script(plan)).encode("utf-8")
         for criterion in plan.criteria:
             text = imrmc_layout(scores, plan, criterion)
             yield f"scripts/imrmc_{criterion}.csv", text.encode("utf-8")

@@ -57,6 +57,8 @@ _STEMS = {
     "choices": "Forced choices",
     "ranking": "Ranks",
     "table1": "Acquisition parameters",
+    "exclusions": "Who is left out of the sensitivity analysis, and why",
+    "tests_without_excluded": "Every test without those left out",
     "table2": "SNR and CNR",
     "table2_beside": "Ratios under other noise estimates, and contrasts",
     "table3": "Scores, mean ± SD",

@@ -15,6 +15,7 @@ from analysis.run import Results
 from analysis.score_figures import figure_bland_altman, figure_differences, figure_scores
 from analysis.table_formats import docx_table, html_table, latex_table
 from analysis.tables import comparison_label, csv_bytes
+from readerstudy.reports.post_hoc import marked
 from readerstudy.reports.report import Report
 
 from .dictionary import arm_labels
@@ -41,9 +42,9 @@ def tables(report: Report, acquisition: pd.DataFrame | None) -> list[Publication
     return [dataclasses.replace(t, notes=(*t.notes, f"{report.notice}.")) for t in found]
 
 
-def table_files(found: list[PublicationTable]) -> Iterator[tuple[str, bytes]]:
+def table_files(found: list[PublicationTable], notice: str = "") -> Iterator[tuple[str, bytes]]:
     for table in found:
-        yield f"tables/{table.name}.csv", csv_bytes(safe_frame(table.cells))
+        yield f"tables/{table.name}.csv", csv_bytes(safe_frame(marked(table.cells, notice)))
         yield f"tables/{table.name}.html", html_table(table).encode("utf-8")
         yield f"tables/{table.name}.tex", latex_table(table).encode("utf-8")
         yield f"tables/{table.name}.docx", docx_table(table)

@@ -34,7 +34,8 @@ class Section:
     widths_cm: Sequence[float] = ()
 
 
-def draft(title: str, sections: Sequence[Section]) -> bytes:
+def draft(title: str, sections: Sequence[Section], mark: str = "") -> bytes:
+    """`mark` stands on every page too: that the results are post hoc."""
     document = Document()
     page = document.sections[0]
     for side in ("left_margin", "right_margin", "top_margin", "bottom_margin"):
@@ -43,7 +44,7 @@ def draft(title: str, sections: Sequence[Section]) -> bytes:
     style.font.name, style.font.size = "Arial", Pt(10)
     head = page.header.paragraphs[0]
     head.alignment = WD_ALIGN_PARAGRAPH.CENTER
-    run = head.add_run(_WARNING)
+    run = head.add_run(f"{_WARNING} {mark}".strip())
     run.bold, run.font.size, run.font.color.rgb = True, Pt(8), RGBColor(0xA0, 0x20, 0x10)
     document.add_paragraph().add_run(f"{title} (draft)").bold = True
     for section in sections:

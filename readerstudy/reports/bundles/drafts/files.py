@@ -14,8 +14,11 @@ from .paragraphs import methods, results
 
 
 def draft_files(study: Study, report: Report) -> Iterator[tuple[str, bytes]]:
-    facts = facts_of(study, report)
+    facts, mark = facts_of(study, report), report.post_hoc
     text = [*methods(facts), *results(facts)]
-    yield "drafts/methods_and_results.docx", draft(f"{report.title}: methods and results", text)
-    yield "drafts/grras.docx", draft(f"{report.title}: GRRAS", grras(facts))
-    yield "drafts/claim.docx", draft(f"{report.title}: CLAIM", claim(facts))
+    yield (
+        "drafts/methods_and_results.docx",
+        draft(f"{report.title}: methods and results", text, mark),
+    )
+    yield "drafts/grras.docx", draft(f"{report.title}: GRRAS", grras(facts), mark)
+    yield "drafts/claim.docx", draft(f"{report.title}: CLAIM", claim(facts), mark)

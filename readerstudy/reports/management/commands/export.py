@@ -22,6 +22,12 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("study", help="the study's address (slug) or title")
         parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+        parser.add_argument(
+            "--plan",
+            type=int,
+            metavar="VERSION",
+            help="another signed version of the plan than the key's: marked post hoc if it is",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         name: str = options["study"]
@@ -40,7 +46,7 @@ class Command(BaseCommand):
             raise CommandError(f"{out} cannot be written: {error.strerror}.") from None
         try:
             with os.fdopen(handle, "w+b") as target:
-                report, sha256 = write_export(target, study, None, self._progress)
+                report, sha256 = write_export(target, study, None, self._progress, options["plan"])
             path = out / file_name(report, "bundle.zip")
             Path(partial).chmod(0o644)
             os.replace(partial, path)
