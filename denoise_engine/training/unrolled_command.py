@@ -83,7 +83,7 @@ def _export(
 ) -> int:
     from denoise_engine.training.unrolled_export import export_unrolled
 
-    weights = export_unrolled(trainer, scans, arguments.data, arguments.out)
+    weights = export_unrolled(trainer, scans, arguments.data, arguments.out, note=arguments.note)
     print(f"wrote {weights}; its card is {weights.with_suffix('.md')}")
     return 0
 

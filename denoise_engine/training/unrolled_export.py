@@ -49,6 +49,7 @@ def export_unrolled(
     out: Path,
     *,
     sources: Sequence[Source] = SOURCES,
+    note: str = "",
 ) -> Path:
     """Write weights (bfloat16), card and list into ``out``; return the path of the weights.
 
@@ -67,6 +68,8 @@ def export_unrolled(
         Where to write.
     sources : sequence of Source
         The series that were trained on.
+    note : str
+        A sentence about this training for the card.
     """
     network = trainer.averaged_network()
     shipped = {
@@ -74,7 +77,7 @@ def export_unrolled(
         for name, value in network.state_dict().items()
     }
     network.load_state_dict({name: value.float() for name, value in shipped.items()})
-    card = unrolled_card(trainer, network, scans, data, sources)
+    card = unrolled_card(trainer, network, scans, data, sources) | {"note": note}
     content = save(shipped, metadata={"card": json.dumps(card)})
     digest = hashlib.sha256(content).hexdigest()
     out.mkdir(parents=True, exist_ok=True)
@@ -240,6 +243,7 @@ def _making(card: dict[str, Any], sha256: str) -> list[str]:
         f"{card['parameters']:,} parameters in all, kept in bfloat16.",
         f"- Training: seed {recipe['seed']}, {card['steps']:,} steps of {recipe['batch']} scans, "
         f"{card['minutes']:g} minutes on a processor; torch {card['versions']['torch']}.",
+        *([f"- {card['note']}"] if card.get("note") else []),
         f"- SHA-256 of the weights: `{sha256}`",
         f"- Made by: `{card['command']}`",
         "",
