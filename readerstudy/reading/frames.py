@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from readerstudy.studies.models import Study
 
@@ -115,6 +115,14 @@ def answers_frame(study: Study) -> list[dict[str, Any]]:
     holds the reason why there is none of these.
     """
     return _rows_of(Item.objects.filter(session__study=study))
+
+
+def second_rows(study: Study) -> list[dict[str, Any]]:
+    """The rows of `answers_frame` of what was read again: hidden repeats and later occasions."""
+    items = Item.objects.filter(session__study=study).exclude(purpose=Item.Purpose.PRACTICE)
+    return _rows_of(
+        items.filter(Q(purpose=Item.Purpose.REPEAT) | Q(session__occasion__gt=FIRST_OCCASION))
+    )
 
 
 def primary_rows(study: Study) -> list[dict[str, Any]]:

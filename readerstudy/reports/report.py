@@ -78,6 +78,11 @@ class Report:
         return frames_of(self.data)
 
     @cached_property
+    def rows_of_readers(self) -> dict[tuple[str, str], pd.Index]:
+        """Which scores are one reader's of one criterion, by both."""
+        return dict(self.frames[0].groupby(["criterion", "reader"]).groups)
+
+    @cached_property
     def answers(self) -> list[pd.DataFrame]:
         """What readers answered: scores, and forced choices or rankings where there are any."""
         return [self.frames[0], *(f for f in preference_frames(self.data) if f is not None)]

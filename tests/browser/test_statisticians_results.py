@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
 ]
 
-NAMES = ("double-fast", "DLR")
+NAMES = ("double-fast", "triple-fast", "DLR-", "DLR_")
 
 
 @pytest.fixture
@@ -126,6 +126,7 @@ def test_from_masked_tables_to_the_scores_behind_them_to_files_and_to_the_images
     page.goto(f"{root}panels/")
     expect(page.locator(".paper-figure img").first).to_be_visible()
     assert violations(page) == []
+    page.locator("#crop img").scroll_into_view_if_needed()
     box = page.locator("#crop img").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + box["height"] * 0.25)

@@ -14,6 +14,8 @@ from readerstudy.reports.report import Report
 
 from .notes import Note
 
+# Of the numbers of a figure, on a page.
+MOST_ROWS = 200
 # Columns of the publication's tables that hold words.
 _WORDS = {"Metric", "Noise", "Tissue", "Comparison", "Question", "Reader", "Reference", "Decision"}
 
@@ -90,8 +92,12 @@ def frame_list(title: str, frame: pd.DataFrame) -> ListTable:
         Column(str(name).replace("_", " "), bool(pd.api.types.is_numeric_dtype(frame[name])))
         for name in frame.columns
     ]
-    rows = [[_number_cell(value) for value in row] for row in frame.itertuples(index=False)]
-    return ListTable("numbers", title, columns, rows, [])
+    shown = frame.head(MOST_ROWS)
+    rows = [[_number_cell(value) for value in row] for row in shown.itertuples(index=False)]
+    legend = []
+    if len(frame) > MOST_ROWS:
+        legend = [f"The first {MOST_ROWS} of {len(frame)} rows; the CSV of what is shown has all."]
+    return ListTable("numbers", title, columns, rows, legend)
 
 
 def _number_cell(value: Any) -> ListCell:

@@ -51,7 +51,7 @@ def values_of(report: Report, subject: Subject, reader: str = "") -> pd.DataFram
         wide = part.pivot(index="volunteer", columns="arm", values="value")
     elif reader or report.plan.reader_summary == "each":
         scores = report.frames[0]
-        part = scores[(scores["criterion"] == subject.row) & (scores["reader"] == reader)]
+        part = scores.loc[report.rows_of_readers.get((subject.row, reader), [])]
         wide = part.pivot(index="volunteer", columns="arm", values="score")
     else:
         summaries = report.results.summaries

@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis import cohen_kappa, repeatability
 from analysis.estimates import Estimate
-from readerstudy.reading.frames import answers_frame
+from readerstudy.reading.frames import second_rows
 from readerstudy.reports.report import Report
 from readerstudy.studies.models import Study
 
@@ -22,15 +22,13 @@ _KEYS = ["reader", "volunteer", "arm", "criterion"]
 
 def repeats_list(study: Study, report: Report) -> ListTable | None:
     """One line a criterion and reader; None where nothing was read twice."""
-    frame = pd.DataFrame(answers_frame(study))
-    if frame.empty or "score" not in frame.columns:
+    again = pd.DataFrame(second_rows(study))
+    first = report.frames[0]
+    if again.empty or first.empty or "score" not in again.columns:
         return None
-    frame = frame[frame["score"].notna() & (frame["purpose"] != "practice")]
-    is_first = (frame["purpose"] == "primary") & (frame["occasion"] == 1)
-    first = frame[is_first][[*_KEYS, "score"]]
-    again = frame[~is_first]
-    if again.empty:
-        return None
+    again = again[again["score"].notna()]
+    if report.is_masked:
+        again = again.assign(arm=again["arm"].map(study.arm_letters))
     kinds = {
         "hidden repeat": again[(again["purpose"] == "repeat") & (again["occasion"] == 1)],
         "later occasion": again[again["occasion"] > 1],
@@ -39,7 +37,9 @@ def repeats_list(study: Study, report: Report) -> ListTable | None:
     for kind, part in kinds.items():
         # Of several later readings the next one: one pair a case.
         second = part.sort_values(["occasion", "position"]).drop_duplicates(_KEYS)
-        both = first.merge(second[[*_KEYS, "score"]], on=_KEYS, suffixes=("", "_again"))
+        both = first[[*_KEYS, "score"]].merge(
+            second[[*_KEYS, "score"]], on=_KEYS, suffixes=("", "_again")
+        )
         for criterion in report.plan.criteria:
             for reader in report.readers:
                 own = both[(both["criterion"] == criterion) & (both["reader"] == reader)]
