@@ -396,13 +396,15 @@ def test_tabs_follow_the_roles() -> None:
 
     assert tabs(coordinator) == [
         "Overview",
+        "Design",
         "Members",
         "Uploads",
         "Readiness",
         "Regions",
+        "Plan",
         "Results",
     ]
-    assert tabs(statistician) == ["Overview", "Results"]
+    assert tabs(statistician) == ["Overview", "Plan", "Results"]
 
 
 def test_whoever_leaves_the_study_is_sent_home() -> None:
