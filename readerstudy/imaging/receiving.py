@@ -34,7 +34,7 @@ from readerstudy.studies.models import Study
 
 from .errors import ImagingError
 from .models import ImagingRules, Upload
-from .parsing.images import ENHANCED_MR_IMAGE, MR_IMAGE
+from .parsing.checks import ENHANCED_MR_IMAGE, MR_IMAGE
 from .parsing.pixels import TRANSFER_SYNTAXES
 from .rules import TITLE
 from .uploads import do_create_upload, do_drop_batch, do_finish_batch, do_receive

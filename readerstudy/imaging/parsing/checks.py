@@ -1,0 +1,151 @@
+"""Whether an uploaded file is an MR image that can be used, told from its header alone."""
+
+from __future__ import annotations
+
+import math
+import struct
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+from .errors import Damaged, Refused
+from .lookups import frame_lookup, lookup_in
+from .pixels import TRANSFER_SYNTAXES
+
+MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
+ENHANCED_MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4.1"
+ACCEPTED_CLASSES = {MR_IMAGE, ENHANCED_MR_IMAGE}
+DICOMDIR = "1.2.840.10008.1.3.10"
+MEDIA_SOP_CLASS, TRANSFER_SYNTAX = 0x0002, 0x0010  # elements of group 0002
+MAX_FRAMES = 2000
+
+
+def check_file_meta(data: bytes) -> tuple[str, str]:
+    """SOP class and transfer syntax, from the file meta information alone."""
+    if not data:
+        raise Refused("The file is empty.")
+    if len(data) < 132 and not data[:128].strip(b"\0") and b"DICM".startswith(data[128:]):
+        raise Damaged("The file is damaged or truncated: it ends before its header.")
+    if len(data) < 132 or data[128:132] != b"DICM":
+        raise Refused("This is not a DICOM file.")
+    meta = file_meta(data)
+    syntax, sop_class = meta.get(TRANSFER_SYNTAX, ""), meta.get(MEDIA_SOP_CLASS, "")
+    if sop_class == DICOMDIR:
+        raise Refused("This is the directory of a disc (DICOMDIR), not an image.")
+    if sop_class and sop_class not in ACCEPTED_CLASSES:
+        raise Refused(_wrong_class(sop_class))
+    if not syntax:
+        raise Damaged("The file is damaged or truncated: it does not say how it is encoded.")
+    if syntax not in TRANSFER_SYNTAXES:
+        name = UID(syntax).name if UID(syntax).is_transfer_syntax else "an unknown one"
+        raise Refused(f"The encoding (transfer syntax) is not accepted: {name}.")
+    return sop_class, syntax
+
+
+def file_meta(data: bytes) -> dict[int, str]:
+    """The UIDs of group 0002 by element number.
+
+    Read here rather than by the library, which would unpack a deflated data set on the way. The
+    group always is explicit VR little endian (PS3.10 7.1).
+    """
+    found: dict[int, str] = {}
+    at = 132
+    while at + 8 <= len(data):
+        group, element = struct.unpack_from("<HH", data, at)
+        if group != 0x0002:
+            break
+        kind = data[at + 4 : at + 6]
+        if kind in (b"OB", b"UN", b"OW", b"SQ", b"UT"):
+            if at + 12 > len(data):
+                break
+            (length,) = struct.unpack_from("<I", data, at + 8)
+            at += 12
+        else:
+            (length,) = struct.unpack_from("<H", data, at + 6)
+            at += 8
+        if at + length > len(data):
+            break
+        if kind == b"UI":
+            found[element] = data[at : at + length].rstrip(b"\0 ").decode("ascii", "replace")
+        at += length
+    return found
+
+
+def _wrong_class(sop_class: str) -> str:
+    name = UID(sop_class).name
+    if name == sop_class:
+        name = "an unknown kind"
+    return f"Only MR images are taken; this is {name}."
+
+
+def check_kind(dataset: Dataset) -> None:
+    sop_class = str(dataset.get("SOPClassUID") or "")
+    whole = "PixelData" in dataset
+    # The end of a value may be cut off: half a UID names no other kind of file.
+    if sop_class not in ACCEPTED_CLASSES and (whole or UID(sop_class).name != sop_class):
+        if not sop_class:
+            raise Damaged("The file is damaged or truncated: it does not say what it is.")
+        raise Refused(_wrong_class(sop_class))
+    if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
+        raise Refused("The pixels are floating-point numbers, which MR images never are.")
+    if not whole:
+        raise Damaged("The file is damaged or truncated: it holds no pixels.")
+    modality = str(dataset.get("Modality") or "")
+    if modality and modality != "MR":
+        raise Refused("The modality is not MR.")
+    for keyword in ("SeriesInstanceUID", "SOPInstanceUID"):
+        if not str(dataset.get(keyword) or "").strip():
+            raise Damaged(f"The header has no {keyword}: its series cannot be told.")
+
+
+def frame_count(dataset: Dataset) -> int:
+    try:
+        frames = int(dataset.get("NumberOfFrames") or 1)
+    except (ValueError, TypeError):
+        raise Damaged("NumberOfFrames is not a number.") from None
+    if not 1 <= frames <= MAX_FRAMES:
+        raise Refused(f"The image has more than {MAX_FRAMES} frames.")
+    if frames > 1 and str(dataset.SOPClassUID) != ENHANCED_MR_IMAGE:
+        raise Refused("Several frames in a classic MR image: their positions are unknown.")
+    return frames
+
+
+def check_geometry_present(dataset: Dataset, enhanced: bool, frames: int) -> None:
+    """Named one by one, before any decoding, so that the reason is the right one."""
+    for index in range(frames):
+        lookup = frame_lookup(dataset, index) if enhanced else lookup_in(dataset)
+        for keyword, count in (
+            ("PixelSpacing", 2),
+            ("ImagePositionPatient", 3),
+            ("ImageOrientationPatient", 6),
+        ):
+            value = lookup(keyword)
+            if value is None or value == "":
+                raise Damaged(f"The header has no {keyword}: the slice cannot be placed.")
+            try:
+                numbers = [float(item) for item in value]
+            except (ValueError, TypeError):
+                numbers = []
+            if len(numbers) != count or not all(math.isfinite(n) for n in numbers):
+                raise Damaged(f"{keyword} does not hold {count} numbers.")
+        for keyword in ("RescaleSlope", "RescaleIntercept"):
+            value = lookup(keyword)
+            if value is not None and value != "":
+                _rescale(keyword, value)
+
+
+def _rescale(keyword: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (ValueError, TypeError):
+        raise Damaged(f"{keyword} is not a number.") from None
+    if not math.isfinite(number) or (keyword == "RescaleSlope" and number == 0):
+        raise Damaged(f"{keyword} is not a usable number.")
+    return number
+
+
+def is_mosaic(dataset: Dataset) -> bool:
+    image_type = dataset.get("ImageType") or []
+    values = [image_type] if isinstance(image_type, str) else list(image_type)
+    return any(str(value).upper() == "MOSAIC" for value in values)
