@@ -80,8 +80,8 @@ def unblind(request: HttpRequest, slug: str) -> HttpResponse:
                 )
             except StudyError as error:
                 form.add_error(None, list(error.messages))
-                form.data = form.data.copy()
-                form.data["plan_sha256"] = shown  # read and confirmed once more, it counts
+                # Read and confirmed once more, the plan that stands now counts.
+                form.data = {**request.POST.dict(), "plan_sha256": shown}
                 study.refresh_from_db()
             else:
                 messages.success(request, "The key is open: arms are shown by name.")
@@ -175,7 +175,7 @@ def take_back(request: HttpRequest, slug: str, number: int) -> HttpResponse:
         raise Http404("There is no such exclusion.")
     form = TakeBackForm(request.POST)
     if not form.is_valid():
-        messages.error(request, " ".join(form.errors["reason"]))
+        messages.error(request, " ".join(map(str, form.errors["reason"])))
     else:
         try:
             do_take_back(exclusion, _user(request), form.cleaned_data["reason"])

@@ -108,8 +108,10 @@ def _plan_page(
     return render(request, "conduct/plan.html", context, status=status)
 
 
-_OF_DESIGN = ("arms", "control", "comparisons", "criteria", "choice_criteria")
-_OF_DESIGN += ("ranking_criteria", "score_range", "tissues", "air", "reference_tissue", "dlr_arms")
+_OF_DESIGN = {
+    *("arms", "control", "comparisons", "criteria", "choice_criteria", "ranking_criteria"),
+    *("score_range", "tissues", "air", "reference_tissue", "dlr_arms"),
+}
 
 
 def _design(lines: list[Line]) -> list[Line]:

@@ -148,7 +148,7 @@ def design_faults(plan: AnalysisPlan, study: Study) -> list[str]:
 
 def _of(given: Mapping[str, Any], name: str) -> Any:
     value = given.get(name)
-    return [list(one) for one in value] if name == "comparisons" else value
+    return [list(one) for one in value or ()] if name == "comparisons" else value
 
 
 # Under these no setting hinders another, so that each can be tried alone.
