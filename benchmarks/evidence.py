@@ -38,10 +38,10 @@ from denoise_engine.methods.filters import Filter, open_filter  # noqa: E402
 from denoise_engine.metrics import body_mask  # noqa: E402
 from denoise_engine.noise import NativeGrid, estimate_noise, to_native  # noqa: E402
 from denoise_engine.noise.bias import magnitude_mean  # noqa: E402
-from denoise_engine.simulation.acquisition import COILS, FISTA_STEPS, PROTOCOLS  # noqa: E402
-from denoise_engine.simulation.coils import smooth_coils, smooth_phase  # noqa: E402
 from denoise_engine.reconstruction.compressed_sensing import fista  # noqa: E402
 from denoise_engine.reconstruction.operators import CartesianEncoding  # noqa: E402
+from denoise_engine.simulation.acquisition import COILS, FISTA_STEPS, PROTOCOLS  # noqa: E402
+from denoise_engine.simulation.coils import smooth_coils, smooth_phase  # noqa: E402
 from denoise_engine.simulation.sampling import variable_density_mask  # noqa: E402
 
 LUMBAR = ROOT / "readerstudy" / "demo" / "data" / "lumbar"

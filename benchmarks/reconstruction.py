@@ -336,7 +336,8 @@ def methods_table(scan: Slice, images: dict[str, NDArray[np.complex64]]) -> tupl
 
 def _white(coils: int) -> NDArray[np.complex64]:
     """Noise whose sample covariance is exactly that of white noise of SD 1."""
-    return (np.sqrt(2 * 4 * coils) * np.eye(coils, 4 * coils)).astype(np.complex64)
+    one = np.sqrt(2 * coils) * np.eye(coils)
+    return np.concatenate([one, -one, one, -one], axis=1).astype(np.complex64)
 
 
 def _for_bart(data: NDArray[np.complex64]) -> NDArray[np.complex64]:

@@ -110,6 +110,7 @@ class UnrolledNetwork(nn.Module):
     def use_low_precision(self, low: bool = True) -> None:
         """Run the U-nets in bfloat16, or not; the SENSE steps stay in single precision."""
         for prior in self.priors:
+            assert isinstance(prior, PriorNetwork)
             prior.low_precision = low
 
     def part_ways(self) -> None:

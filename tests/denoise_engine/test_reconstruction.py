@@ -13,7 +13,7 @@ from denoise_engine.reconstruction import ReconstructionResult, reconstruct
 from denoise_engine.reconstruction.alias_groups import AliasGroups, find_lattice
 from denoise_engine.reconstruction.checks import memory_of, virtual_coils_that_fit
 from denoise_engine.reconstruction.operators import CartesianEncoding
-from denoise_engine.reconstruction.unrolled import Architecture, UnrolledNetwork
+from denoise_engine.reconstruction.unrolled import Architecture, PriorNetwork, UnrolledNetwork
 from denoise_engine.simulation.sampling import uniform_mask, variable_density_mask
 from tests.denoise_engine.multicoil import PhantomScan, phantom_scan
 
@@ -45,6 +45,7 @@ def test_the_scale_is_that_of_the_noise(scan: PhantomScan, full: ReconstructionR
     inside = np.abs(scan.truth.numpy())[None] > 0.3
     ratio = full.magnitude()[inside] / np.abs(scan.truth.numpy())[None][inside]
     assert np.median(ratio) == pytest.approx(1 / SIGMA, rel=0.03)
+    assert full.noise_map is not None
     np.testing.assert_allclose(full.noise_map[inside], 1, atol=0.01)
 
 
@@ -125,11 +126,13 @@ def test_the_untrained_network_is_sense_and_knows_no_phase() -> None:
     network = UnrolledNetwork(SMALL)
     with torch.no_grad():
         for prior in network.priors:
+            assert isinstance(prior, PriorNetwork)
             prior.unet.final_conv.weight.mul_(10)
         image = network(_step())
         turned = network(_step(np.exp(2.2j)))
         torch.testing.assert_close(turned, image * np.exp(2.2j), rtol=1e-3, atol=1e-4)
         for prior in network.priors:
+            assert isinstance(prior, PriorNetwork)
             prior.unet.final_conv.weight.zero_()
         mu = 0.25 / torch.tensor(network.bounds) ** 2
         step = _step()
