@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from denoise_engine.errors import RawDataError
+from denoise_engine.errors import EngineError, RawDataError
 from denoise_engine.rawdata.hdf5 import is_hdf5
 from denoise_engine.rawdata.scan import RawData
 
@@ -58,8 +58,12 @@ def read_raw(
             raw = read_npz(file, memory_limit=memory_limit)
         else:
             raise RawDataError("These are no raw data: neither ISMRMRD (HDF5) nor a NumPy archive.")
+    except EngineError:
+        raise
     except MemoryError:
         raise RawDataError("The raw data need more memory than is allowed.") from None
+    except Exception:  # noqa: BLE001 - of a damaged file the libraries raise whatever they like
+        raise RawDataError("The raw-data file is damaged: it cannot be read.") from None
     _check(raw)
     return raw
 

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from denoise_engine import SimulationError, simulate_acquisition
 from denoise_engine.metrics import body_mask, rmse
-from denoise_engine.simulation.coils import smooth_coils
 from denoise_engine.reconstruction.compressed_sensing import fista, soft_threshold_wavelets
 from denoise_engine.reconstruction.operators import CartesianEncoding
+from denoise_engine.simulation.coils import smooth_coils
 from denoise_engine.simulation.sampling import variable_density_mask
 
 Volume = NDArray[np.float32]

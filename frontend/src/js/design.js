@@ -46,11 +46,11 @@ function put(html) {
   const fresh = new DOMParser().parseFromString(html, "text/html").querySelector("#design");
   if (!fresh) throw new Error("The server's answer could not be read. What you typed is kept.");
   const open = new Set(
-    [...form().querySelectorAll("details[open]")].map((details) => details.closest("li")?.querySelector("[name$='-key']")?.value),
+    [...form().querySelectorAll("details[open]")].map((details) => details.closest(".design-row")?.querySelector("[name$='-key']")?.value),
   );
   form().replaceWith(document.adoptNode(fresh));
   for (const details of form().querySelectorAll("details")) {
-    if (open.has(details.closest("li")?.querySelector("[name$='-key']")?.value)) details.open = true;
+    if (open.has(details.closest(".design-row")?.querySelector("[name$='-key']")?.value)) details.open = true;
   }
   const focus = document.getElementById(form().dataset.focus);
   focus?.focus();

@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('reports', '0003_frozen_at_the_lock'),
+        ("reports", "0003_frozen_at_the_lock"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='export',
-            name='plan_version',
+            model_name="export",
+            name="plan_version",
             field=models.PositiveIntegerField(blank=True, null=True),
         ),
     ]
