@@ -255,14 +255,15 @@ def test_bytes_that_changed_anywhere_give_a_sentence_or_an_image_never_a_crash(
     refusals = 0
     for turn in range(60):
         content = bytearray(zipped if turn % 3 == 0 else whole)
-        for place in rng.integers(0, min(len(content), 9000), size=10):  # where headers lie
+        for place in rng.integers(0, min(len(content), 9000), size=1 + turn % 4):  # headers
             content[place] = int(rng.integers(0, 256))
         (tmp_path / "b").write_bytes(content)
         try:
             read_raw(tmp_path / "b")
-        except RawDataError:
+        except RawDataError as error:
+            assert str(error).endswith("."), error
             refusals += 1
-    assert 20 < refusals < 60
+    assert 10 < refusals < 60
 
 
 def archive(path: Path, **members: bytes) -> Path:
