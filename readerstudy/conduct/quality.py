@@ -12,6 +12,7 @@ from django.db import transaction
 from readerstudy.accounts.models import User
 from readerstudy.audit.services import record
 from readerstudy.imaging.models import Series
+from readerstudy.imaging.selectors import off_the_control
 from readerstudy.measurements.selectors import reads_blinded
 from readerstudy.studies.access import require_role
 from readerstudy.studies.errors import StudyError
@@ -45,6 +46,11 @@ def do_decide(series: Series, actor: User | None, *, accept: bool, reason: str =
         raise StudyError("Say why the series is rejected: whoever scans it again needs to know.")
     if len(reason) > REASON_LENGTH:
         raise StudyError(f"The reason is too long: {REASON_LENGTH} characters at most.")
+    if accept and (differs := off_the_control(series)):
+        raise StudyError(
+            f"{series.arm.name} of {series.volunteer.code} is not on the control's grid "
+            f"({'; '.join(differs)}): it cannot be read beside it. Replace it."
+        )
     return _decide(series, study, actor, accept, reason)
 
 

@@ -204,7 +204,7 @@ def readiness_grid(study: Study) -> Grid:
                         arm,
                         series.get((volunteer.pk, arm.pk)),
                         variants.get((volunteer.pk, arm.pk)),
-                        bool(arm.source_id and (volunteer.pk, arm.source_id) in series),
+                        series.get((volunteer.pk, arm.source_id)) if arm.source_id else None,
                         grid,
                         looked_at,
                     )
@@ -239,7 +239,7 @@ def _cell(
     arm: Arm,
     series: Series | None,
     variant: Variant | None,
-    source_is_there: bool,
+    source: Series | None,
     control: Geometry | None,
     looked_at: _LookedAt,
 ) -> Cell:
@@ -249,9 +249,12 @@ def _cell(
         if variant is not None and variant.job is not None:  # sent as raw data
             return _derived_cell(volunteer, arm, variant.job)
         return Cell(volunteer, arm, CellState.MISSING, "Missing")
-    if not source_is_there:
+    if source is None:
         return Cell(volunteer, arm, CellState.SOURCE, f"Waits for {arm.source.name}")
     job = variant.job if variant else None
+    if job is None and control is not None and differences(control, geometry_of(source)):
+        reason = "Its source is not on the control's grid."
+        return Cell(volunteer, arm, CellState.SOURCE, f"Waits for {arm.source.name}", reason)
     if job is None:
         return Cell(volunteer, arm, CellState.IDLE, "Not started")
     return _derived_cell(volunteer, arm, job)

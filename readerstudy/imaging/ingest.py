@@ -44,7 +44,6 @@ from .storing import (
     SeriesDraft,
     assemble,
     check_cell_is_free,
-    check_same_grid,
     token_prefix,
     write_series,
 )
@@ -367,8 +366,7 @@ class Ingest:
         volunteer = find_volunteer(study, cell.volunteer) if cell is not None else None
         if cell is not None and volunteer is not None:
             check_cell_is_free(volunteer, cell.arm)
-            geometry, _order = stack([item.plane for item in candidate.slices])
-            check_same_grid(volunteer, cell.arm, geometry)
+            stack([item.plane for item in candidate.slices])
 
     def _write_one(self, candidate: Candidate, study_id: uuid.UUID) -> SeriesDraft | InboxDraft:
         """In a thread of its own: nothing here asks the database."""

@@ -19,8 +19,9 @@ from readerstudy.studies.services import check_is_draft, lock_study
 from .errors import ImagingError
 from .grouping import Candidate, SourceFile
 from .inbox_storing import InboxDraft, publish_inbox
-from .models import ARCHIVE_NAME, FILE_NAME, BatchRules, InboxSeries, Upload, UploadedFile
+from .models import ARCHIVE_NAME, FILE_NAME, BatchRules, InboxSeries, Series, Upload, UploadedFile
 from .raw_data import ReadRaw, publish_one
+from .selectors import off_the_control
 from .services import do_add_volunteer, find_volunteer, publish_drafts
 from .storing import SeriesDraft
 
@@ -78,6 +79,7 @@ class Publishing:
             result.update(
                 series=[str(item) for item in stored],
                 inbox=[str(item.pk) for item in inbox],
+                differs=_differing(stored),
                 accepted=sum(bool(source.stored) for source in self.sources),
                 refused=sum(bool(s.reason) and not s.stored for s in self.sources),
             )
@@ -180,6 +182,18 @@ class Publishing:
                 Upload.objects.filter(pk__in=listed[start : start + UPDATED_AT_ONCE]).update(
                     state=Upload.State.DONE, error="", name=name
                 )
+
+
+def _differing(stored: Sequence[uuid.UUID]) -> list[str]:
+    """What does not lie on its control's grid, of the volunteers that something was stored of: a
+    control that comes later may be the one that is wrong."""
+    volunteers = Series.objects.filter(pk__in=stored).values("volunteer")
+    found = Series.objects.filter(volunteer__in=volunteers).select_related("volunteer", "arm")
+    return [
+        f"{series.arm.name} of {series.volunteer.code}: {'; '.join(differs)}"
+        for series in found
+        if (differs := off_the_control(series))
+    ]
 
 
 NOT_STORED = "The series was not stored."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -14,7 +15,7 @@ from readerstudy.jobs.models import Job
 from readerstudy.studies.models import Arm, Study
 
 from .display import presets_of_control, to_display
-from .geometry import Geometry
+from .geometry import Geometry, differences
 from .models import ARCHIVE_NAME, FILE_NAME, Series, Upload, Volunteer
 from .volumes import read_volume
 
@@ -43,6 +44,23 @@ def load_volume(series: Series) -> np.ndarray:
 
 def geometry_of(series: Series) -> Geometry:
     return Geometry.from_json(series.rows, series.columns, series.slices, series.geometry)
+
+
+def off_the_control(series: Series) -> list[str]:
+    """In what a series does not lie on the grid of its volunteer's control; empty if it does, or
+    while there is no control."""
+    control = control_series(series.volunteer)
+    return differences(geometry_of(control), geometry_of(series)) if control is not None else []
+
+
+def on_the_controls_grid(volunteer: Volunteer) -> list[Series]:
+    """The series that lie as the control does, itself among them; none without a control."""
+    control = control_series(volunteer)
+    if control is None:
+        return []
+    grid = geometry_of(control)
+    found = Series.objects.filter(volunteer=volunteer).select_related("arm")
+    return [series for series in found if not differences(grid, geometry_of(series))]
 
 
 def display_slice(series: Series, index: int) -> bytes:
@@ -120,12 +138,30 @@ def volunteer_codes(study: Study) -> list[str]:
     return list(study.volunteers.values_list("code", flat=True))
 
 
-def series_of(study: Study) -> list[Series]:
-    return list(
+@dataclass(frozen=True)
+class StoredRow:
+    """A stored series, and in what it is not on the grid of its control."""
+
+    item: Series
+    differs: list[str]
+
+
+def series_of(study: Study) -> list[StoredRow]:
+    stored = list(
         Series.objects.filter(volunteer__study=study)
         .select_related("volunteer", "arm", "arm__source")
         .order_by("volunteer__code", "arm__position")
     )
+    controls = {one.volunteer_id: geometry_of(one) for one in stored if one.arm.is_control}
+    return [
+        StoredRow(
+            one,
+            differences(controls[one.volunteer_id], geometry_of(one))
+            if one.volunteer_id in controls
+            else [],
+        )
+        for one in stored
+    ]
 
 
 def upload_history(study: Study, batch: uuid.UUID | None = None) -> list[dict[str, Any]]:
@@ -173,6 +209,8 @@ def _upload_record(upload: Upload) -> dict[str, Any]:
         "stored": round(stored, 4),
         # Series of the same batch that wait in the inbox.
         "waiting": len(job.result.get("inbox", [])) if job is not None else 0,
+        # Series that do not lie on their control's grid.
+        "differs": list(job.result.get("differs", [])) if job is not None else [],
         "message": message,
         "accepted": taken,
         "refusals": _refusals(upload),

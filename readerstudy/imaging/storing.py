@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -144,10 +144,12 @@ def publish_series(
 ) -> Series:
     """Make the row of a written series. Inside a transaction that holds the study's row.
 
-    Raises ImagingError when the arm is filled already or the geometry is not the control's.
+    Raises ImagingError when the arm is filled already, or when what the platform made itself is not
+    on the control's grid.
     """
     check_cell_is_free(volunteer, draft.arm)
-    check_same_grid(volunteer, draft.arm, draft.geometry)
+    if draft.arm.is_derived:
+        check_same_grid(volunteer, draft.arm, draft.geometry)
     series = Series.objects.create(
         id=draft.id,
         volunteer=volunteer,
@@ -187,19 +189,19 @@ def check_cell_is_free(volunteer: Volunteer, arm: Arm) -> None:
 
 
 def check_same_grid(volunteer: Volunteer, arm: Arm, geometry: Geometry) -> None:
-    """All arms of a volunteer lie on the grid of the control; whichever comes later is refused."""
-    if arm.is_control:
-        others: Iterable[Series] = Series.objects.select_related("arm").filter(volunteer=volunteer)
-    else:
-        control = control_series(volunteer)
-        others = [control] if control is not None else []
-    for other in others:
-        found = differences(geometry_of(other), geometry)
-        if found:
-            raise ImagingError(
-                f"The geometry of {arm.name} differs from {other.arm.name} of {volunteer.code}: "
-                f"{'; '.join(found)}. All arms of a volunteer need the same grid as the control."
-            )
+    """Asked of what the platform made itself, and of what leaves the inbox, where it can stay.
+
+    An acquired series that was sent for a place and is off the grid is stored all the same: beside
+    the others somebody sees what is wrong with it, or with the control, and nothing is launched
+    before that is put right.
+    """
+    control = control_series(volunteer)
+    found = differences(geometry_of(control), geometry) if control is not None else []
+    if found:
+        raise ImagingError(
+            f"The geometry of {arm.name} differs from the control of {volunteer.code}: "
+            f"{'; '.join(found)}. All arms of a volunteer need the same grid as the control."
+        )
 
 
 def refresh_display(volunteer: Volunteer) -> None:

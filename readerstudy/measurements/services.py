@@ -16,7 +16,12 @@ from analysis.regions import EllipseRegion
 from readerstudy.accounts.models import User
 from readerstudy.audit.services import record
 from readerstudy.imaging.models import Series, Volunteer
-from readerstudy.imaging.selectors import control_series, geometry_of, load_volume
+from readerstudy.imaging.selectors import (
+    control_series,
+    geometry_of,
+    load_volume,
+    on_the_controls_grid,
+)
 from readerstudy.studies.models import Study, Tissue
 from readerstudy.studies.services import check_not_locked, lock_study
 
@@ -89,7 +94,7 @@ def do_place_region(
         angle_deg=ellipse.angle_deg,
         placed_by=actor,
     )
-    made = _measure_region(region, pixels, list(Series.objects.filter(volunteer=volunteer)))
+    made = _measure_region(region, pixels, on_the_controls_grid(volunteer))
     record(
         "measurements.region.placed" if last is None else "measurements.region.moved",
         actor,
@@ -132,7 +137,7 @@ def _geometry_json(region: Region) -> dict[str, Any]:
 def _measure_region(
     region: Region, pixels: EllipseRegion, series: Sequence[Series]
 ) -> list[Measurement]:
-    """The same pixels in each of the series; all arms lie on the control's grid."""
+    """The same pixels in each of the series, which lie on the control's grid."""
     estimate = noise_estimate_of(region.volunteer.study)
     made: list[Measurement] = []
     for one in series:
@@ -179,12 +184,11 @@ def _measure_late(volunteer: Volunteer, actor: User | None) -> int:
     if control is None:
         return 0
     total = 0
+    there = on_the_controls_grid(volunteer)
     regions = [one for observer in OBSERVERS for one in latest_regions(volunteer, observer)]
     for region in regions:
-        done = region.measurements.values_list("arm_id", flat=True)
-        late = list(
-            Series.objects.filter(volunteer=volunteer).exclude(arm__in=done).select_related("arm")
-        )
+        done = set(region.measurements.values_list("arm_id", flat=True))
+        late = [one for one in there if one.arm_id not in done]
         if not late:
             continue
         made = _measure_region(region, pixels_of(_ellipse_of(region), geometry_of(control)), late)

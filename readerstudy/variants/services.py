@@ -7,7 +7,7 @@ from django.db import transaction
 from readerstudy.accounts.models import User
 from readerstudy.audit.services import record
 from readerstudy.imaging.models import Series, Volunteer
-from readerstudy.imaging.selectors import get_series
+from readerstudy.imaging.selectors import get_series, off_the_control
 from readerstudy.imaging.services import delete_series_row
 from readerstudy.jobs.services import do_cancel, do_enqueue
 from readerstudy.studies.access import require_role
@@ -23,11 +23,12 @@ from .recipe import RecipeError, is_for_raw, read_recipe
 def plan_variants(study: Study) -> list[tuple[Volunteer, Arm]]:
     """The derived cells that can be made now and that nobody has asked for yet."""
     derived = [arm for arm in study.arms.all() if arm.is_derived]
-    there = set(Series.objects.filter(volunteer__study=study).values_list("volunteer_id", "arm_id"))
+    stored = Series.objects.filter(volunteer__study=study)
+    there = set(stored.values_list("volunteer_id", "arm_id"))
     asked = set(
         Variant.objects.filter(volunteer__study=study).values_list("volunteer_id", "arm_id")
     )
-    return [
+    wanted = [
         (volunteer, arm)
         for volunteer in study.volunteers.all()
         for arm in derived
@@ -35,6 +36,13 @@ def plan_variants(study: Study) -> list[tuple[Volunteer, Arm]]:
         and (volunteer.pk, arm.pk) not in there
         and (volunteer.pk, arm.pk) not in asked
     ]
+    # What is made lies as its source does: of one that is to be replaced nothing is made.
+    return [(volunteer, arm) for volunteer, arm in wanted if not _source_is_off(volunteer, arm)]
+
+
+def _source_is_off(volunteer: Volunteer, arm: Arm) -> bool:
+    source = get_series(volunteer, arm.source) if arm.source is not None else None
+    return source is not None and bool(off_the_control(source))
 
 
 @transaction.atomic
@@ -62,6 +70,10 @@ def check_request_variant(volunteer: Volunteer, arm: Arm, actor: User | None) ->
     if arm.is_derived and (arm.source is None or get_series(volunteer, arm.source) is None):
         raise StudyError(
             f"The images that {arm.name} of {volunteer.code} is made from are missing."
+        )
+    if arm.is_derived and arm.source is not None and _source_is_off(volunteer, arm):
+        raise StudyError(
+            f"{arm.source.name} of {volunteer.code} is not on the control's grid: replace it first."
         )
     asked = Variant.objects.filter(volunteer=volunteer, arm=arm).select_related("job").first()
     if asked is not None and asked.job is not None and not asked.job.is_over:

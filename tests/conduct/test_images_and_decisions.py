@@ -19,11 +19,14 @@ from readerstudy.conduct.services import check_launch
 from readerstudy.conduct.shifts import measure_unmeasured
 from readerstudy.imaging.geometry import Geometry
 from readerstudy.imaging.models import Series, Volunteer
-from readerstudy.imaging.selectors import display_slice
-from readerstudy.imaging.services import do_store_series
+from readerstudy.imaging.selectors import display_slice, geometry_of
+from readerstudy.imaging.services import do_delete_series, do_store_series
+from readerstudy.measurements.ellipses import Ellipse, centre_of_pixel
+from readerstudy.measurements.services import do_place_region
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Role, Study
 from readerstudy.studies.services import do_add_member
+from readerstudy.variants.models import Variant
 from tests.factories import make_coordinator, make_study
 from tests.reading.imaged_study import datasets_of, make_imaged_study
 
@@ -141,28 +144,47 @@ def test_the_comparison_shows_all_arms_by_name_and_takes_the_decision(study: Stu
     assert "Delete to replace" in grid
 
 
-def test_an_arm_on_another_grid_is_named_and_still_can_be_looked_at(db: None) -> None:
+def test_an_arm_on_another_grid_is_stored_named_and_looked_at_but_neither_read_nor_measured(
+    db: None,
+) -> None:
     study = make_study()
     volunteer = Volunteer.objects.create(study=study, code="V01")
-    other = Volunteer.objects.create(study=study, code="V02")
     volume = np.full((3, 32, 24), 100, dtype="<u2")
     volume[:, 8:20, 6:18] = 900
     arms = {arm.code: arm for arm in study.arms.all()}
     do_store_series(volunteer, arms["STD"], list(datasets_of(volume, 0, "STD")))
-    # As a control that was stored after the other arm.
-    do_store_series(other, arms["DF"], list(datasets_of(volume[:, ::2], 0, "DF")))
-    Series.objects.filter(volunteer=other).update(volunteer=volunteer)
-    other.delete()
+    series = do_store_series(volunteer, arms["DF"], list(datasets_of(volume[:, ::2], 0, "DF")))
     found = cell(study, "V01", "DF")
     assert found.state == CellState.MISMATCH  # type: ignore[attr-defined]
     assert "matrix 16 × 24 instead of 32 × 24" in found.reason  # type: ignore[attr-defined]
     assert do_accept_ready(study, None) == 1, "the control alone"
+    with pytest.raises(StudyError, match=r"is not on the control's grid \(matrix 16 × 24"):
+        do_decide(series, None, accept=True)
+    with pytest.raises(StudyError, match="V01 double-fast: Not on the control's grid"):
+        check_launch(study, None)
+    waits = cell(study, "V01", "DLR_DF")
+    assert (waits.state, waits.reason) == (  # type: ignore[attr-defined]
+        CellState.SOURCE,
+        "Its source is not on the control's grid.",
+    )
+    assert not Variant.objects.exists()
+    centre = centre_of_pixel(geometry_of(series), 1, 7, 11)
+    region = do_place_region(
+        volunteer, study.tissues.get(code="vertebra"), Ellipse(1, centre, (3, 3), 0.0), None
+    )
+    assert [m.arm.code for m in region.measurements.all()] == ["STD"]
     client = Client()
     client.force_login(make_coordinator(study))
     data = client.get("/studies/lumbar/readiness/volunteers/V01/data/").json()
     assert data["panes"][1]["label"] == "double-fast (resampled)"
     pixels = client.get(data["panes"][1]["slices"].replace("{index}", "1")).content
     assert len(pixels) == 32 * 24 * 2
+    # Replaced by what was meant: what follows from it follows.
+    do_delete_series(series, None)
+    do_store_series(volunteer, arms["DF"], list(datasets_of(volume, 0, "DF")))
+    assert cell(study, "V01", "DF").state == CellState.READY  # type: ignore[attr-defined]
+    assert {m.arm.code for m in region.measurements.all()} == {"STD", "DF"}
+    assert Variant.objects.get().arm.code == "DLR_DF"
 
 
 def test_whoever_reads_here_sees_no_image_under_its_name(study: Study) -> None:

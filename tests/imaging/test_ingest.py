@@ -15,7 +15,7 @@ from pydicom.uid import generate_uid
 
 from readerstudy.audit.models import Event
 from readerstudy.imaging.models import InboxSeries, Series, Upload, UploadedFile, Volunteer
-from readerstudy.imaging.selectors import load_volume, upload_history
+from readerstudy.imaging.selectors import load_volume, series_of, upload_history
 from readerstudy.jobs.models import Job
 from readerstudy.studies.models import Study
 from tests.factories import make_study
@@ -177,23 +177,25 @@ def test_two_series_for_one_cell_both_wait_for_the_coordinators_choice(study: St
     assert all("2 series were sent" in s.note and "100, 200 ms" in s.note for s in waiting)
 
 
-def test_another_geometry_than_the_control_is_refused_whichever_comes_later(study: Study) -> None:
+def test_another_geometry_than_the_control_is_stored_and_told_whichever_comes_later(
+    study: Study,
+) -> None:
     std, df, tf = codes(study)
     files = as_files(series(phantom(4)), f"V01/{std}")
     files |= as_files(series(phantom(4), spacing=(0.5, 0.6)), f"V01/{df}")
     files |= as_files(series(phantom(4)), f"V01/{tf}")
-    send_zip(study, files)
-    assert cells(study) == {("V01", std), ("V01", tf)}
-    said = refusals(study)
-    assert set(said) == {f"V01/{df}/IM{i:04d}.dcm" for i in range(1, 5)}
-    assert all("column spacing 0.6 mm instead of 0.625 mm" in r for r in said.values())
-    kept = {series.prefix for series in Series.objects.all()}
-    assert all(any(f.startswith(prefix) for prefix in kept) for f in stored_files())
-
+    job = send_zip(study, files)
+    assert cells(study) == {("V01", std), ("V01", df), ("V01", tf)}
+    assert job.result["differs"] == [
+        "double-fast of V01: column spacing 0.6 mm instead of 0.625 mm"
+    ]
     send_zip(study, as_files(series(phantom(4)), f"V02/{df}"))
-    send_zip(study, as_files(series(phantom(3)), f"V02/{std}"))
-    assert cells(study) == {("V01", std), ("V01", tf), ("V02", df)}
-    assert "3 slices instead of 4" in refusals(study)[f"V02/{std}/IM0001.dcm"]
+    job = send_zip(study, as_files(series(phantom(3)), f"V02/{std}"))
+    assert job.result["differs"] == ["double-fast of V02: 4 slices instead of 3"]
+    assert [row.differs for row in series_of(study) if row.differs] == [
+        ["column spacing 0.6 mm instead of 0.625 mm"],
+        ["4 slices instead of 3"],
+    ]
 
 
 def test_a_truncated_slice_leaves_no_incomplete_series(study: Study) -> None:

@@ -144,6 +144,7 @@ function showReading(batch, uploads) {
     row.bars[key].value = mean(key);
     row.bars[key].className = `progress ${failed ? "progress-bad" : over ? "progress-ok" : ""}`;
   }
+  const differs = [...new Set(uploads.flatMap((one) => one.differs ?? []))];
   const waiting = Math.max(...uploads.map((one) => one.waiting ?? 0));
   const message = uploads.find((one) => one.message)?.message ?? "";
   if (failed) row.text.textContent = message || "The files could not be read.";
@@ -151,9 +152,11 @@ function showReading(batch, uploads) {
     row.text.textContent =
       `Done: ${accepted} taken, ` +
       (waiting ? `${waiting} series in the inbox for you to place, ` : "") +
-      (refused.length ? "some refused:" : "none refused.");
+      (refused.length ? "some refused" : "none refused") +
+      (differs.length ? "; not on the control’s grid, to be replaced:" : refused.length ? ":" : ".");
   } else row.text.textContent = message || "Waiting for the worker…";
   row.refusals.replaceChildren(
+    ...differs.map((said) => element("li", "", said)),
     ...refused.map(({ name, reason }) => {
       const item = element("li");
       item.append(element("span", "strong", name), `: ${reason}`);

@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from readerstudy.imaging.errors import ImagingError
 from readerstudy.imaging.models import InboxSeries, Series, Upload, UploadedFile
 from readerstudy.imaging.parsing.archives import is_clutter
+from readerstudy.imaging.selectors import off_the_control
 from readerstudy.imaging.uploads import do_take_files
 from readerstudy.jobs.models import Job
 from readerstudy.jobs.worker import run_pending
@@ -130,6 +131,7 @@ def _summary(job: Job, links: Sequence[str]) -> dict[str, Any]:
                 "arm": series.arm.code,
                 "matrix": [series.rows, series.columns],
                 "slices": series.slices,
+                "differs": off_the_control(series),
                 "deidentification": series.deidentification,
             }
             for series in Series.objects.filter(upload__in=uploads).select_related(
