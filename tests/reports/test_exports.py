@@ -23,7 +23,7 @@ from readerstudy.reports.exports import CSV_FILES, csv_file
 from readerstudy.reports.report import masked_report, named_report
 from readerstudy.studies.models import Study
 from tests.factories import make_statistician
-from tests.reports.published import ARMS, make_published_study, unblind
+from tests.reports.published import ARMS, lock, make_published_study, unblind
 
 pytestmark = pytest.mark.django_db
 
@@ -148,9 +148,8 @@ def test_a_text_that_looks_like_a_formula_is_not_one_in_a_spreadsheet() -> None:
     protocol = study.protocol
     assert protocol is not None
     protocol["arms"][1]["name"] = "@SUM(A1:A9)"
-    Study.objects.filter(pk=study.pk).update(
-        protocol=protocol, state=Study.State.LOCKED, locked_at=timezone.now()
-    )
+    Study.objects.filter(pk=study.pk).update(protocol=protocol)
+    lock(study)
     study.refresh_from_db()
     unblinded(study)
     files = opened(bundle(study, named_report(study)))
