@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from .conftest import Window
 from .viewer_cases import COLUMNS, ROWS, SLICES, cases
-from .viewer_hands import box_of, drag, greys, settle, snapshot, wheel
+from .viewer_hands import box_of, drag, greys, on_the_screen, settle, snapshot, wheel
 from .viewer_site import ViewerSite, serve
 
 pytestmark = pytest.mark.browser
@@ -337,7 +337,7 @@ def test_graphics_card_and_processor_draw_the_same_picture(
                     [canvas.width, canvas.height] = [200, 170];
                     Painter.make(canvas, { emulated: true }).draw({
                         pixels, columns, rows, placed: { x, y, left, top }, ratio: 1,
-                        low: 500, width: 3000, invert, smooth, lens });
+                        low: 500, width: 3000, invert, smooth, lens, size: [200, 170] });
                     const copy = document.createElement('canvas');
                     [copy.width, copy.height] = [200, 170];
                     const context = copy.getContext('2d');
@@ -356,6 +356,35 @@ def test_graphics_card_and_processor_draw_the_same_picture(
         assert anything, f"case {case} drew nothing"
         # At the rim of the lens a screen pixel may fall on either side.
         assert unequal <= (0 if case < 3 else 40), (case, largest, unequal)
+
+
+def test_pictures_made_beside_the_page_are_those_made_in_it_and_need_no_worker(
+    window: Window, site: ViewerSite
+) -> None:
+    """Both panes change in one frame; what was left meanwhile is not put on the screen."""
+    page = open_case(window, site)
+    assert page.workers, "the pictures are made in the page's own thread"
+    page.evaluate("() => view.viewer.set({ slice: 2, zoom: 1.7, pan: [3, -2] })")
+    beside = [greys(page, pane) for pane in (0, 1)]
+    late = page.evaluate(
+        """async () => {
+            const [{ painter }] = view.viewer.panes;
+            const size = [painter.canvas.width, painter.canvas.height];
+            const asked = painter.draw({ pixels: new Uint16Array(64).fill(900), columns: 8, rows: 8,
+                size, placed: { x: 9, y: 9, left: 0, top: 0 }, ratio: 1, low: 0, width: 1000,
+                invert: false, smooth: true, lens: null });
+            painter.clear(); // another case is opened
+            return (await asked)();
+        }"""
+    )
+    assert late is False
+    assert not on_the_screen(page, 0).any()
+    page.route("**/painting.js", lambda route: route.abort())
+    page = open_case(window, site)
+    page.evaluate("() => view.viewer.set({ slice: 2, zoom: 1.7, pan: [3, -2] })")
+    for pane in (0, 1):
+        assert np.array_equal(greys(page, pane), beside[pane])
+    assert not page.workers
 
 
 def test_the_magnifier_follows_the_pointer_with_the_same_window(

@@ -33,8 +33,12 @@ SNAPSHOT = """() => JSON.stringify({
 
 
 def greys(page: Page, pane: int) -> np.ndarray:
-    """The drawn grey values of a pane, [rows, columns]."""
+    """The grey values of a pane when what was asked for is drawn, [rows, columns]."""
     settle(page)
+    return on_the_screen(page, pane)
+
+
+def on_the_screen(page: Page, pane: int) -> np.ndarray:
     rows, columns, encoded = page.evaluate(GREYS, pane)
     return np.frombuffer(base64.b64decode(encoded), np.uint8).reshape(rows, columns)
 

@@ -24,7 +24,7 @@ export class ReadingView extends EventTarget {
   constructor(host) {
     super();
     this.store = new PixelStore();
-    this.viewer = new Viewer(this.store);
+    this.viewer = new Viewer(this.store, { script: host.dataset.painting });
     this.layout = new Layout(host, this);
     this.toolbar = new Toolbar(this.layout.bar, this);
     this.magnifier = new Magnifier(this.viewer);
@@ -167,9 +167,10 @@ export class ReadingView extends EventTarget {
       const { overlay, arrows } = layout.panes[index];
       const isShown = viewer.sizeOf(pane).width > 0;
       if (!isShown) continue;
-      overlay.update(viewer, pane);
+      const seen = viewer.asShown(pane);
+      overlay.update(viewer, seen);
       const { draft } = this.marking;
-      arrows.update(viewer, pane, this.marksOn(pane), draft?.pane === pane && draft.slice === pane.state.slice ? draft : null);
+      arrows.update(viewer, seen, this.marksOn(seen), draft?.pane === pane && draft.slice === seen.state.slice ? draft : null);
       if (pane.drawn !== null) visible.push(pane);
     }
     if (!document.hidden && visible.length) this.looked(visible);
@@ -179,7 +180,7 @@ export class ReadingView extends EventTarget {
   looked(visible) {
     const before = this.seenPanes.size;
     for (const { id } of visible) this.seenPanes.add(id);
-    this.data.saw(visible, this.state);
+    this.data.saw(visible, this.viewer.shown);
     if (this.seenPanes.size === before) return;
     if (this.seenPanes.size === this.item.panes.length) {
       this.data.shown();

@@ -16,9 +16,11 @@ const UNDRAWN_MS = 300; // a hidden page draws no frames
 const clamp = (value, [low, high]) => Math.min(high, Math.max(low, value));
 
 export class Viewer extends EventTarget {
-  constructor(store = new PixelStore()) {
+  /** `script`: the address of painting.js, with which pictures are made beside the page. */
+  constructor(store = new PixelStore(), { script } = {}) {
     super();
     this.store = store;
+    this.script = script;
     this.panes = [];
     this.active = 0;
     this.linked = true;
@@ -54,6 +56,7 @@ export class Viewer extends EventTarget {
       failed: false,
       waiting: true,
       drawn: null, // slice on the screen
+      shown: null, // the state that the screen shows: a picture made beside the page comes later
     }));
     for (const { element, painter } of before) {
       if (!panes.some((pane) => pane.element === element)) {
@@ -79,7 +82,7 @@ export class Viewer extends EventTarget {
   }
 
   makePainter(element) {
-    const painter = makePainter(element);
+    const painter = makePainter(element, this.script);
     painter.onRestored = () => this.draw();
     return painter;
   }
@@ -121,6 +124,12 @@ export class Viewer extends EventTarget {
 
   get state() {
     return this.panes[this.active]?.state ?? null;
+  }
+
+  /** The state that the screen shows of the active pane. */
+  get shown() {
+    const pane = this.panes[this.active];
+    return pane?.shown ?? pane?.state ?? null;
   }
 
   paneOf(element) {
@@ -227,13 +236,15 @@ export class Viewer extends EventTarget {
   draw() {
     this.frame ??= new Promise((resolve) => {
       let done = false;
-      const once = () => {
+      const once = async () => {
         if (done) return;
         done = true;
         cancelAnimationFrame(handle);
         clearTimeout(timer);
+        if (this.painting) await this.painting; // the newest state is taken after it, not before
         this.frame = null;
-        this.paint();
+        this.painting = this.paint();
+        await this.painting;
         resolve();
       };
       const handle = requestAnimationFrame(once);
@@ -242,32 +253,43 @@ export class Viewer extends EventTarget {
     return this.frame;
   }
 
+  /** All panes; null, or a promise where pictures are made beside the page. */
   paint() {
-    for (const pane of this.panes) this.paintPane(pane);
-    this.emit("drawn");
+    const underWay = this.panes.map((pane) => this.paintPane(pane)).filter(Boolean);
+    if (!underWay.length) {
+      this.emit("drawn");
+      return null;
+    }
+    return Promise.all(underWay).then((shows) => {
+      for (const show of shows) show(); // in one frame, so that panes never show different slices
+      this.painting = null;
+      this.emit("drawn");
+    });
   }
 
   /** A slice that is not there must not leave the one before it on the screen. */
   paintPane(pane) {
     const { state, painter } = pane;
     const { width, height, ratio } = this.sizeOf(pane);
-    if (!width || !height) return; // not shown now
+    if (!width || !height) return null; // not shown now
     const pixels = this.pixels(pane);
     pane.failed = !pixels && this.pixelSet.failed.has(pane.urls[state.slice]);
     pane.waiting = !pixels && !pane.failed;
     if (!pixels) {
       if (pane.drawn !== null) painter.clear();
       pane.drawn = null;
-      return;
+      pane.shown = state;
+      return null;
     }
-    const { canvas } = painter;
-    const [across, down] = [Math.round(width * ratio), Math.round(height * ratio)];
-    if (canvas.width !== across) canvas.width = across;
-    if (canvas.height !== down) canvas.height = down;
-    painter.draw({
+    const isShown = () => {
+      pane.drawn = state.slice;
+      pane.shown = state;
+    };
+    const underWay = painter.draw({
       pixels,
       columns: this.geometry.columns,
       rows: this.geometry.rows,
+      size: [Math.round(width * ratio), Math.round(height * ratio)],
       placed: this.placed(pane),
       ratio,
       low: state.center - state.width / 2,
@@ -276,7 +298,13 @@ export class Viewer extends EventTarget {
       smooth: state.smooth,
       lens: this.lens?.(pane) ?? null,
     });
-    pane.drawn = state.slice;
+    if (!underWay) isShown();
+    return underWay?.then((put) => () => put() && isShown());
+  }
+
+  /** The pane as the screen shows it: what is written over it must not run ahead of its picture. */
+  asShown(pane) {
+    return { ...pane, state: pane.shown ?? pane.state };
   }
 
   /** Sizes are read once a change of layout: reading them in every frame would cost the frame. */

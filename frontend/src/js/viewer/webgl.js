@@ -6,6 +6,7 @@
  * image is drawn smaller than it is, the mean over a screen pixel is shown: picking single pixels
  * would make noise look stronger than it is.
  */
+import { fit } from "./processor.js";
 
 const VERTEX = `#version 300 es
 void main() {
@@ -158,9 +159,10 @@ export class WebGLPainter {
   }
 
   /** `placed` as from placement.js; `lens` {x, y, radius, magnification} in CSS pixels, or null. */
-  draw({ pixels, columns, rows, placed, ratio, low, width, invert, smooth, lens }) {
+  draw({ pixels, columns, rows, size, placed, ratio, low, width, invert, smooth, lens }) {
     const { gl, where, canvas } = this;
     if (this.lost) return;
+    fit(canvas, size);
     if (this.pixels !== pixels) this.upload(pixels, columns, rows);
     gl.viewport(0, 0, canvas.width, canvas.height);
     gl.uniform2f(where.image, columns, rows);
