@@ -20,15 +20,14 @@ from .imports import waiting
 from .imports.mapping import (
     CODED,
     KINDS,
-    LABELS,
     SHOWN_ROWS,
     ColumnMapping,
     apply,
-    check_columns,
     guess,
     known_codes,
     read_sheet,
     unknown_words,
+    wanted,
 )
 from .imports.spreadsheets import as_csv
 
@@ -39,26 +38,26 @@ _MOST_FAULTS_SHOWN = 500
 def import_mapped(request: HttpRequest, slug: str) -> HttpResponse:
     user = cast(User, request.user)
     study = get_study(user, slug, Role.COORDINATOR)
-    kind = request.POST.get("kind", "scores")
-    context: dict[str, Any] = {"study": study, "kind": kind if kind in KINDS else "scores"}
+    kind = request.POST.get("kind", "")
+    kind = kind if kind in KINDS else "scores"
+    context: dict[str, Any] = {"study": study, "kind": kind, "kinds": KINDS.items()}
     if request.method != "POST":
         return render(request, "reports/import_mapped.html", context)
     try:
         file, kept = _file(request, study, user)
         sheet = read_sheet(file)
-        columns = guess(sheet, context["kind"])
+        columns = guess(study, sheet, kind)
         columns |= {
             ours: request.POST[f"column-{ours}"]
-            for ours in KINDS[context["kind"]]
+            for ours in wanted(study, kind)
             if f"column-{ours}" in request.POST
         }
         words = _words(request)
-        context |= _form(study, sheet, context["kind"], columns, words) | {"kept": kept}
+        context |= _form(study, sheet, kind, columns, words) | {"kept": kept}
         if "import" not in request.POST:
             return render(request, "reports/import_mapped.html", context)
-        check_columns(sheet, context["kind"], columns)
-        table = apply(sheet, context["kind"], ColumnMapping(columns, words))
-        is_scores = context["kind"] == "scores"
+        table = apply(study, sheet, kind, ColumnMapping(columns, words))
+        is_scores = kind != "regions"
         report = do_import_study_tables(
             study,
             user,
@@ -125,11 +124,14 @@ def _form(
     return {
         "sheet": sheet,
         "preview": sheet.rows[:SHOWN_ROWS],
-        "columns": [(ours, LABELS[ours], columns.get(ours, "")) for ours in KINDS[kind]],
+        "columns": [
+            (ours, column.label, columns.get(ours, ""), column.is_needed)
+            for ours, column in wanted(study, kind).items()
+        ],
         "words": [
             (
                 ours,
-                LABELS[ours],
+                wanted(study, kind)[ours].label,
                 list(dict.fromkeys(known[ours].values())),
                 [(word, words.get((ours, word), "")) for word in found],
             )

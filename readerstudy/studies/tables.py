@@ -23,10 +23,15 @@ _SEPARATORS = ",;\t"
 
 @dataclass(frozen=True)
 class TableFile:
-    """A file as it was given: its name, for messages, and its bytes."""
+    """A file as it was given: its name, for messages, and its bytes.
+
+    `origins` are the lines of the person's own file that the lines here were made from, where they
+    were: messages name those.
+    """
 
     name: str
     content: bytes
+    origins: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,8 @@ def read_table(
                 )
             else:
                 filled = cells + [""] * (len(header) - len(cells))
-                rows.append(TableRow(here, {name: filled[at] for name, at in places.items()}))
+                shown = file.origins[here - 1] if file.origins else here
+                rows.append(TableRow(shown, {name: filled[at] for name, at in places.items()}))
             if len(rows) > MOST_ROWS:
                 faults.append(
                     Fault(file.name, None, "", f"The file has more than {MOST_ROWS} rows.")

@@ -185,3 +185,43 @@ def test_a_formula_in_a_workbook_is_refused_by_its_cell(client: Client) -> None:
     assert page.status_code == 422
     assert "B2" in page.content.decode()
     assert "formula" in page.content.decode()
+
+
+def test_a_table_with_one_column_a_criterion_comes_in_and_faults_name_its_own_lines(
+    client: Client,
+) -> None:
+    study = make_study("wide")
+    client.force_login(make_coordinator(study))
+    address = "/studies/wide/import/mapped/"
+    rows = [
+        {"Patient": f"V{n:02d}", "Arm": arm, "Rater": "R1", "Overall image quality": str(3 + n % 2)}
+        for n in range(1, 7)
+        for arm in ("STD", "DF")
+    ]
+    rows[3]["Overall image quality"] = ""  # missing
+    rows[6]["Overall image quality"] = "9"
+
+    def csv_of(rows: list[dict[str, str]]) -> SimpleUploadedFile:
+        lines = [",".join(rows[0]), "", *(",".join(row.values()) for row in rows)]
+        return SimpleUploadedFile("old.csv", "\n".join(lines).encode())
+
+    page = client.post(address, {"kind": "wide", "file": csv_of(rows)})
+    chosen = {ours: theirs for ours, _, theirs, _ in page.context["columns"] if theirs}
+    assert chosen == {
+        "case": "Patient",
+        "sequence": "Arm",
+        "reader": "Rater",
+        "score_of_overall": "Overall image quality",
+    }
+    form = {"kind": "wide", "import": "1", **{f"column-{o}": t for o, t in chosen.items()}}
+    refused = client.post(address, {**form, "kept": page.context["kept"]})
+    assert refused.status_code == 422
+    assert [(fault.line, fault.column) for fault in refused.context["faults"]] == [(9, "score")]
+    none = {**form, "kept": page.context["kept"], "column-score_of_overall": ""}
+    assert "one criterion or more" in client.post(address, none).content.decode()
+    assert not ScoreRevision.objects.exists()
+    rows[6]["Overall image quality"] = "4"
+    page = client.post(address, {"kind": "wide", "file": csv_of(rows)})
+    assert client.post(address, {**form, "kept": page.context["kept"]}).status_code == 302
+    assert ScoreRevision.objects.count() == len(rows) - 1
+    assert set(ScoreRevision.objects.values_list("criterion__code", flat=True)) == {"overall"}

@@ -45,7 +45,10 @@ def as_csv(file: TableFile) -> TableFile:
         ]
         if len(faults) > _MOST_FAULTS:
             break
-        writer.writerow([_text(cell.value) for cell in cells])
+        texts = [_text(cell.value) for cell in cells]
+        while len(texts) > 1 and not texts[-1]:  # a sheet is as wide as it may be
+            texts.pop()
+        writer.writerow(texts)
     if faults:
         raise TableError(faults)
     return TableFile(file.name, text.getvalue().encode("utf-8"))
@@ -74,4 +77,4 @@ def _text(value: Any) -> str:
         return str(int(value)) if value == int(value) else repr(value)
     if isinstance(value, datetime.datetime | datetime.date | datetime.time):
         return value.isoformat()
-    return str(value)
+    return " ".join(str(value).splitlines())  # a line of the text is a row of the sheet
