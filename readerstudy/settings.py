@@ -307,6 +307,8 @@ LOGGING = {
         # pydicom quotes header values in its warnings: none of that may reach a log.
         "pydicom": {"handlers": [], "level": "CRITICAL", "propagate": False},
         "pynetdicom": {"handlers": [], "level": "CRITICAL", "propagate": False},
+        # Each PDF of a figure would say some hundred lines on the glyphs of its fonts.
+        "fontTools": {"handlers": ["console"], "level": "WARNING", "propagate": False},
         # axes' warnings name who tries to sign in: the audit trail says it without typed text.
         "axes": {"handlers": [], "level": "CRITICAL", "propagate": False},
         "django.server": {"handlers": ["console"], "level": "WARNING", "propagate": False},
