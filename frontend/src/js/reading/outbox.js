@@ -48,7 +48,8 @@ export class Outbox extends EventTarget {
     this.keeps = true; // whether the browser stores what waits
     this.mine = [];
     this.adding = Promise.resolve();
-    this.beingStored = 0;
+    this.beingStored = []; // on their way into the browser's store, in order
+    this.revisions = new Map(); // what the server's receipts said, by item and target
     this.sending = false;
     this.insists = false;
     this.attempt = 0;
@@ -67,7 +68,14 @@ export class Outbox extends EventTarget {
     return this.mine.filter(({ refused }) => refused);
   }
 
+  /** All that waits of an item: what is still being stored too, or the last clicks would be missed. */
   of(item) {
+    const known = new Set(this.mine.map(({ id }) => id));
+    const onTheirWay = this.beingStored.filter((delivery) => !known.has(delivery.id));
+    return [...this.waiting(), ...onTheirWay].filter((delivery) => delivery.item === item);
+  }
+
+  storedOf(item) {
     return this.waiting().filter((delivery) => delivery.item === item);
   }
 
@@ -76,7 +84,7 @@ export class Outbox extends EventTarget {
   }
 
   count() {
-    return this.waiting().length + this.beingStored;
+    return this.waiting().length + this.beingStored.length;
   }
 
   isOffline() {
@@ -110,16 +118,17 @@ export class Outbox extends EventTarget {
     const delivery = { session: this.session, item, page, kind, target, url, body };
     delivery.id = newId();
     delivery.made = new Date().toISOString();
-    this.beingStored += 1;
+    this.beingStored.push(delivery);
     this.changed();
     // One after the other, so that the stored order is the order of the clicks.
     const stored = this.adding.then(async () => {
       try {
         await this.keep(delivery);
       } finally {
-        this.beingStored -= 1;
+        this.beingStored = this.beingStored.filter((one) => one !== delivery);
         this.changed();
       }
+      await this.catchUp(delivery);
       this.deliver();
     });
     this.adding = stored.catch(() => {});
@@ -208,9 +217,22 @@ export class Outbox extends EventTarget {
   /** The next choice for the same thing was made on what is stored now. */
   async rebase(delivery, { revision }) {
     if (!delivery.target || revision === undefined) return;
-    const next = this.of(delivery.item).find(({ target }) => target === delivery.target);
-    if (!next || next.body.revision === revision) return;
-    const rebased = { ...next, body: { ...next.body, revision } };
+    this.revisions.set(`${delivery.item} ${delivery.target}`, revision);
+    const next = this.storedOf(delivery.item).find(({ target }) => target === delivery.target);
+    if (next && next.body.revision !== revision) await this.put(next, revision);
+  }
+
+  /** The same for a choice that was being stored when the receipt came. */
+  async catchUp({ id, item, target, body }) {
+    const revision = this.revisions.get(`${item} ${target}`);
+    if (revision === undefined || !(body.revision < revision)) return;
+    const stored = this.storedOf(item).find((one) => one.id === id);
+    const first = this.storedOf(item).find((one) => one.target === target);
+    if (stored && stored === first) await this.put(stored, revision);
+  }
+
+  async put(delivery, revision) {
+    const rebased = { ...delivery, body: { ...delivery.body, revision } };
     await this.store.put(rebased);
     this.include(rebased);
   }
@@ -219,7 +241,7 @@ export class Outbox extends EventTarget {
     if (error.status === 409 && error.code === "conflict") {
       this.well();
       // Later choices for the same thing were made on what turned out not to be stored.
-      for (const one of this.of(delivery.item)) {
+      for (const one of this.storedOf(delivery.item)) {
         if (one.order === delivery.order || (one.target && one.target === delivery.target)) {
           await this.drop(one);
         }

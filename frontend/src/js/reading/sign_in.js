@@ -28,7 +28,7 @@ export class SignIn extends EventTarget {
     this.find("later").addEventListener("click", () => dialog.close());
     for (const sign of ["focus", "online"]) window.addEventListener(sign, () => this.lookQuietly());
     dialog.addEventListener("close", () => {
-      if (dialog.open) return;
+      if (dialog.open || !this.asking) return;
       this.activity.free("signed_out");
       this.password.value = this.code.value = "";
       this.asking = null;
