@@ -8,6 +8,9 @@ apart into small Hermitian matrices, one a group of aliasing pixels, and the who
 is solved by one eigendecomposition of each: EᴴE = V S Vᴴ gives x = V (S + μ)⁻¹ (VᴴEᴴy + μVᴴz). The
 noise of the solution is known for free.
 
+Where only lines are left out, uniformly or not, each column of the image is a group of its own: its
+pixels fold among themselves alone. This too is exact, at the price of larger matrices.
+
 References
 ----------
 Pruessmann KP, et al. SENSE: sensitivity encoding for fast MRI. Magn Reson Med 1999;42:952-962.
@@ -21,7 +24,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Lattice:
-    """Uniform sampling: the pixels that fold together.
+    """The pixels that fold together.
 
     Attributes
     ----------
@@ -40,6 +43,11 @@ class Lattice:
     @property
     def reduction(self) -> int:
         return int(self.groups.shape[1])
+
+    @property
+    def is_of_columns(self) -> bool:
+        """Whether the groups are whole columns, of a mask of lines that is not uniform."""
+        return self.reduction == self.matrix[0]
 
 
 def find_lattice(mask: Tensor, matrix: tuple[int, int]) -> Lattice | None:
@@ -74,8 +82,25 @@ def find_lattice(mask: Tensor, matrix: tuple[int, int]) -> Lattice | None:
     return Lattice(groups, psf[dy, dx].to(torch.complex64), matrix)
 
 
+def columns_of(mask: Tensor, matrix: tuple[int, int]) -> Lattice:
+    """Return the groups of a mask of lines, uniform or not: the columns of the image.
+
+    Parameters
+    ----------
+    mask : Tensor
+        Bool, (rows,), zero frequency at n // 2.
+    matrix : tuple of int
+        Rows and columns of the image.
+    """
+    rows, columns = matrix
+    psf = torch.fft.ifft(torch.fft.ifftshift(mask).to(torch.complex128))
+    at = torch.arange(rows)
+    groups = torch.arange(rows * columns).reshape(matrix).T.contiguous()
+    return Lattice(groups, psf[(at[:, None] - at[None, :]) % rows].to(torch.complex64), matrix)
+
+
 class AliasGroups:
-    """The normal equations of a batch of slices under uniform sampling.
+    """The normal equations of a batch of slices whose pixels fold in groups.
 
     Parameters
     ----------
@@ -91,7 +116,7 @@ class AliasGroups:
         self.lattice = lattice
         folded = coils.flatten(-2)[..., lattice.groups]  # (…, coils, groups, R)
         gram = torch.einsum("...cgi,...cgj->...gij", folded.conj(), folded) * lattice.folding
-        values, vectors = torch.linalg.eigh(gram)
+        values, vectors = _eigenpairs(gram)
         self._values = values.clamp(min=0)
         self._vectors = vectors
         self._seen = self._analysed(projection)
@@ -147,3 +172,18 @@ class AliasGroups:
     def _placed(self, grouped: Tensor) -> Tensor:
         flat = grouped.flatten(-2)[..., self._back]
         return flat.reshape(*flat.shape[:-1], *self.lattice.matrix)
+
+
+def _eigenpairs(gram: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues and vectors of Hermitian matrices; what no coil sees has eigenvalues up to 0."""
+    # Pixels that no coil sees would all have the eigenvalue 0, and many equal ones can keep the
+    # algorithm from converging. They stand alone in the matrix: any other value will do.
+    size = gram.shape[-1]
+    diagonal = gram.diagonal(dim1=-2, dim2=-1)
+    apart = -1 - torch.arange(size, device=gram.device) / size
+    gram = gram + torch.diag_embed(torch.where(diagonal.abs() == 0, apart, 0).to(gram.dtype))
+    try:
+        values, vectors = torch.linalg.eigh(gram)
+    except torch.linalg.LinAlgError:
+        values, vectors = torch.linalg.eigh(gram.to(torch.complex128))
+    return values.to(torch.float32), vectors.to(gram.dtype)

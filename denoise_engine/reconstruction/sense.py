@@ -13,13 +13,15 @@ import torch
 from torch import Tensor
 
 from denoise_engine.errors import ReconstructionError
-from denoise_engine.reconstruction.alias_groups import AliasGroups
+from denoise_engine.reconstruction.alias_groups import AliasGroups, Lattice, columns_of
 from denoise_engine.reconstruction.calibration import SamplingPattern
 from denoise_engine.reconstruction.conjugate_gradients import NormalEquations, Stopping
 from denoise_engine.reconstruction.noise_maps import replica_noise
 from denoise_engine.reconstruction.operators import CartesianEncoding
 
 REPLICAS = 8
+# Up to so many rows a column is solved at once: beyond, its matrix costs more than gradients do.
+MOST_ROWS = 384
 
 
 def weight_of(bound: float) -> float:
@@ -93,8 +95,20 @@ def sense_step(
     pattern: SamplingPattern,
     stopping: Stopping | None = None,
 ) -> AliasGroups | IteratedStep:
-    """Return the solver that fits the sampling: exact for uniform sampling, iterated otherwise."""
-    if pattern.exact and pattern.lattice is not None:
-        projection = encoding.adjoint(samples)
-        return AliasGroups(encoding.sensitivities.coils, projection, pattern.lattice)
+    """Return the solver that fits the sampling.
+
+    Exact by alias groups for uniform sampling, by columns for other lines; iterated otherwise.
+    """
+    groups = exact_groups(pattern, (int(samples.shape[-2]), int(samples.shape[-1])))
+    if groups is not None:
+        return AliasGroups(encoding.sensitivities.coils, encoding.adjoint(samples), groups)
     return IteratedStep(encoding, samples, pattern, stopping)
+
+
+def exact_groups(pattern: SamplingPattern, matrix: tuple[int, int]) -> Lattice | None:
+    """Return the groups of pixels by which a sampling is solved exactly, if there are such."""
+    if pattern.exact:
+        return pattern.lattice
+    if pattern.mask.ndim == 1 and matrix[0] <= MOST_ROWS:
+        return columns_of(pattern.mask, matrix)
+    return None

@@ -89,7 +89,7 @@ def _sense(scan: Scan, bound: float, replicas: int) -> Images:
     image = step.solve(mu)
     details: dict[str, Any] = {"bound": bound, "mu": mu}
     if isinstance(step, AliasGroups):
-        details |= {"solver": "alias groups, exact", "noise_map": "analytic"}
+        details |= {"solver": _of_groups(step), "noise_map": "analytic"}
         return Images(image, step.noise(mu), step.g_factor(), details)
     details |= _of_gradients(step, Stopping())
 
@@ -144,7 +144,7 @@ def _unrolled(scan: Scan, loaded: LoadedNetwork, replicas: int) -> Images:
         **_of_replicas(replicas),
     }
     if isinstance(step, AliasGroups):
-        return Images(image, noise, step.g_factor(), details | {"solver": "alias groups, exact"})
+        return Images(image, noise, step.g_factor(), details | {"solver": _of_groups(step)})
     return Images(image, noise, None, details | _of_gradients(step, STEPS_OF_NETWORK))
 
 
@@ -158,6 +158,10 @@ def _replicated(
     if not replicas:
         return None
     return replica_noise(solve, scan.samples, scan.encoding.sampled, replicas=replicas, base=base)
+
+
+def _of_groups(step: AliasGroups) -> str:
+    return "columns, exact" if step.lattice.is_of_columns else "alias groups, exact"
 
 
 def _of_gradients(step: IteratedStep, stopping: Stopping) -> dict[str, Any]:

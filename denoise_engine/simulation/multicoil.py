@@ -1,13 +1,15 @@
 """Multi-coil scans simulated from a magnitude image, as a whitened reconstruction sees them.
 
 Sensitivities are drawn (a ring of coils) or measured (the calibration centre of a real scan), noise
-is correlated between the channels by a drawn or measured covariance and whitened again, and the
-sensitivities that the reconstruction is given differ a little from those that made the data, as
-estimated ones do.
+is correlated between the channels by a drawn or measured covariance and whitened again. The object
+may be finer than the matrix: what k-space does not reach is cut off, phase and all, and rings at
+edges as in a scan. The sensitivities that the reconstruction is given differ a little from those
+that made the data, as estimated ones do.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -22,7 +24,7 @@ from denoise_engine.simulation.sampling import centre
 Complex = NDArray[np.complex64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MeasuredArray:
     """What a real scan tells of its receive array.
 
@@ -78,8 +80,8 @@ class ScanSettings:
         Share of scans with a measured array, if there is one.
     """
 
-    snr: tuple[float, float] = (10.0, 100.0)
-    coils: tuple[int, int] = (6, 14)
+    snr: tuple[float, float] = (12.0, 90.0)
+    coils: tuple[int, int] = (6, 16)
     widths: tuple[float, float] = (0.35, 0.85)
     map_error: float = 0.03
     measured: float = 0.4
@@ -90,6 +92,7 @@ def simulate_scan(
     mask: NDArray[np.bool_],
     *,
     rng: np.random.Generator,
+    matrix: tuple[int, int] | None = None,
     settings: ScanSettings | None = None,
     arrays: Sequence[MeasuredArray] = (),
 ) -> SimulatedScan:
@@ -98,18 +101,22 @@ def simulate_scan(
     Parameters
     ----------
     magnitude : ndarray of float32
-        (rows, columns), body mean 1.
+        The object, body mean 1; as fine as ``matrix`` or finer.
     mask : ndarray of bool
         (rows,) or (rows, columns), what is sampled.
     rng : numpy.random.Generator
         Draws everything that ``settings`` leaves open.
+    matrix : tuple of int, optional
+        Rows and columns of the scan; those of the object by default.
     settings : ScanSettings, optional
         What is drawn from which range.
     arrays : sequence of MeasuredArray
         Real arrays to take sensitivities and noise covariance from.
     """
     settings = settings or ScanSettings()
-    rows, columns = magnitude.shape
+    rows, columns = matrix or magnitude.shape
+    seen = _band_limited(magnitude * _drawn_phase(magnitude, rng), (rows, columns))
+    magnitude = np.abs(seen)
     if arrays and rng.random() < settings.measured:
         array = arrays[int(rng.integers(len(arrays)))]
         physical = measured_coils(array, rows, columns, rng=rng)
@@ -122,8 +129,7 @@ def simulate_scan(
     shading = np.exp(0.25 * smooth_field(rows, columns, length=max(rows, columns) / 4, rng=rng))
     low, high = np.log(settings.snr)
     level = np.exp(rng.uniform(low, high)) / strength[magnitude > 0.3].mean()
-    phase = _drawn_phase(magnitude, rng)
-    truth = (level * magnitude * strength * shading * phase).astype(np.complex64)
+    truth = (level * seen * strength * shading).astype(np.complex64)
 
     full = CartesianEncoding(torch.from_numpy(coils))
     encoding = CartesianEncoding(torch.from_numpy(coils), torch.from_numpy(mask))
@@ -162,6 +168,18 @@ def measured_coils(
     The low-resolution images of the calibration centre, each divided by their root sum of squares;
     where they show nothing, the sensitivities of the surroundings.
     """
+    maps = _maps_of(array, rows, columns)
+    if rng.random() < 0.5:
+        maps = maps[:, ::-1]
+    if rng.random() < 0.5:
+        maps = maps[:, :, ::-1]
+    if rng.random() < 0.5 and rows == columns:
+        maps = maps.swapaxes(1, 2)
+    return np.ascontiguousarray(maps, dtype=np.complex64)
+
+
+@lru_cache(maxsize=16)
+def _maps_of(array: MeasuredArray, rows: int, columns: int) -> Complex:
     coils, n, _ = array.calibration.shape
     window = np.hanning(n + 2)[1:-1]
     padded = np.zeros((coils, rows, columns), dtype=np.complex64)
@@ -186,13 +204,21 @@ def measured_coils(
         inside = np.minimum(weight / (0.1 * weight.max()), 1) ** 2
         maps[k] = inside * maps[k] + (1 - inside) * far / norm
     maps /= np.maximum(np.sqrt((np.abs(maps) ** 2).sum(axis=0)), 1e-6)
-    if rng.random() < 0.5:
-        maps = maps[:, ::-1]
-    if rng.random() < 0.5:
-        maps = maps[:, :, ::-1]
-    if rng.random() < 0.5 and rows == columns:
-        maps = maps.swapaxes(1, 2)
-    return np.ascontiguousarray(maps, dtype=np.complex64)
+    return np.asarray(maps, dtype=np.complex64)
+
+
+def _band_limited(image: Complex, matrix: tuple[int, int]) -> Complex:
+    """The image of the middle of k-space, at its own intensity."""
+    if image.shape == matrix:
+        return image
+    kspace = np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(image)))
+    kept = tuple(
+        slice(n // 2 - m // 2, n // 2 - m // 2 + m)
+        for n, m in zip(image.shape, matrix, strict=True)
+    )
+    cut = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(kspace[kept])))
+    scale = matrix[0] * matrix[1] / image.size
+    return np.asarray(cut * scale, dtype=np.complex64)
 
 
 def _drawn_phase(magnitude: NDArray[np.float32], rng: np.random.Generator) -> Complex:

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="unrolled: write the weights of the last checkpoint, without training on",
     )
-    parser.add_argument("--start", help="name of a shipped model to begin with")
+    parser.add_argument("--start", help="a shipped model to begin with; unrolled: its file")
     parser.add_argument("--learning-rate", type=float, default=1.5e-3)
     parser.add_argument("--note", default="", help="a sentence about this training for the card")
     parser.add_argument("--no-compile", action="store_true", help="no C++ compiler is needed")

@@ -1,7 +1,8 @@
 """The resumable training loop of the unrolled network.
 
 At first all six steps share one U-net, which so sees six times as many examples and every kind of
-prior; then each goes its own way. Every prior z₁ … z₆ is compared with what the full scan gives,
+prior; then each goes its own way, from the beginning where the weights are those of a network
+trained before. Every prior z₁ … z₆ is compared with what the full scan gives,
 its noise included; the last one counts most. The loss is the mean absolute error divided by the
 square root of the signal: neither the noisiest scans nor the cleanest rule the gradient. The
 weights' exponential moving average is what is kept.
@@ -37,14 +38,15 @@ class UnrolledRecipe:
     channels: tuple[int, ...] = (24, 24, 48, 96, 192, 24)
     learning_rate: float = 1e-3
     bound_rate: float = 10.0
-    warm_up: int = 100
+    warm_up: int = 30
     alike: float = 0.2
     clip: float = 1.0
-    average: float = 0.998
+    average: float = 0.995
     halving: float = 0.5
     steps: int = 100_000
     minutes: float | None = None
     low_precision: bool = True
+    start: str = ""  # SHA-256 of the weights it began with; none: drawn at random
 
 
 @dataclass
@@ -83,7 +85,7 @@ class UnrolledTrainer:
         out: Path,
         *,
         judge: Judge | None = None,
-        judge_every: float = 8.0,
+        judge_every: float = 20.0,
     ) -> None:
         self.recipe = recipe
         self.progress = UnrolledProgress()
@@ -188,6 +190,12 @@ class UnrolledTrainer:
             states.setdefault(int(index), {})[key] = value
         groups = self._optimiser.state_dict()["param_groups"]
         self._optimiser.load_state_dict({"state": states, "param_groups": groups})
+
+    def start_from(self, weights: dict[str, Tensor]) -> None:
+        """Begin with the weights of a trained network, all U-nets on their own way."""
+        self.network.load_state_dict({name: value.float() for name, value in weights.items()})
+        self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+        self.progress.parted_at = 0
 
     @property
     def _checkpoint(self) -> Path:

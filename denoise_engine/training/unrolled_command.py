@@ -1,6 +1,7 @@
 """``python -m denoise_engine train unrolled``: from a data folder to weights."""
 
 import argparse
+import hashlib
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ POOL_SCALES = (1.0,)
 def train_unrolled(arguments: argparse.Namespace) -> int:
     """Train, showing progress, and write the averaged weights."""
     import torch
+    from safetensors.torch import load
 
     from denoise_engine.training.patches import load_pool
     from denoise_engine.training.sources import SOURCES
@@ -39,7 +41,9 @@ def train_unrolled(arguments: argparse.Namespace) -> int:
             progress=lambda path, count: print(f"  {path}: {count} slices", flush=True),
         )
     )
+    first = Path(arguments.start).read_bytes() if arguments.start else b""
     recipe = UnrolledRecipe(
+        start=hashlib.sha256(first).hexdigest() if first else "",
         seed=arguments.seed,
         steps=arguments.steps,
         minutes=arguments.minutes,
@@ -55,6 +59,8 @@ def train_unrolled(arguments: argparse.Namespace) -> int:
     )
     if arguments.resume or arguments.export:
         trainer.resume()
+    elif first:
+        trainer.start_from(load(first))
     if arguments.export:
         return _export(trainer, scans, arguments)
     shown = 0.0

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from denoise_engine.reconstruction.alias_groups import AliasGroups, find_lattice
+from denoise_engine.reconstruction.alias_groups import AliasGroups, columns_of, find_lattice
 from denoise_engine.reconstruction.operators import CartesianEncoding
 from denoise_engine.simulation.multicoil import (
     MeasuredArray,
@@ -28,17 +28,22 @@ NEVER_USED = "kspace/brain-gre-3t-16ch.npz"
 _CALIBRATION = 24
 # Divisible by every reduction below, and by what the U-nets halve.
 MATRICES = ((96, 96), (96, 144), (144, 96), (144, 144))
-MATRIX_SHARES = (0.4, 0.25, 0.25, 0.1)
+MATRIX_SHARES = (0.5, 0.25, 0.2, 0.05)
+# How much finer than the matrix the object is.
+FINER = 1.5
 # Phase encodings along the rows, and along both directions; 4 and 6 are what the network is for.
 REDUCTIONS: tuple[tuple[tuple[int, ...], float], ...] = (
     ((2,), 0.05),
     ((3,), 0.10),
-    ((4,), 0.35),
+    ((4,), 0.40),
     ((6,), 0.15),
-    ((2, 2), 0.20),
+    ((2, 2), 0.15),
     ((2, 3), 0.10),
     ((3, 2), 0.05),
 )
+# Of the scans with lines left out along one direction, this share has a full centre besides.
+CENTRE_SHARE = 0.7
+CENTRE_LINES = (16, 32)
 
 
 @dataclass(frozen=True)
@@ -90,11 +95,17 @@ class ScanSampler:
         matrix = MATRICES[int(rng.choice(len(MATRICES), p=MATRIX_SHARES))]
         shares = np.array([share for _, share in REDUCTIONS])
         reduction = REDUCTIONS[int(rng.choice(len(REDUCTIONS), p=shares / shares.sum()))][0]
+        with_centre = len(reduction) == 1 and rng.random() < CENTRE_SHARE
         mask = uniform_mask(
-            matrix[: len(reduction)], reduction, offset=int(rng.integers(max(reduction)))
+            matrix[: len(reduction)],
+            reduction,
+            calibration=int(rng.integers(CENTRE_LINES[0], CENTRE_LINES[1] + 1)) * with_centre,
+            offset=int(rng.integers(max(reduction))),
         )
         scans = [
-            simulate_scan(self._slice(matrix, rng), mask, rng=rng, arrays=self._arrays)
+            simulate_scan(
+                self._slice(matrix, rng), mask, rng=rng, matrix=matrix, arrays=self._arrays
+            )
             for _ in range(self._batch)
         ]
         return collate(scans, torch.from_numpy(mask))
@@ -104,15 +115,24 @@ class ScanSampler:
         image = np.rot90(image, int(rng.integers(4)))
         if rng.random() < 0.5:
             image = image[:, ::-1]
-        wanted = rng.uniform(0.75, 1.3) * max(matrix) / max(image.shape)
-        return placed(rescale(np.ascontiguousarray(image), min(wanted, 1.2)), matrix, rng=rng)
+        fine = finer(matrix)
+        wanted = rng.uniform(0.75, 1.3) * max(fine) / max(image.shape)
+        return placed(rescale(np.ascontiguousarray(image), min(wanted, 1.2)), fine, rng=rng)
+
+
+def finer(matrix: tuple[int, int]) -> tuple[int, int]:
+    """Return the matrix of the object that is scanned with ``matrix``."""
+    return round(FINER * matrix[0]), round(FINER * matrix[1])
 
 
 def collate(scans: Sequence[SimulatedScan], mask: Tensor) -> ScanBatch:
-    """Put scans of one matrix and one uniform sampling together."""
-    lattice = find_lattice(mask, (scans[0].truth.shape[0], scans[0].truth.shape[1]))
+    """Put scans of one matrix and one sampling, uniform or of lines, together."""
+    matrix = (scans[0].truth.shape[0], scans[0].truth.shape[1])
+    lattice = find_lattice(mask, matrix)
+    if lattice is None and mask.ndim == 1:
+        lattice = columns_of(mask, matrix)
     if lattice is None:
-        raise ValueError("The sampling of a training batch must be uniform.")
+        raise ValueError("Along two directions the sampling of a training batch must be uniform.")
     # Scans differ in their number of coils: a coil that sees nothing changes nothing.
     most = max(len(scan.coils) for scan in scans)
     coils = torch.stack([_with_blind_coils(scan.coils, most) for scan in scans])

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,14 +17,20 @@ from denoise_engine.training.card import MEASURED_END, MEASURED_START
 from denoise_engine.training.sources import SOURCES, Source, data_hash
 from denoise_engine.training.unrolled import UnrolledTrainer
 from denoise_engine.training.unrolled_data import MEASURED_ARRAYS, NEVER_USED, REDUCTIONS
-from denoise_engine.training.unrolled_held_out import BOUND, HeldOutScans, judge, judge_sense
+from denoise_engine.training.unrolled_held_out import (
+    BOUND,
+    SAMPLINGS,
+    HeldOutScans,
+    judge,
+    judge_sense,
+)
 
 NAME, VERSION = "unrolled", "1"
 PURPOSE = (
     "Reconstructs undersampled Cartesian multi-coil MR data. Research use only, not for diagnosis."
 )
 # A vendor's article names these for its own network at R = 4 and 6, on its own data.
-ARTICLE = {"4": (37.7, 0.93), "6": (36.5, 0.92)}
+ARTICLE = {4: (37.7, 0.93), 6: (36.5, 0.92)}
 LIMITS = (
     "Trained on simulated scans of brain and knee of a few people: magnitude images with drawn "
     "phase, drawn coils and one measured array. The lumbar spine, contrast medium and implants are "
@@ -144,7 +151,8 @@ def unrolled_card(
         "limits": list(LIMITS),
         "use": list(USE),
         "command": f"python -m denoise_engine train {NAME} --data DATA --out OUT "
-        f"--seed {trainer.recipe.seed} --steps {trainer.progress.step} "
+        + (f"--start FIRST.safetensors " if trainer.recipe.start else "")
+        + f"--seed {trainer.recipe.seed} --steps {trainer.progress.step} "
         f"--learning-rate {trainer.recipe.learning_rate:g}",
     }
 
@@ -189,10 +197,10 @@ def unrolled_card_as_text(card: dict[str, Any], sha256: str) -> str:
 
 def _held_out(card: dict[str, Any]) -> list[str]:
     figures = card["held_out"]
-    lines = [
+    table = [
         "## Measured on simulated scans kept out of training",
         "",
-        "12 drawn coils, body SNR 40 of a full scan, 144 × 144; slices of a head that is the mean "
+        "12 drawn coils, body SNR 40 of a full scan, 144 × 144, objects 1.5 times as fine; slices of a head that is the mean "
         "of 27 scans and of a knee. Against the full scan, its noise included; magnitude, whole "
         "field, mean over slices. The article's "
         "figures are of its own data and network.",
@@ -204,14 +212,18 @@ def _held_out(card: dict[str, Any]) -> list[str]:
         if not key.startswith("psnr_"):
             continue
         name = key.removeprefix("psnr_")
-        article = ARTICLE.get({"4": "4", "2x2": "4", "6": "6", "2x3": "6"}[name])
+        reduction, lines = SAMPLINGS[name]
+        article = ARTICLE.get(math.prod(reduction))
         cells = [
             f"{figures[who][key]:.2f} dB / {figures[who]['ssim_' + name]:.3f}"
             for who in ("sense", "unrolled")
         ]
         told = f"{article[0]} dB / {article[1]}" if article else ""
-        lines.append(f"| R = {name.replace('x', ' × ')} | {cells[0]} | {cells[1]} | {told} |")
-    return lines
+        words = f"R = {' × '.join(str(r) for r in reduction)}" + (
+            f", centre of {lines}" if lines else ""
+        )
+        table.append(f"| {words} | {cells[0]} | {cells[1]} | {told} |")
+    return table
 
 
 def _curve(card: dict[str, Any]) -> list[str]:
@@ -243,6 +255,11 @@ def _making(card: dict[str, Any], sha256: str) -> list[str]:
         f"{card['parameters']:,} parameters in all, kept in bfloat16.",
         f"- Training: seed {recipe['seed']}, {card['steps']:,} steps of {recipe['batch']} scans, "
         f"{card['minutes']:g} minutes on a processor; torch {card['versions']['torch']}.",
+        *(
+            [f"- Began with the weights of SHA-256 `{recipe['start']}`."]
+            if recipe.get("start")
+            else []
+        ),
         *([f"- {card['note']}"] if card.get("note") else []),
         f"- SHA-256 of the weights: `{sha256}`",
         f"- Made by: `{card['command']}`",

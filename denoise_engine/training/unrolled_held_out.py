@@ -15,12 +15,20 @@ from denoise_engine.simulation.multicoil import ScanSettings, simulate_scan
 from denoise_engine.simulation.sampling import uniform_mask
 from denoise_engine.training.patches import normalise, rescale
 from denoise_engine.training.sources import SOURCES, Source, read_slices
-from denoise_engine.training.unrolled_data import ScanBatch, collate, placed
+from denoise_engine.training.unrolled_data import ScanBatch, collate, finer, placed
 
 Floats = NDArray[np.float32]
 
 MATRIX = (144, 144)
-SAMPLINGS: dict[str, tuple[int, ...]] = {"4": (4,), "2x2": (2, 2), "6": (6,), "2x3": (2, 3)}
+# Name, reduction, lines of a full centre.
+SAMPLINGS: dict[str, tuple[tuple[int, ...], int]] = {
+    "4+24": ((4,), 24),
+    "4": ((4,), 0),
+    "2x2": ((2, 2), 0),
+    "6+24": ((6,), 24),
+    "6": ((6,), 0),
+    "2x3": ((2, 3), 0),
+}
 BOUND = 5.0  # λ of plain SENSE beside the network
 # Scans as of a good head array, neither at the easy nor at the hard end of training.
 SETTINGS = ScanSettings(snr=(40.0, 40.0), coils=(12, 12), widths=(0.45, 0.65), map_error=0.01)
@@ -41,10 +49,16 @@ def held_out_scans(
     """Simulate the held-out scans: the same slices, coils and noise whatever the network."""
     images = _slices(folder, sources, slices)
     scans = []
-    for name, reduction in SAMPLINGS.items():
-        mask = uniform_mask(MATRIX[: len(reduction)], reduction)
+    for name, (reduction, lines) in SAMPLINGS.items():
+        mask = uniform_mask(MATRIX[: len(reduction)], reduction, calibration=lines)
         batch = [
-            simulate_scan(image, mask, rng=np.random.default_rng((_SEED, k)), settings=SETTINGS)
+            simulate_scan(
+                image,
+                mask,
+                rng=np.random.default_rng((_SEED, k)),
+                matrix=MATRIX,
+                settings=SETTINGS,
+            )
             for k, image in enumerate(images)
         ]
         scans.append(HeldOutScans(name, collate(batch, torch.from_numpy(mask))))
@@ -91,5 +105,6 @@ def _slices(folder: Path, sources: Sequence[Source], count: int) -> list[Floats]
         middles = np.linspace(0, len(of_source) - 1, count + 2)[1:-1].round().astype(int)
         found += [of_source[k] for k in middles[: count // 2]]
     rng = np.random.default_rng(_SEED)
-    fitted = [rescale(image, min(0.95 * min(MATRIX) / max(image.shape), 1.0)) for image in found]
-    return [placed(image, MATRIX, rng=rng) for image in fitted]
+    fine = finer(MATRIX)
+    fitted = [rescale(image, min(0.95 * min(fine) / max(image.shape), 1.2)) for image in found]
+    return [placed(image, fine, rng=rng) for image in fitted]
