@@ -151,7 +151,7 @@ def unrolled_card(
         "limits": list(LIMITS),
         "use": list(USE),
         "command": f"python -m denoise_engine train {NAME} --data DATA --out OUT "
-        + (f"--start FIRST.safetensors " if trainer.recipe.start else "")
+        + ("--start FIRST.safetensors " if trainer.recipe.start else "")
         + f"--seed {trainer.recipe.seed} --steps {trainer.progress.step} "
         f"--learning-rate {trainer.recipe.learning_rate:g}",
     }
@@ -200,10 +200,10 @@ def _held_out(card: dict[str, Any]) -> list[str]:
     table = [
         "## Measured on simulated scans kept out of training",
         "",
-        "12 drawn coils, body SNR 40 of a full scan, 144 × 144, objects 1.5 times as fine; slices of a head that is the mean "
-        "of 27 scans and of a knee. Against the full scan, its noise included; magnitude, whole "
-        "field, mean over slices. The article's "
-        "figures are of its own data and network.",
+        "12 drawn coils, body SNR 40 of a full scan, 144 × 144, objects 1.5 times as fine; slices "
+        "of a head that is the mean of 27 scans and of a knee. Against the full scan, its noise "
+        "included; magnitude, whole field, mean over slices. The article's figures are of its own "
+        "data and network.",
         "",
         f"| sampling | SENSE, λ = {figures['bound_of_sense']:g} | unrolled | article |",
         "| --- | --- | --- | --- |",
