@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from readerstudy.accounts.models import User
-from readerstudy.imaging.models import Volunteer
+from readerstudy.imaging.models import Series, Volunteer
 from readerstudy.studies.access import get_study
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Role, Study
@@ -116,7 +116,12 @@ def parameters(request: HttpRequest, slug: str) -> HttpResponse:
             request, form, lambda: acquisition.do_enter_parameters(study, user, form.values())
         ):
             return redirect("readiness_parameters", study.slug)
-    context = {"study": study, "table": acquisition.acquisition_table(study), "form": form}
+    context = {
+        "study": study,
+        "table": acquisition.acquisition_table(study),
+        "form": form,
+        "has_images": Series.objects.filter(volunteer__study=study).exists(),
+    }
     return render(request, "conduct/parameters.html", context)
 
 

@@ -167,6 +167,16 @@ class Grid:
         return sum(cell.state in wrong for cell in self.cells())
 
     @property
+    def n_unmeasured(self) -> int:
+        """Series whose shift against their control the workers have yet to measure."""
+        return sum(
+            cell.series is not None and not cell.arm.is_control and cell.shift is None
+            for row in self.rows
+            if any(cell.arm.is_control and cell.series is not None for cell in row.cells)
+            for cell in row.cells
+        )
+
+    @property
     def is_complete(self) -> bool:
         return self.n_cells > 0 and self.n_ready == self.n_cells
 

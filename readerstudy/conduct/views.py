@@ -19,7 +19,7 @@ from readerstudy.variants.access import may_see_evidence
 
 from . import selectors, services
 from .checks import launch_checks
-from .dashboard import dashboard, open_sessions
+from .dashboard import dashboard, open_sessions, workers_seen
 from .forms import LaunchForm, MailForm
 from .mail import do_mail_readers
 from .readiness import find_cell, readiness_grid
@@ -72,7 +72,11 @@ def _desk(study: Study, user: User) -> dict[str, Any]:
     }
     if study.is_draft:
         checks = launch_checks(study, grid)
-        context |= {"checks": checks, "may_launch": not any(check.is_fault for check in checks)}
+        context |= {
+            "checks": checks,
+            "may_launch": not any(check.is_fault for check in checks),
+            "is_being_measured": grid.n_unmeasured > 0 and bool(workers_seen()),
+        }
     else:
         context["dashboard"] = dashboard(study)
     return context

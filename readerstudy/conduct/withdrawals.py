@@ -17,7 +17,15 @@ from django.utils import timezone
 
 from readerstudy.accounts.models import User
 from readerstudy.audit.services import record
-from readerstudy.imaging.models import InboxSeries, Series, UploadedFile, Volunteer
+from readerstudy.imaging.ingest import delete_raws
+from readerstudy.imaging.models import (
+    FILE_NAME,
+    InboxSeries,
+    Series,
+    Upload,
+    UploadedFile,
+    Volunteer,
+)
 from readerstudy.imaging.services import delete_series_row
 from readerstudy.imaging.storing import refresh_display
 from readerstudy.imaging.volumes import delete_files
@@ -50,6 +58,11 @@ def check_withdraw(volunteer: Volunteer, study: Study, actor: User | None, reaso
         raise StudyError(
             "An upload is being read and could bring images of this volunteer: wait until it is "
             "done, or cancel it."
+        )
+    if InboxSeries.objects.filter(study=study, state=InboxSeries.State.ASSIGNING).exists():
+        raise StudyError(
+            "Series of the inbox are being stored, this volunteer's perhaps among them: wait until "
+            "that is done."
         )
 
 
@@ -124,6 +137,13 @@ def _delete_rows(volunteer: Volunteer, study: Study, actor: User | None) -> list
             series.volunteer = volunteer
             delete_series_row(series, actor, prefixes, why="the volunteer withdrew")
     delete_raw_of(volunteer, actor, prefixes, why="the volunteer withdrew")
+    # What was being sent for them and is not read yet.
+    coming = Upload.objects.filter(
+        study=study, state=Upload.State.RECEIVING, volunteer_code__iexact=volunteer.code
+    )
+    keys = list(coming.values_list("pk", flat=True))
+    coming.update(state=Upload.State.CANCELLED, name=FILE_NAME)
+    transaction.on_commit(partial(delete_raws, keys))
     # What waits in the inbox and is thought to be theirs.
     waiting = InboxSeries.objects.filter(study=study, volunteer_guess__iexact=volunteer.code)
     prefixes += [row.prefix for row in waiting]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from django.db.models import Count, Q
+from django.db.models import Count, Min, Q, QuerySet
 from django.utils import timezone
 
 from readerstudy.jobs.models import Job
@@ -16,7 +17,7 @@ from readerstudy.studies.models import Arm, Study
 
 from .display import presets_of_control, to_display
 from .geometry import Geometry, differences
-from .models import ARCHIVE_NAME, FILE_NAME, Series, Upload, Volunteer
+from .models import ARCHIVE_NAME, FILE_NAME, Series, Upload, UploadedFile, Volunteer
 from .volumes import read_volume
 
 
@@ -127,6 +128,7 @@ def _display(volunteer: Volunteer) -> dict[str, Any]:
 # --- The upload page ------------------------------------------------------------------------------
 
 SHOWN_UPLOADS = 100
+SHOWN_BATCHES = 50
 SHOWN_REFUSALS = 200
 
 
@@ -179,6 +181,37 @@ def upload_history(study: Study, batch: uuid.UUID | None = None) -> list[dict[st
     return [_upload_record(upload) for upload in shown]
 
 
+def sent_together(study: Study) -> list[dict[str, Any]]:
+    """The last uploads as they were sent, newest first: a folder of many files is one of them."""
+    batches = (
+        Upload.objects.filter(study=study)
+        .order_by()
+        .values("batch")
+        .annotate(
+            n=Count("pk"),
+            sent=Min("created_at"),
+            failed=Count("pk", filter=Q(state=Upload.State.FAILED)),
+        )
+        .order_by("-sent")[:SHOWN_BATCHES]
+    )
+    return [_batch_record(study, dict(row)) for row in batches]
+
+
+def _batch_record(study: Study, row: dict[str, Any]) -> dict[str, Any]:
+    uploads = Upload.objects.filter(study=study, batch=row["batch"]).select_related("job")
+    if row["failed"]:
+        uploads = uploads.filter(state=Upload.State.FAILED)
+    files = UploadedFile.objects.filter(upload__study=study, upload__batch=row["batch"])
+    record = _upload_record(uploads[0])
+    if row["n"] > 1:
+        record["name"] = f"{row['n']} files, sent {_minute(row['sent'])}"
+    return {
+        **record,
+        "accepted": files.filter(accepted=True).count(),
+        "refusals": _refusals(files),
+    }
+
+
 def _upload_record(upload: Upload) -> dict[str, Any]:
     state, message, progress = upload.state, upload.get_state_display(), 0.0
     read = stored = 0.0
@@ -213,7 +246,7 @@ def _upload_record(upload: Upload) -> dict[str, Any]:
         "differs": list(job.result.get("differs", [])) if job is not None else [],
         "message": message,
         "accepted": taken,
-        "refusals": _refusals(upload),
+        "refusals": _refusals(upload.files.all()),
         "created_at": upload.created_at.isoformat(),
     }
 
@@ -230,13 +263,17 @@ def _shown_name(upload: Upload) -> str:
     """An upload that was read has lost its name; when it was sent tells it from others."""
     if upload.name not in (ARCHIVE_NAME, FILE_NAME):
         return upload.name
-    return f"{upload.name}, sent {timezone.localtime(upload.created_at):%Y-%m-%d %H:%M}"
+    return f"{upload.name}, sent {_minute(upload.created_at)}"
 
 
-def _refusals(upload: Upload) -> list[dict[str, str]]:
+def _minute(at: datetime) -> str:
+    return f"{timezone.localtime(at):%Y-%m-%d %H:%M}"
+
+
+def _refusals(files: QuerySet[UploadedFile]) -> list[dict[str, str]]:
     """Refused files; many with one reason are said once."""
     by_reason: dict[str, list[str]] = {}
-    for name, reason in upload.files.filter(accepted=False).values_list("name", "reason"):
+    for name, reason in files.filter(accepted=False).values_list("name", "reason"):
         by_reason.setdefault(reason, []).append(name)
     shown = []
     for reason, names in by_reason.items():

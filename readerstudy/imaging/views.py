@@ -41,7 +41,7 @@ def upload_page(request: HttpRequest, slug: str) -> HttpResponse:
             "volunteers": json.dumps(selectors.volunteer_codes(study)),
             "arms": json.dumps([{"code": arm.code, "name": arm.name} for arm in arms]),
             "arm_codes": [arm.code for arm in arms],
-            "uploads": selectors.upload_history(study),
+            "uploads": selectors.sent_together(study),
             "series": selectors.series_of(study),
         },
     )

@@ -10,6 +10,7 @@ from django.db.models import Max
 
 from readerstudy.accounts.models import User
 from readerstudy.imaging.models import Series, Volunteer
+from readerstudy.imaging.selectors import on_the_controls_grid
 from readerstudy.studies.models import Arm, Membership, Role, Study, Tissue
 
 from .models import FIRST_OBSERVER, SECOND_OBSERVER, Measurement, Placing, Region
@@ -45,9 +46,9 @@ def latest_region(
 
 
 def measured_arms(volunteer: Volunteer) -> list[Arm]:
-    """The arms that have images, the control first, then in protocol order."""
-    arms = Arm.objects.filter(series__volunteer=volunteer)
-    return list(arms.order_by("-is_control", "position", "pk"))
+    """The arms with images on the control's grid, the control first, then in protocol order."""
+    arms = [series.arm for series in on_the_controls_grid(volunteer)]
+    return sorted(arms, key=lambda arm: (not arm.is_control, arm.position, arm.pk))
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,11 @@ def unmeasured(study: Study) -> int:
     """How many cells of volunteer × arm × tissue have no counting measurement yet."""
     cells = study.volunteers.count() * study.arms.count() * study.tissues.count()
     return cells - len(region_rows(study))
+
+
+def has_imported(study: Study) -> bool:
+    """Whether measurements were brought in from a table: they have no region."""
+    return Measurement.objects.filter(volunteer__study=study, region=None).exists()
 
 
 def region_rows(study: Study, observer: int = FIRST_OBSERVER) -> list[dict[str, Any]]:

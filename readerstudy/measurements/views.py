@@ -93,6 +93,7 @@ def index(request: HttpRequest, slug: str) -> HttpResponse:
         "placed": placed,
         "total": total,
         "unmeasured": selectors.unmeasured(study) if placed else 0,
+        "is_imported": selectors.has_imported(study),
     }
     return render(request, "measurements/index.html", context)
 

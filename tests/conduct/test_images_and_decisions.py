@@ -22,6 +22,7 @@ from readerstudy.imaging.models import Series, Volunteer
 from readerstudy.imaging.selectors import display_slice, geometry_of
 from readerstudy.imaging.services import do_delete_series, do_store_series
 from readerstudy.measurements.ellipses import Ellipse, centre_of_pixel
+from readerstudy.measurements.selectors import measured_arms
 from readerstudy.measurements.services import do_place_region
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Role, Study
@@ -173,6 +174,7 @@ def test_an_arm_on_another_grid_is_stored_named_and_looked_at_but_neither_read_n
         volunteer, study.tissues.get(code="vertebra"), Ellipse(1, centre, (3, 3), 0.0), None
     )
     assert [m.arm.code for m in region.measurements.all()] == ["STD"]
+    assert [arm.code for arm in measured_arms(volunteer)] == ["STD"]
     client = Client()
     client.force_login(make_coordinator(study))
     data = client.get("/studies/lumbar/readiness/volunteers/V01/data/").json()

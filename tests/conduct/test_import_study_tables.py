@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import PermissionDenied
 from django.core.management import CommandError, call_command
+from django.test import Client
+from django.urls import reverse
 
 from readerstudy.audit.models import Event
 from readerstudy.conduct.imports import ImportReport, do_import_study_tables
@@ -297,6 +299,21 @@ def test_a_locked_study_takes_nothing() -> None:
     lock(study)
     with pytest.raises(StudyError, match="is locked"):
         do_import_study_tables(study, None, regions=regions("V01,STD,fat,1,2,45,29.7"))
+
+
+def test_pages_that_stay_empty_in_an_imported_study_say_why() -> None:
+    study = make_study()
+    import_golden(study)
+    client = Client()
+    client.force_login(make_coordinator(study))
+    for address, words in {
+        "uploads": "The scores or measurements of this study were brought in as tables",
+        "regions": "The measurements of this study were brought in as a table",
+        "readiness_people": "their readers are known by code alone",
+        "readiness_parameters": "no header says how the arms were acquired",
+        "readiness": "imported",
+    }.items():
+        assert words in client.get(reverse(address, args=[study.slug])).content.decode(), address
 
 
 def test_a_file_too_large_is_refused_unread() -> None:

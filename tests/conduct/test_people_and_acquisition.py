@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import uuid
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,9 @@ from readerstudy.conduct.people import (
 from readerstudy.conduct.readiness import readiness_grid
 from readerstudy.conduct.services import do_launch
 from readerstudy.conduct.withdrawals import do_withdraw, finish_erasures
-from readerstudy.imaging.models import Series, UploadedFile, Volunteer
+from readerstudy.imaging.ingest import raw_path
+from readerstudy.imaging.models import InboxSeries, Series, UploadedFile, Volunteer
+from readerstudy.imaging.uploads import do_create_upload
 from readerstudy.measurements.models import Measurement
 from readerstudy.measurements.services import do_place_regions_from_file
 from readerstudy.reading.models import Item, Session
@@ -100,8 +103,21 @@ def test_in_a_draft_nothing_of_a_volunteer_stays_but_the_trace(
     files = files_of(list(Series.objects.filter(volunteer__code="V01")))
     others = files_of(list(Series.objects.filter(volunteer__code="V02")))
     assert all(map(default_storage.exists, files))
+    coming = do_create_upload(
+        study, None, name="Doe.zip", size=9, batch=uuid.uuid4(), volunteer="v01"
+    )
+    storing = InboxSeries.objects.create(
+        study=study, number=1, state="assigning", prefix="inbox/x",
+        rows=1, columns=1, slices=1, geometry={},
+    )  # fmt: skip
+    with pytest.raises(StudyError, match="being stored"):
+        do_withdraw(Volunteer.objects.get(code="V01"), None, "Own wish.")
+    storing.delete()
     with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
         do_withdraw(Volunteer.objects.get(code="V01"), make_coordinator(study), "Own wish.")
+    coming.refresh_from_db()
+    assert (coming.state, coming.name) == ("cancelled", "file")
+    assert not raw_path(coming.pk).exists()
     assert not any(map(default_storage.exists, files))
     assert all(map(default_storage.exists, others))
     assert not Volunteer.objects.filter(code="V01").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from django.core.files.storage import default_storage, storages
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from readerstudy.imaging.ingest import Ingest
@@ -139,14 +140,20 @@ def test_links_in_a_folder_are_named_and_not_followed(
         (folder / name).write_bytes(content)
     (folder / "link.dcm").symlink_to(outside)
     (tree / "V02").symlink_to(tmp_path)
+    os.symlink(outside, os.fsencode(tree) + b"/\xff.dcm")  # a name that is no text
+    os.mkfifo(tree / "pipe")
     call_command("ingest", study.slug, str(tree))
     summary = json.loads(capsys.readouterr().out)
     assert summary["accepted"] == 3
     reason = "This is a link to something elsewhere: links are not followed."
-    assert summary["refused"] == [
+    assert sorted(summary["refused"], key=lambda one: one["name"] == "?.dcm") == [
         {"name": "V01/STD/link.dcm", "reason": reason},
         {"name": "V02", "reason": reason},
+        {"name": "pipe", "reason": "This is neither a file nor a folder."},
+        {"name": "?.dcm", "reason": reason},
     ]
+    with pytest.raises(CommandError, match=r"There is no .*elsewhere"):
+        call_command("ingest", study.slug, str(tree / "elsewhere"))
 
 
 def test_a_disk_that_fills_while_files_are_read_is_no_fault_of_the_files(

@@ -15,7 +15,12 @@ from pydicom.uid import generate_uid
 
 from readerstudy.audit.models import Event
 from readerstudy.imaging.models import InboxSeries, Series, Upload, UploadedFile, Volunteer
-from readerstudy.imaging.selectors import load_volume, series_of, upload_history
+from readerstudy.imaging.selectors import (
+    load_volume,
+    sent_together,
+    series_of,
+    upload_history,
+)
 from readerstudy.jobs.models import Job
 from readerstudy.studies.models import Study
 from tests.factories import make_study
@@ -310,6 +315,16 @@ def test_the_history_names_refused_files_once_a_reason(study: Study) -> None:
         {"name": f"V01/{std}/0.txt and 5 others", "reason": "This is not a DICOM file."}
     ]
     assert record["accepted"] == 0
+
+
+def test_files_sent_together_are_one_line_of_the_history(study: Study) -> None:
+    std = codes(study)[0]
+    files = as_files(series(phantom(4)), f"V01/{std}") | {"V01/notes.txt": b"no"}
+    send(study, files)
+    (record,) = sent_together(study)
+    assert record["name"].startswith("5 files, sent ")
+    assert (record["state"], record["accepted"]) == ("done", 4)
+    assert record["refusals"] == [{"name": "V01/notes.txt", "reason": "This is not a DICOM file."}]
 
 
 def test_the_command_goes_the_same_way_and_prints_what_happened(

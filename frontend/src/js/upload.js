@@ -200,8 +200,10 @@ function showUnfinished(id, mine) {
   rows.set(batch, row);
   const [received, total] = ["received", "size"].map((key) => mine.reduce((sum, one) => sum + one[key], 0));
   row.bars.sent.value = total ? received / total : 0;
+  // Of a folder only the files that were begun are known here: how many were to follow is not.
+  const there = mine.length === 1 ? `${size(received)} of ${size(total)}` : `${size(received)} of ${mine.length} files or more`;
   row.text.textContent =
-    `Not finished: ${size(received)} of ${size(total)}. Choose the same files again to go on where it stopped, or cancel.`;
+    `Not finished: ${there} arrived. Choose the same files again to go on where it stopped, or cancel.`;
   const cancel = element("button", "btn btn-small btn-quiet", "Cancel", { type: "button" });
   cancel.addEventListener("click", async () => {
     cancel.disabled = true;
@@ -230,7 +232,11 @@ function takeUp(batch) {
 async function pickUp() {
   const { uploads } = await getJson(urls.status);
   const stopped = uploads.filter(({ state }) => state === "receiving");
-  for (const [id, mine] of byBatch(stopped)) showUnfinished(id, mine);
+  for (const id of byBatch(stopped).keys()) {
+    // The list holds the last uploads alone; a folder may be more.
+    const whole = await getJson(`${urls.status}?batch=${encodeURIComponent(id)}`);
+    showUnfinished(id, whole.uploads.filter((one) => one.batch === id && one.state === "receiving"));
+  }
   const busy = uploads.filter(({ state }) => ["queued", "reading"].includes(state));
   for (const [id, mine] of byBatch(busy)) {
     const batch = { id };

@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from readerstudy.imaging.errors import ImagingError
 from readerstudy.imaging.models import InboxSeries, Series, Upload, UploadedFile
-from readerstudy.imaging.parsing.archives import is_clutter
+from readerstudy.imaging.parsing.archives import is_clutter, shown_name
 from readerstudy.imaging.selectors import off_the_control
 from readerstudy.imaging.uploads import do_take_files
 from readerstudy.jobs.models import Job
@@ -22,6 +22,8 @@ from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Study
 
 LINK = "This is a link to something elsewhere: links are not followed."
+NO_FILE = "This is neither a file nor a folder."
+CLOSED = "The file cannot be read: whoever runs this command may not open it."
 
 
 class Command(BaseCommand):
@@ -57,9 +59,11 @@ class Command(BaseCommand):
             if arm is None:
                 codes = ", ".join(study.arms.values_list("code", flat=True))
                 raise CommandError(f"There is no arm “{options['arm']}”: the arms are {codes}.")
-        files, links = _files(options["path"])
+        if not options["path"].exists():
+            raise CommandError(f"There is no {options['path']}.")
+        files, left_out = _files(options["path"])
         if not files:
-            raise CommandError(f"{options['path']} holds no file.")
+            raise CommandError(f"{options['path']} holds no file that can be read.")
         try:
             job = do_take_files(
                 study,
@@ -78,7 +82,7 @@ class Command(BaseCommand):
                 "Nothing was taken."
             ) from None
         _wait(job)
-        self.stdout.write(json.dumps(_summary(job, links), indent=2, ensure_ascii=False))
+        self.stdout.write(json.dumps(_summary(job, left_out), indent=2, ensure_ascii=False))
         if job.state != Job.State.SUCCEEDED:
             raise CommandError(job.error or "The files could not be read.")
 
@@ -94,11 +98,12 @@ def _mapping(path: Path | None) -> str:
         raise CommandError(f"{path} is no CSV text in UTF-8.") from None
 
 
-def _files(path: Path) -> tuple[list[tuple[str, Path]], list[str]]:
-    """Name and place of every regular file, and the names of links: those are not followed."""
+def _files(path: Path) -> tuple[list[tuple[str, Path]], list[tuple[str, str]]]:
+    """Name and place of every file, and what is left out, with the reason: links are not followed,
+    and one file that may not be opened does not stop the others."""
     if path.is_file():
         return [(path.name, path)], []
-    found, links = [], []
+    found, left_out = [], []
     for folder, folders, names in os.walk(path, followlinks=False):
         for name in [*folders, *names]:
             item = Path(folder) / name
@@ -106,10 +111,14 @@ def _files(path: Path) -> tuple[list[tuple[str, Path]], list[str]]:
             if is_clutter(shown):
                 continue
             if item.is_symlink():
-                links.append(shown)
+                left_out.append((shown_name(shown), LINK))
+            elif item.is_file() and not os.access(item, os.R_OK):
+                left_out.append((shown_name(shown), CLOSED))
             elif item.is_file():
                 found.append((shown, item))
-    return sorted(found), sorted(links)
+            elif not item.is_dir():
+                left_out.append((shown_name(shown), NO_FILE))
+    return sorted(found), sorted(left_out)
 
 
 def _wait(job: Job) -> None:
@@ -120,7 +129,7 @@ def _wait(job: Job) -> None:
         job.refresh_from_db()
 
 
-def _summary(job: Job, links: Sequence[str]) -> dict[str, Any]:
+def _summary(job: Job, left_out: Sequence[tuple[str, str]]) -> dict[str, Any]:
     uploads = Upload.objects.filter(job=job)
     files = UploadedFile.objects.filter(upload__in=uploads)
     return {
@@ -154,6 +163,6 @@ def _summary(job: Job, links: Sequence[str]) -> dict[str, Any]:
         "accepted": files.filter(accepted=True).count(),
         "refused": [
             *files.filter(accepted=False).values("name", "reason"),
-            *({"name": name, "reason": LINK} for name in links),
+            *({"name": name, "reason": reason} for name, reason in left_out),
         ],
     }
