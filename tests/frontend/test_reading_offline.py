@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Error, expect
 
 from .conftest import Window
 from .harness import Site
@@ -136,6 +138,25 @@ def test_what_waits_outlives_a_reload_and_another_browser_resumes_at_the_same_it
     saved(page)
     assert values(site, "item2")["c2"] == 2
     context.close()
+
+
+def test_what_waits_outlives_a_crash_of_the_page(window: Window, site: Site) -> None:
+    page = window.page
+    site.room.refuse["score"] = [(503, {"error": "The server is being restarted."})] * 50
+    open_item(page, site)
+    score(page, "35")
+    wait_until(page, lambda: len(kept(page)) >= 2)
+    with contextlib.suppress(Error):
+        page.goto("chrome://crash", timeout=1000)
+    site.room.refuse["score"] = []
+    after = page.context.new_page()
+    after.goto(f"{site.address}/session/")
+    at_item(after, "Item 1 of 3")  # no other window holds the session any more
+    expect(after.locator("input[name=c1][value='5']")).to_be_checked()
+    expect(after.locator("[data-group=c2]")).to_have_class("criterion is-current")
+    saved(after)
+    assert values(site) == {"c0": 3, "c1": 5}
+    assert kept(after) == []
 
 
 def test_the_list_of_sessions_sends_what_waits_too(window: Window, site: Site) -> None:

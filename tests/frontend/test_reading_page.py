@@ -229,6 +229,13 @@ def test_absolute_scores_one_image_and_practice_tells_the_wording_of_the_choice(
     open_item(page, site)
     expect(page.locator("[data-position]")).to_have_text("Practice 1 of 1")
     expect(page.locator(".pane-canvas")).to_have_count(1)
+    # The help is that of one image: nothing to link, one arrangement.
+    told = page.locator("#key-help")
+    expect(told).to_contain_text("The whole space")
+    for other in ("Link the panes", "One pane full", "Side by side"):
+        expect(told).not_to_contain_text(other)
+    page.keyboard.press("s")
+    expect(page.locator(".images-said")).to_be_empty()
     score(page, "4")
     expect(page.locator("[data-practice]")).to_have_text(
         "You chose Perceived SNR: 4 – Slightly superior"
@@ -332,6 +339,9 @@ def test_the_help_is_true_and_single_keys_can_be_switched_off(window: Window, si
         for key in dialog.locator(f"section:has(h3:text-is('{group}')) kbd").all_text_contents()
     ]
     assert keys == [*"12345", "←", "→", "Space", *"0jkg", "Enter", "n", "p", "?"]
+    for preset in page.locator("[data-tool^=preset]").all_text_contents():
+        expect(dialog).to_contain_text(f"Window: {preset}")
+    expect(dialog).not_to_contain_text("In the rows and columns")  # of another mode
     assert window.violations() == []
     press("Escape")
     current = page.locator(".criterion.is-current")
@@ -403,7 +413,7 @@ def test_the_next_two_items_are_fetched_ahead_without_being_opened(
 
 
 @pytest.mark.parametrize(
-    ("width", "height"), [(1280, 720), (2560, 1440), (1440, 2560), (1024, 768)]
+    ("width", "height"), [(1280, 720), (2560, 1440), (1440, 2560), (1024, 768), (768, 1024)]
 )
 def test_images_and_all_criteria_fit_without_scrolling_and_are_accessible(
     window: Window, site: Site, width: int, height: int

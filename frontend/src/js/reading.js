@@ -33,6 +33,7 @@ let item = null;
 let answers = null;
 let visit = 0; // counts openings, so that a late answer about an item left behind is ignored
 let isLeaving = false;
+let isBound = false; // the keys
 let isDemanding = false; // the message says how many answers are missing
 let lastReason = "";
 
@@ -64,7 +65,7 @@ async function begin() {
   item = first;
   outbox = await Outbox.open(first.session_page, signinUrl);
   items.outbox = outbox;
-  wire(first);
+  wire();
   watch.tested(first.display_check?.last);
   outbox.deliver();
   if (outbox.held()) {
@@ -89,7 +90,7 @@ async function begin() {
   await shown;
 }
 
-function wire(first) {
+function wire() {
   new SaveState(document.querySelector("[data-save-state]"), outbox, { signIn: signInAgain });
   outbox.addEventListener("change", () => {
     if (outbox.trouble === "signed-out") signIn.offer(...reader());
@@ -97,8 +98,14 @@ function wire(first) {
   outbox.addEventListener("receipt", ({ detail }) => received(detail));
   outbox.addEventListener("held", ({ detail: { delivery } }) => open(addressOf(delivery.page)));
   outbox.addEventListener("refused", () => showRefused());
+}
+
+/** Once the first item is known: the keys, and the help, are those of its mode and its presets. */
+function bindPage() {
+  if (isBound) return;
+  isBound = true;
   const table = [
-    ...scoringKeys(first, {
+    ...scoringKeys(item, {
       panel,
       submit,
       previous: goBack,
@@ -161,6 +168,7 @@ async function show(next) {
   if (item.isFresh) pause.clock(item.server_time);
   if (item.isFresh) pause.show(item.pause);
   const opening = view.open(viewOf(item));
+  bindPage();
   remarks.update(); // its arrows
   const shown = await opening;
   if (!shown || mine !== visit) return;

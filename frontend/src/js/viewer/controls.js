@@ -60,7 +60,7 @@ export const MOUSE = [
   { button: 1, mark: "Middle drag", does: "Pan", act: "pan" },
   { button: 2, mark: "Right drag", does: "Zoom: up to enlarge", act: "zoom" },
   { mark: "Wheel", does: "Slice" },
-  { mark: "Double click", does: "One pane full, and back", reading: true },
+  { mark: "Double click", does: "One pane full, and back", reading: true, several: true },
   { mark: "Two fingers", does: "Zoom and pan" },
   { mark: "One finger", does: "Slice, or window: the toolbar says which", reading: true },
   { mark: "Arrow, then drag", does: "From the artifact outwards; a click alone sets a short arrow", reading: true, marks: true },

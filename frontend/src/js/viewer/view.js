@@ -346,10 +346,11 @@ export class ReadingView extends EventTarget {
 
   /** The entries of the table that make sense for the item. */
   controls() {
-    const several = (this.item?.panes.length ?? 2) > 1;
-    return KEYS.filter(
-      (entry) => (several || !entry.several) && (this.markHeard || !entry.marks),
-    );
+    return KEYS.filter((entry) => this.isOf(entry));
+  }
+
+  isOf({ several, marks }) {
+    return (!several || (this.item?.panes.length ?? 2) > 1) && (!marks || Boolean(this.markHeard));
   }
 
   run({ act: [name, ...args] }) {
@@ -375,9 +376,10 @@ export class ReadingView extends EventTarget {
 
   /** What the help says beside the keys of keys(): mouse, touch, and the keys while an arrow is placed. */
   mouse() {
-    if (!this.markHeard) return MOUSE.filter(({ marks }) => !marks);
+    const mouse = MOUSE.filter((entry) => this.isOf(entry));
+    if (!this.markHeard) return mouse;
     const group = "While placing an arrow";
-    return [...MOUSE, ...MARK_KEYS.map(({ keys, does }) => ({ keys, does, group }))];
+    return [...mouse, ...MARK_KEYS.map(({ keys, does }) => ({ keys, does, group }))];
   }
 
   hangings() {
