@@ -22,7 +22,7 @@ await rm(fresh, { recursive: true, force: true });
 await mkdir(fresh, { recursive: true });
 await build({
   entryPoints: [
-    ...["app", "reading", "painting", "reading_home", "measuring", "comparing", "upload", "inbox", "design", "results", "results_panels"].map((page) => join(source, "js", `${page}.js`)),
+    ...["app", "reading", "painting", "reading_home", "measuring", "comparing", "upload", "inbox", "design", "results", "results_panels", "passkeys"].map((page) => join(source, "js", `${page}.js`)),
     ...(await named("css", ".css")),
   ],
   outdir: fresh,

@@ -53,6 +53,8 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "axes",
     "readerstudy.audit",
     "readerstudy.accounts",
@@ -76,8 +78,9 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "readerstudy.web.middleware.SignedInMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "readerstudy.web.session_limits.SessionLimitsMiddleware",
+    "readerstudy.web.middleware.SignedInMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -96,6 +99,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "readerstudy.accounts.single_sign_on_views.doors",
             ],
         },
     },
@@ -200,10 +204,45 @@ ACCOUNT_RATE_LIMITS = {"login_failed": "60/m/ip,10/300s/key"}
 PASSWORD_RESET_TIMEOUT = 24 * 3600
 INVITATION_DAYS = env.int("INVITATION_DAYS", default=7)
 ADMIN_SECOND_FACTOR = env.bool("ADMIN_SECOND_FACTOR", default=True)
-MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_FORMS = {
+    "add_webauthn": "readerstudy.accounts.passkey_forms.AddForm",
+    "authenticate_webauthn": "readerstudy.accounts.passkey_forms.AuthenticateForm",
+    "login_webauthn": "readerstudy.accounts.passkey_forms.LoginForm",
+    "reauthenticate_webauthn": "readerstudy.accounts.passkey_forms.ReauthenticateForm",
+}
 MFA_TOTP_ISSUER = "ReaderStudy"
 MFA_ADAPTER = "readerstudy.accounts.adapter.SecondFactorAdapter"
 MFA_ALLOW_UNVERIFIED_EMAIL = True  # an invitation went to the address: that verified it
+# Single sign-on: the hospital's own OpenID Connect provider, beside the password.
+OIDC_SERVER = env.str("OIDC_SERVER", default="")
+OIDC_NAME = env.str("OIDC_NAME", default="your hospital's account")
+OIDC_SECOND_FACTOR = env.bool("OIDC_SECOND_FACTOR", default=False)
+if OIDC_SERVER and not OIDC_SERVER.startswith(
+    ("https://", "http://127.0.0.1:", "http://localhost:")
+):
+    # What it says of a person is believed because TLS says who says it.
+    raise ImproperlyConfigured(f"OIDC_SERVER is {OIDC_SERVER!r}; it has to begin with https://.")
+SOCIALACCOUNT_ADAPTER = "readerstudy.accounts.single_sign_on.InvitedOnlyAdapter"
+SOCIALACCOUNT_PROVIDERS: dict[str, dict[str, object]] = {"openid_connect": {"APPS": []}}
+if OIDC_SERVER:
+    SOCIALACCOUNT_PROVIDERS["openid_connect"] = {
+        "OAUTH_PKCE_ENABLED": True,
+        "APPS": [
+            {
+                "provider_id": "hospital",
+                "name": OIDC_NAME,
+                "client_id": env.str("OIDC_CLIENT_ID", default=""),
+                "secret": env.str("OIDC_CLIENT_SECRET", default=""),
+                "settings": {"server_url": OIDC_SERVER},
+            }
+        ],
+    }
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = True  # of an address that the provider has verified
+SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
+SOCIALACCOUNT_LOGIN_ON_GET = True  # a form that leads elsewhere would need a laxer policy
+SOCIALACCOUNT_STORE_TOKENS = False
 AXES_FAILURE_LIMIT = env.int("LOCKOUT_AFTER", default=6)
 AXES_COOLOFF_TIME = env.float("LOCKOUT_HOURS", default=0.25)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
@@ -240,7 +279,21 @@ if BEHIND_PROXY:
 SECURE_REDIRECT_EXEMPT = [r"^health$", r"^ready$", r"^metrics$"]
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
+# A browser takes cookies of these names over TLS alone, from this host and no other.
+SESSION_COOKIE_NAME = "__Host-sessionid" if HTTPS else "sessionid"
+CSRF_COOKIE_NAME = "__Host-csrftoken" if HTTPS else "csrftoken"
 SESSION_COOKIE_AGE = env.int("SESSION_HOURS", default=12) * 3600
+SESSION_IDLE_SECONDS = env.int("SESSION_IDLE_MINUTES", default=60) * 60
+# administrators, coordinators, statisticians, readers
+SECOND_FACTOR_FOR = env.list(
+    "SECOND_FACTOR_FOR",
+    default=["administrators", "coordinators", "statisticians"] if HTTPS else [],
+)
+if not set(SECOND_FACTOR_FOR) <= {"administrators", "coordinators", "statisticians", "readers"}:
+    raise ImproperlyConfigured(
+        f"SECOND_FACTOR_FOR is {','.join(SECOND_FACTOR_FOR)!r}; it lists administrators, "
+        "coordinators, statisticians or readers, separated by commas."
+    )
 CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -307,6 +360,8 @@ LOGGING = {
         # pydicom quotes header values in its warnings: none of that may reach a log.
         "pydicom": {"handlers": [], "level": "CRITICAL", "propagate": False},
         "pynetdicom": {"handlers": [], "level": "CRITICAL", "propagate": False},
+        # fido2 names each passkey by its identifier; the audit trail says whose was added.
+        "fido2": {"handlers": ["console"], "level": "WARNING", "propagate": False},
         # Each PDF of a figure would say some hundred lines on the glyphs of its fonts.
         "fontTools": {"handlers": ["console"], "level": "WARNING", "propagate": False},
         # axes' warnings name who tries to sign in: the audit trail says it without typed text.

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
@@ -15,9 +16,10 @@ from django.http import HttpRequest
 from . import services
 from .errors import AccountError
 from .models import User
+from .sign_ins import do_end_sign_ins
 
 # Secrets of second factors, and rows that allauth keeps for itself, are nobody's to edit.
-for model in (Group, EmailAddress, Authenticator):
+for model in (Group, EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken):
     if admin.site.is_registered(model):
         admin.site.unregister(model)
 
@@ -45,7 +47,7 @@ class UserAdmin(admin.ModelAdmin):
     list_filter = ["is_active", "is_superuser"]
     search_fields = ["email", "name"]
     ordering = ["email"]
-    actions = ["invite_again", "lift_lockout", "remove_second_factor"]
+    actions = ["invite_again", "lift_lockout", "remove_second_factor", "sign_out_everywhere"]
     readonly_fields = ["last_login", "created_at"]
 
     def get_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
@@ -97,6 +99,12 @@ class UserAdmin(admin.ModelAdmin):
             removed = services.do_remove_second_factor(cast(User, request.user), user)
             state = "signs in by password alone" if removed else "had no second factor"
             self.message_user(request, f"{user.email} {state}.")
+
+    @admin.action(description="Sign out everywhere")
+    def sign_out_everywhere(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for user in queryset:
+            number = do_end_sign_ins(cast(User, request.user), user)
+            self.message_user(request, f"{user.email}: {number} browsers signed out.")
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False

@@ -74,3 +74,19 @@ class Invitation(models.Model):
 
     def __str__(self) -> str:
         return f"invitation of {self.user.email}"
+
+
+class SignIn(models.Model):
+    """A person signed in, in one browser. The session itself is Django's: this says whose it is."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sign_ins")
+    session_key = models.CharField(max_length=40, unique=True)
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField(db_index=True)
+    address = models.CharField(max_length=45, blank=True)
+    browser = models.CharField(max_length=40, blank=True)
+    # Looked up about once a minute, and anew when a factor is added.
+    owes_second_factor = models.BooleanField(null=True, default=None)
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.browser}"

@@ -109,12 +109,12 @@ def do_accept_invitation(token: str, name: str, password: str) -> User:
     user.save()
     invitation.accepted_at = timezone.now()
     invitation.save(update_fields=["accepted_at"])
-    _confirm_address(user)
+    confirm_address(user)
     record("accounts.invitation.accepted", user, subject=invitation, new={"user": user.pk})
     return user
 
 
-def _confirm_address(user: User) -> None:
+def confirm_address(user: User) -> None:
     """Let allauth know one address of the person and no former one."""
     EmailAddress.objects.filter(user=user).exclude(email=user.email).delete()
     EmailAddress.objects.update_or_create(
@@ -146,7 +146,7 @@ def do_administer_user(actor: User | None, user: User) -> None:
         return
     user.save(update_fields=changed)
     if "email" in changed:
-        _confirm_address(user)
+        confirm_address(user)
     record(
         "accounts.user_changed",
         actor,

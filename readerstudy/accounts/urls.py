@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from allauth.account import views as sign_in
+from allauth.socialaccount.providers.openid_connect import views as openid_connect
 from django.urls import include, path, re_path
 
+from . import single_sign_on_views as single_sign_on
 from . import views
 
 urlpatterns = [
@@ -29,4 +31,15 @@ urlpatterns = [
         name="account_reset_password_from_key_done",
     ),
     path("2fa/", include("allauth.mfa.urls")),
+    path("signed-in/end/", views.sign_ins_end, name="account_sign_ins_end"),
+    path("signed-in/<int:number>/end/", views.sign_in_end, name="account_sign_in_end"),
+    # Single sign-on: nothing there unless OIDC_SERVER is set.
+    path("oidc/<slug:provider_id>/login/", single_sign_on.enter, name="openid_connect_login"),
+    path(
+        "oidc/<slug:provider_id>/login/callback/",
+        openid_connect.callback,
+        name="openid_connect_callback",
+    ),
+    path("oidc/cancelled/", single_sign_on.cancelled, name="socialaccount_login_cancelled"),
+    path("oidc/error/", single_sign_on.error, name="socialaccount_login_error"),
 ]

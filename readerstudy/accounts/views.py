@@ -5,34 +5,72 @@ from __future__ import annotations
 from typing import cast
 
 from allauth.account.utils import perform_login
-from allauth.mfa.models import Authenticator
-from allauth.mfa.utils import is_mfa_enabled
 from django.contrib import messages
+from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from .errors import AccountError
 from .forms import AcceptInvitationForm, NameForm
 from .models import User
+from .second_factor import has_own_factor
 from .selectors import valid_invitation
 from .services import do_accept_invitation, do_change_name
+from .sign_ins import do_end_sign_in, do_end_sign_ins, sign_ins_of
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def account(request: HttpRequest) -> HttpResponse:
-    """Name, password, second factor."""
+    """Name, password, second factor, and where one is signed in."""
     user = cast(User, request.user)
     form = NameForm(request.POST or None, initial={"name": user.name})
     if request.method == "POST" and form.is_valid():
         do_change_name(user, form.cleaned_data["name"])
         messages.success(request, "Your name is saved.")
         return redirect("account")
-    second_factor = is_mfa_enabled(user, [Authenticator.Type.TOTP])
-    return render(request, "accounts/account.html", {"form": form, "second_factor": second_factor})
+    return render(
+        request,
+        "accounts/account.html",
+        {
+            "form": form,
+            "second_factor": has_own_factor(user),
+            "sign_ins": sign_ins_of(user),
+            "this_one": request.session.session_key,
+        },
+    )
+
+
+@require_POST
+def sign_in_end(request: HttpRequest, number: int) -> HttpResponse:
+    """Sign one other browser out."""
+    try:
+        ended = do_end_sign_in(cast(User, request.user), number)
+    except AccountError as error:
+        messages.info(request, str(error))
+        return redirect("account")
+    if ended.session_key == request.session.session_key:
+        logout(request)
+        return redirect("account_login")
+    messages.success(request, f"{ended.browser or 'The browser'} is signed out.")
+    return redirect("account")
+
+
+@require_POST
+def sign_ins_end(request: HttpRequest) -> HttpResponse:
+    """Sign every other browser out."""
+    key = str(request.session.session_key)
+    number = do_end_sign_ins(cast(User, request.user), cast(User, request.user), but=key)
+    messages.success(
+        request,
+        f"You are signed out in {number} other browser{'s' * (number != 1)}."
+        if number
+        else "You are signed in nowhere else.",
+    )
+    return redirect("account")
 
 
 @never_cache

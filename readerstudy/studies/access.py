@@ -33,6 +33,14 @@ def roles_in(user: User | AnonymousUser, study: Study) -> frozenset[str]:
     )
 
 
+def kinds_of(user: User) -> set[str]:
+    """What a person is in any study at all, as the setting SECOND_FACTOR_FOR names it."""
+    return {
+        f"{role}s"
+        for role in Membership.objects.filter(user=user).values_list("role", flat=True).distinct()
+    }
+
+
 def get_study(user: User | AnonymousUser, slug: str, *roles: str) -> Study:
     """The study of that address for a person who holds one of `roles` in it, else 404.
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
-from allauth.mfa.models import Authenticator
-from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth import REDIRECT_FIELD_NAME
@@ -15,6 +13,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
+
+from readerstudy.accounts.models import User
+from readerstudy.accounts.second_factor import came_by_strong_single_sign_on, has_own_factor
 
 
 class AdministrationSite(admin.AdminSite):
@@ -39,7 +40,7 @@ class AdministrationSite(admin.AdminSite):
             request,
             "The administration site needs a second factor: set one up, then open it again.",
         )
-        return redirect("mfa_activate_totp")
+        return redirect("mfa_index")
 
     def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:
         return redirect("account_change_password")
@@ -48,4 +49,4 @@ class AdministrationSite(admin.AdminSite):
 def _has_second_factor(request: HttpRequest) -> bool:
     if not settings.ADMIN_SECOND_FACTOR:
         return True
-    return bool(is_mfa_enabled(request.user, [Authenticator.Type.TOTP]))
+    return has_own_factor(cast(User, request.user)) or came_by_strong_single_sign_on(request)

@@ -31,7 +31,10 @@ class RequestIdMiddleware:
         name = handed if _WELL_FORMED.fullmatch(handed) else secrets.token_hex(16)
         current.set(name)
         response = self.get_response(request)
-        response.headers[HEADER] = name
+        # What a browser keeps for good has no request to be told of; and images of all arms are to be
+        # answered with the same headers, byte for byte.
+        if "immutable" not in response.headers.get("Cache-Control", ""):
+            response.headers[HEADER] = name
         return response
 
 

@@ -32,8 +32,20 @@ FOR_READERS = {
     "account_reset_password_from_key_done",
     "account_reset_password_from_key",
     "account_reset_password_done",
+    "account_sign_in_end",
+    "account_sign_ins_end",
+    "openid_connect_login",
+    "openid_connect_callback",
+    "socialaccount_login_cancelled",
+    "socialaccount_login_error",
     "mfa_index",
     "mfa_authenticate",
+    "mfa_list_webauthn",
+    "mfa_add_webauthn",
+    "mfa_edit_webauthn",
+    "mfa_remove_webauthn",
+    "mfa_reauthenticate_webauthn",
+    "mfa_login_webauthn",
     "mfa_reauthenticate",
     "mfa_activate_totp",
     "mfa_deactivate_totp",
@@ -162,17 +174,19 @@ class Address:
 
 
 def every_address() -> Iterator[Address]:
-    yield from _walk(get_resolver(), "", "")
+    yield from _walk(get_resolver(), "", "", ())
 
 
-def _walk(resolver: URLResolver, prefix: str, namespace: str) -> Iterator[Address]:
+def _walk(
+    resolver: URLResolver, prefix: str, namespace: str, above: tuple[str, ...]
+) -> Iterator[Address]:
     for pattern in resolver.url_patterns:
         route = prefix + str(pattern.pattern)
+        parameters = (*above, *pattern.pattern.regex.groupindex)
         if isinstance(pattern, URLPattern):
-            parameters = tuple(pattern.pattern.regex.groupindex)
             yield Address(pattern.name or "", namespace, route, parameters)
         else:
-            yield from _walk(pattern, route, pattern.namespace or namespace)
+            yield from _walk(pattern, route, pattern.namespace or namespace, parameters)
 
 
 def filled(address: Address, values: dict[str, list[Any]]) -> list[str]:

@@ -124,6 +124,8 @@ def arguments(study: Study) -> dict[str, list[Any]]:
         "image_format": ["svg", "png"],
         "export": [Export.objects.get_or_create(study=study)[0].pk, uuid.uuid4()],
         "number": [1],
+        "pk": [1],
+        "provider_id": ["hospital"],
         "key": ["MQ:guess", "set-password"],
         "uidb36": ["1"],
         # The administration site.

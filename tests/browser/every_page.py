@@ -170,6 +170,8 @@ def _values(studies: list[Study]) -> dict[str, list[Any]]:
             "behind/?metric=score&row=sharpness&a=DF&b=DLR_DF&page=",
         ],
         "number": [1],
+        "provider_id": ["hospital"],
+        "pk": [],
         "membership_id": [],
         "name": ["scores"],
         "image_format": ["svg"],

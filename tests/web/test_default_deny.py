@@ -23,6 +23,12 @@ PUBLIC = {
     "accounts/invitation/<str:token>/",
     # Behind the password, before the second factor; without a password it leads back to sign-in.
     "accounts/2fa/authenticate/",
+    # The passkey in place of a password, and the hospital's sign-on (404 unless configured).
+    "accounts/2fa/webauthn/login/",
+    "accounts/oidc/<slug:provider_id>/login/",
+    "accounts/oidc/<slug:provider_id>/login/callback/",
+    "accounts/oidc/cancelled/",
+    "accounts/oidc/error/",
     # The password over the reading page, whose session has ended.
     "reading/signin/",
     # Answers to a token alone: of a user and a study.

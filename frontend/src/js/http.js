@@ -2,7 +2,7 @@
 
 export function csrfToken() {
   // The cookie first: it follows a sign-in in another window, the page's own copy does not.
-  const match = /(?:^|;\s*)csrftoken=([^;]+)/.exec(document.cookie);
+  const match = /(?:^|;\s*)(?:__Host-)?csrftoken=([^;]+)/.exec(document.cookie);
   if (match) return decodeURIComponent(match[1]);
   return document.querySelector('meta[name="csrf-token"]')?.content ?? "";
 }

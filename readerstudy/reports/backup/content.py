@@ -21,6 +21,7 @@ MANIFEST, ROWS, STORED = "backup.json", "database", "storage"
 # Made anew, or of the day: signed-in people sign in again.
 _LEFT_OUT = {
     "sessions.session",
+    "accounts.signin",
     "axes.accessattempt",
     "axes.accessfailurelog",
     "axes.accesslog",
