@@ -4,7 +4,8 @@ A study of real-sized images on gunicorn as it is deployed, read in a real brows
 
 - the first item: from sign-in to its images on the screen;
 - the next item: from Enter to its images on the screen, fetched ahead as for a reader who thinks;
-- scrolling both panes: what the main thread does in each frame, from Chromium's own trace;
+- scrolling both panes: what the main thread does in each frame, from Chromium's own trace, and how
+  many slices a second are really drawn (without a graphics card, workers make the pictures);
 - memory after many items: script heap, and the processes that hold and draw the images.
 
 Beside it, from the same server and storage, the same series as DICOM files through Cornerstone's
@@ -38,6 +39,15 @@ NEXT_MEDIAN_MS, NEXT_P95_MS, FRAME_P95_MS, MEMORY_GROWTH = 100.0, 250.0, 16.7, 1
 REPEATS_PERCENT = 50
 SCROLL_STEPS = 300
 MEMORY_EVERY = 10
+# The page names what it has drawn after each drawing of both panes.
+COUNT_DRAWINGS = """() => {
+  const times = [];
+  new MutationObserver(() => times.push(performance.now())).observe(
+    document.querySelector('#reading'), { attributeFilter: ['data-view'] });
+  window.drawingTimes = times;
+}"""
+DRAWINGS_A_SECOND = """() =>
+  1000 * (window.drawingTimes.length - 1) / (window.drawingTimes.at(-1) - window.drawingTimes[0])"""
 
 
 class Marks:
@@ -106,8 +116,9 @@ def measure_first(
 
 def read_items(
     context: BrowserContext, browser: Browser, address: str, email: str, items: int, marks: Marks
-) -> tuple[Page, Frames, list[float]]:
-    """Read `items` items; the page, frames of scrolling, and milliseconds to each next item."""
+) -> tuple[Page, Frames, float, list[float]]:
+    """Read `items` items; the page, frames and drawings a second of scrolling, and milliseconds to
+    each next item."""
     from benchmarks.reading_site import reader
 
     page = context.new_page()
@@ -120,9 +131,11 @@ def read_items(
     traffic.settle(page)
     for pane in (0, 1):
         reader.scroll(page, pane, 40)
+    page.evaluate(COUNT_DRAWINGS)
     frames = frames_during(
         browser, page, lambda: [reader.scroll(page, pane, SCROLL_STEPS) for pane in (0, 1)] and None
     )
+    drawings = float(page.evaluate(DRAWINGS_A_SECOND))
     waits: list[float] = []
     measured: list[tuple[int, Memory]] = []
     watched = sessions(browser, page)
@@ -141,7 +154,7 @@ def read_items(
     if troubles:
         raise SystemExit("Errors on the page: " + "; ".join(troubles))
     print_memory(marks, measured)
-    return page, frames, waits
+    return page, frames, drawings, waits
 
 
 def pictures(page: Page) -> list[bytes]:
@@ -222,7 +235,7 @@ def run(options: argparse.Namespace) -> list[str]:
             print(f"Chromium {browser.version}, {VIEWPORT['width']} x {VIEWPORT['height']}")
             measure_first(browser, address, dicom, emails[1:], marks)
             context = browser.new_context(viewport=VIEWPORT)  # type: ignore[arg-type]
-            page, frames, waits = read_items(
+            page, frames, drawings, waits = read_items(
                 context, browser, address, emails[0], options.items, marks
             )
             page.close()
@@ -239,6 +252,7 @@ def run(options: argparse.Namespace) -> list[str]:
             ratio(float(np.median(waits)), float(np.median(their_waits)))
             print("\nScrolling both panes, a slice every 1/60 s: work of the main thread")
             print_frames(marks, "two panes", frames, FRAME_P95_MS)
+            print(f"  {drawings:.0f} drawings of both panes a second", flush=True)
             print_frames(marks, "as DICOM files", their_frames, None)
             ratio(p95(frames.processor_ms), p95(their_frames.processor_ms))
             browser.close()
