@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
+from textwrap import wrap
 from threading import Lock
 from typing import Any, Literal
 
@@ -23,6 +24,9 @@ PALETTE = ("#A6A6A6", "#E69F00", "#0072B2", "#F0E442", "#009E73", "#CC79A7", "#D
 HATCHES = ("", "", "///", "", "\\\\\\", "...", "xx", "--")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
 DOTS_PER_INCH = 300
+# Letters of a note on an inch, and of its shortest line.
+_NOTE_LETTERS = 18
+_SHORTEST_NOTE = 20
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 8.0,
@@ -101,6 +105,18 @@ def bare(axes: Axes, *sides: str) -> None:
         axes.tick_params(axis="y", length=0)
 
 
+def note_lines(note: str, inches: float) -> str:
+    """The note of a figure so wide, on as many lines as it takes: nothing may be cut off.
+
+    Examples
+    --------
+    >>> note_lines("Bars: SD. No accelerated scan was made.", 1.1)
+    'Bars: SD. No\\naccelerated scan was\\nmade.'
+    """
+    most = max(_SHORTEST_NOTE, int(inches * _NOTE_LETTERS))
+    return "\n".join(line for part in note.splitlines() for line in wrap(part, most))
+
+
 def figure_note(figure: Figure, text: str, top: float = 0.05) -> None:
     """Text below the panels, and room for it and for a legend above (inches).
 
@@ -113,6 +129,7 @@ def figure_note(figure: Figure, text: str, top: float = 0.05) -> None:
     'Bars: SD.'
     """
     height = figure.get_figheight()
+    text = note_lines(text, figure.get_figwidth())
     lines = len(text.splitlines())
     if text:
         figure.text(0.5, 0.05 / height, text, ha="center", fontsize=6.5)

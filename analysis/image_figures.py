@@ -11,14 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from matplotlib.patheffects import withStroke
 
-from analysis.figure_style import ImageFormat, drawing, figure_bytes
+from analysis.figure_style import ImageFormat, drawing, figure_bytes, note_lines
 from analysis.tables import label_of
 
 Image = npt.NDArray[np.float64]
 # Those of Okabe and Ito's colours that stand out from a dark image.
 _ON_DARK = ("#E69F00", "#56B4E9", "#F0E442", "#009E73", "#CC79A7", "#D55E00")
-# Inches: below an image, for its note; above a panel, for its name; of a whole page.
-_STRIP = 0.25
+# Inches: of a line of the note below; above a panel, for its name; of a whole page.
+_LINE = 0.12
 _TITLE = 0.2
 _FULL_WIDTH = 7.2
 _FULL_HEIGHT = 9.0
@@ -106,7 +106,8 @@ def figure_2(
     box = _box(pixels, spacing, crop_mm)
     with drawing():
         width, height = _fitted(box, 5.0, _FULL_HEIGHT)
-        strip = _STRIP if note else 0.0
+        said = note_lines(note, width)
+        strip = 0.08 + _LINE * said.count("\n") + _LINE if said else 0.0
         figure = Figure(figsize=(width, height + strip))
         axes = figure.add_axes((0.0, strip / (height + strip), 1.0, height / (height + strip)))
         _show(axes, pixels, spacing, _window(pixels, window), box)
@@ -136,7 +137,7 @@ def figure_2(
             )
             label.set_path_effects([_OUTLINE])
         _scale_bar(axes, box, scale_bar_mm, width)
-        figure.text(0.5, 0.06 / (height + strip), note, ha="center", fontsize=6.5)
+        figure.text(0.5, 0.04 / (height + strip), said, ha="center", fontsize=6.5)
         return figure_bytes(figure, image_format)
 
 
@@ -216,12 +217,13 @@ def figure_panels(
             None, (f"One window in all panels: {_plain(limits[0])} to {_plain(limits[1])}.", note)
         )
     )
-    strip = 0.08 + 0.12 * len(text.splitlines())
     with drawing():
         width, height = _fitted(box, _FULL_WIDTH / across, _FULL_HEIGHT / lines)
-        total = lines * (height + _TITLE) + strip
         # Narrow panels stand in the middle of a page wide enough for the text below.
         page = max(across * width, _NARROWEST)
+        text = note_lines(text, page)
+        strip = 0.08 + _LINE * len(text.splitlines())
+        total = lines * (height + _TITLE) + strip
         margin = (page - across * width) / 2
         figure = Figure(figsize=(page, total))
         for number, arm in enumerate(order):
