@@ -14,15 +14,10 @@ import pandas as pd
 from analysis.tables import csv_bytes
 from readerstudy.studies.models import Study
 
+from .bundles.spreadsheet_text import safe_frame
 from .reading_files import READING_DESCRIPTIONS, reading_frame
 from .report import Report
 from .selectors import PIXEL_COUNTS
-
-_PACKAGES = ("numpy", "scipy", "pandas", "matplotlib")
-# The earliest time that a zip can hold: no clock may make two exports of the same data differ.
-_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
-# A spreadsheet takes a cell that starts so for a formula.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_names(report: Report) -> list[str]:
@@ -43,20 +38,9 @@ def reading_file(study: Study, report: Report, name: str) -> bytes:
 
 
 def _csv(report: Report, frame: pd.DataFrame) -> bytes:
-    frame = frame.copy()
     if report.notice:
-        frame["notice"] = report.notice
-    for column in frame.columns:
-        if not pd.api.types.is_numeric_dtype(frame[column]):
-            frame[column] = [_safe(value) for value in frame[column]]
-    return csv_bytes(frame)
-
-
-def _safe(value: Any) -> Any:
-    """Text that a spreadsheet would run as a formula gets an apostrophe in front."""
-    if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
-        return f"'{value}"
-    return value
+        frame = frame.assign(notice=report.notice)
+    return csv_bytes(safe_frame(frame))
 
 
 def _named(report: Report, frame: pd.DataFrame) -> pd.DataFrame:

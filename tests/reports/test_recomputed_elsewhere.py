@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from readerstudy.reports.bundles.contents import data_files, labelled_files, script_files
+from readerstudy.reports.bundles.contents import bundle_files
 from readerstudy.reports.report import named_report
 from tests.reports.published import make_published_study, unblind
 
@@ -39,11 +39,10 @@ def folder(tmp_path: Path) -> Path:
     unblind(study, None, "reviewed")
     study.refresh_from_db()
     report = named_report(study)
-    files = {**dict(script_files(report)), **dict(labelled_files(study, report))}
-    files |= dict(data_files(study, report, None))
+    files = bundle_files(study, report)
     for name, content in files.items():
         path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     return tmp_path
 

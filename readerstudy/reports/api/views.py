@@ -93,7 +93,8 @@ def _study(request: HttpRequest, token: ApiToken, report: Report, _name: str) ->
         "data_sha256": report.data_sha256,
         "files": [
             {"name": name, "description": text}
-            for name, text in single_names(token.study, report, token.user)
+            for _part, files in single_names(token.study, report, token.user)
+            for name, text in files
         ],
     }
     return JsonResponse(document)

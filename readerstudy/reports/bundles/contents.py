@@ -8,7 +8,8 @@ would tell the letters (Table 1, recipes, arms.csv, plan.json) is left out.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from io import BytesIO
 from typing import IO
 
@@ -29,11 +30,18 @@ from readerstudy.studies.protocol import canonical_json
 from .acquisition import acquisition_frame
 from .archive import checksums, write_zip
 from .descriptions import readme
-from .dictionary import dictionary_document, dictionary_frame, ratings_wide, variables
-from .drafts.files import draft_files
+from .dictionary import (
+    Variable,
+    dictionary_document,
+    dictionary_frame,
+    ratings_wide,
+    variables,
+)
+from .drafts.files import draft_makers
 from .labelled import dta_file, sav_file
+from .making import Makers
 from .manifest import manifest
-from .paper import IMAGE_FORMATS, figures, results_of, table_files, tables
+from .paper import IMAGE_FORMATS, figures, results_of, table_makers, tables
 from .spreadsheet_text import safe_frame
 from .spss_script import spss_script
 from .stata_script import stata_script
@@ -46,30 +54,36 @@ def no_progress(_done: int, _total: int, _message: str) -> None:
     """For whoever waits in front of the command line."""
 
 
-def bundle_files(
-    study: Study, report: Report, user: User | None = None, progress: Progress = no_progress
-) -> dict[str, bytes]:
-    """The files by name: readme first, manifest and checksums last.
+def parts_of(study: Study, report: Report, user: User | None = None) -> dict[str, Makers]:
+    """Every file of the bundle under what it is, each made when it is asked for.
 
     `user` decides whether the statistician's own files of the reading are there; None is the
     platform itself, which has them all.
     """
-    acquisition = acquisition_frame(study, report)
-    drawn = figures(report)
-    makers: list[tuple[str, Callable[[], Iterator[tuple[str, bytes]]]]] = [
-        ("Data", lambda: data_files(study, report, user)),
-        ("SPSS, Stata and spreadsheet files", lambda: labelled_files(study, report)),
-        ("Tables", lambda: table_parts(report, acquisition)),
-        ("Scripts", lambda: script_files(report)),
-        *((f"Figure {name}", _figure_maker(drawn, name)) for name in drawn),
-        ("Drafts", lambda: draft_files(study, report)),
+    return {
+        "Data": data_makers(study, report, user),
+        "SPSS, Stata and spreadsheet files": labelled_makers(study, report),
+        "Tables": publication_makers(report, acquisition_frame(study, report)),
+        "Scripts": script_makers(report),
+        "Figures": figure_makers(report),
+        "Drafts": draft_makers(study, report),
+    }
+
+
+def bundle_files(
+    study: Study, report: Report, user: User | None = None, progress: Progress = no_progress
+) -> dict[str, bytes]:
+    """The files by name: readme first, manifest and checksums last."""
+    making = [
+        (part, name, make)
+        for part, makers in parts_of(study, report, user).items()
+        for name, make in makers.items()
     ]
-    total = len(makers) + 1
     files: dict[str, bytes] = {}
-    for done, (message, make) in enumerate(makers):
-        progress(done, total, message)
-        files.update(make())
-    progress(total - 1, total, "Manifest and checksums")
+    for done, (part, name, make) in enumerate(making):
+        progress(done, len(making) + 1, f"{part}: {name.rpartition('/')[2]}")
+        files[name] = make()
+    progress(len(making), len(making) + 1, "Manifest and checksums")
     names = ["readme.txt", *files, "manifest.json", "SHA256SUMS"]
     files = {"readme.txt": readme(report, names).encode("utf-8"), **files}
     text = json.dumps(manifest(study, report, files), indent=2, sort_keys=True, ensure_ascii=False)
@@ -98,22 +112,23 @@ def bundle(study: Study, report: Report, user: User | None = None) -> bytes:
     return target.getvalue()
 
 
-def data_files(study: Study, report: Report, user: User | None) -> Iterator[tuple[str, bytes]]:
-    for name in csv_names(report):
-        yield name, csv_file(report, name)
-    yield "ratings_wide.csv", csv_bytes(safe_frame(ratings_wide(report)))
-    for name in reading_files(study, user):
-        yield name, reading_file(study, report, name)
-    if not report.is_masked:
-        yield "arms.csv", csv_bytes(safe_frame(pd.DataFrame(report.data["arms"])))
-        yield "plan.json", canonical_json(report.plan.to_dict()).encode("ascii")
-    yield "data.json", canonical_json(report.data).encode("ascii")
+def data_makers(study: Study, report: Report, user: User | None) -> Makers:
     found = variables(study, report)
-    dictionary = json.dumps(dictionary_document(found), indent=1, ensure_ascii=False)
-    yield "dictionary.json", f"{dictionary}\n".encode()
-    yield "dictionary.csv", csv_bytes(safe_frame(dictionary_frame(found)))
-    yield "results.json", _results_document(report).encode("utf-8")
-    yield from _exclusion_files(study, report)
+    makers: Makers = {name: partial(csv_file, report, name) for name in csv_names(report)}
+    makers["ratings_wide.csv"] = lambda: csv_bytes(safe_frame(ratings_wide(report)))
+    makers |= {
+        name: partial(reading_file, study, report, name) for name in reading_files(study, user)
+    }
+    if not report.is_masked:
+        makers["arms.csv"] = lambda: csv_bytes(safe_frame(pd.DataFrame(report.data["arms"])))
+        makers["plan.json"] = lambda: canonical_json(report.plan.to_dict()).encode("ascii")
+    makers["data.json"] = lambda: canonical_json(report.data).encode("ascii")
+    makers["dictionary.json"] = lambda: (
+        f"{json.dumps(dictionary_document(found), indent=1, ensure_ascii=False)}\n".encode()
+    )
+    makers["dictionary.csv"] = lambda: csv_bytes(safe_frame(dictionary_frame(found)))
+    makers["results.json"] = lambda: _results_document(report).encode("utf-8")
+    return makers | _exclusion_makers(study, report)
 
 
 def _results_document(report: Report) -> str:
@@ -125,11 +140,11 @@ def _results_document(report: Report) -> str:
     return json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
-def _exclusion_files(study: Study, report: Report) -> Iterator[tuple[str, bytes]]:
+def _exclusion_makers(study: Study, report: Report) -> Makers:
     """Who is left out and why, and the tests without them; nothing where nobody is."""
     left_out = exclusions_of(study)
     if not left_out:
-        return
+        return {}
     rows = [
         {
             "kind": one.kind,
@@ -140,68 +155,97 @@ def _exclusion_files(study: Study, report: Report) -> Iterator[tuple[str, bytes]
         }
         for one in left_out
     ]
-    yield "exclusions.csv", csv_bytes(safe_frame(pd.DataFrame(rows)))
-    yield "tests_without_excluded.csv", csv_file(without(report, left_out), "tests.csv")
+    return {
+        "exclusions.csv": lambda: csv_bytes(safe_frame(pd.DataFrame(rows))),
+        "tests_without_excluded.csv": lambda: csv_file(without(report, left_out), "tests.csv"),
+    }
 
 
-def labelled_files(study: Study, report: Report) -> Iterator[tuple[str, bytes]]:
+def labelled_makers(study: Study, report: Report) -> Makers:
     found = variables(study, report)
-    frames: Mapping[str, pd.DataFrame] = {
-        "ratings_long": report.frames[0],
-        "ratings_wide": ratings_wide(report),
-        "roi_long": report.frames[1],
-        "derived_long": report.results.derived,
+    wide = cache(lambda: ratings_wide(report))
+    scores, regions = report.frames
+    frames: Mapping[str, Callable[[], pd.DataFrame]] = {
+        **({} if scores.empty else {"ratings_long": lambda: scores, "ratings_wide": wide}),
+        **({} if regions.empty else {"roi_long": lambda: regions}),
+        **(
+            {} if report.results.derived.empty else {"derived_long": lambda: report.results.derived}
+        ),
     }
     title = f"{report.title} – {report.notice}" if report.notice else report.title
+    makers: Makers = {}
     for name, frame in frames.items():
-        if frame.empty:
-            continue
         own = [variable for variable in found if variable.table == name]
-        yield f"{name}.sav", sav_file(frame, own, title)
-        yield f"{name}.dta", dta_file(frame, own, title)
+        makers[f"{name}.sav"] = partial(_labelled, sav_file, frame, own, title)
+        makers[f"{name}.dta"] = partial(_labelled, dta_file, frame, own, title)
+    makers["results.xlsx"] = lambda: _workbook(report, wide(), dictionary_frame(found), title)
+    return makers
+
+
+def _labelled(
+    write: Callable[[pd.DataFrame, list[Variable], str], bytes],
+    frame: Callable[[], pd.DataFrame],
+    own: list[Variable],
+    title: str,
+) -> bytes:
+    return write(frame(), own, title)
+
+
+def _workbook(report: Report, wide: pd.DataFrame, dictionary: pd.DataFrame, title: str) -> bytes:
     results = results_of(report)
     sheets = {
         "ratings": report.frames[0],
-        "ratings wide": frames["ratings_wide"],
+        "ratings wide": wide,
         "roi": report.frames[1],
         "descriptives": marked(results.descriptives, report.notice),
         "tests": marked(results.tests, report.notice),
         "agreement": marked(results.agreement, report.notice),
         "warnings": marked(results.warning_frame(), report.notice),
-        "dictionary": dictionary_frame(found),
+        "dictionary": dictionary,
     }
-    yield "results.xlsx", workbook(sheets, readme(report, []), title)
+    return workbook(sheets, readme(report, []), title)
 
 
-def table_parts(report: Report, acquisition: pd.DataFrame | None) -> Iterator[tuple[str, bytes]]:
-    yield from table_files(tables(report, acquisition), report.notice)
+def publication_makers(report: Report, acquisition: pd.DataFrame | None) -> Makers:
+    makers = table_makers(tables(report, acquisition), report.notice)
     standing = set(csv_names(report))
     for name, frame in result_tables(results_of(report)).items():
         if name not in standing and not frame.empty:
-            yield name, csv_bytes(safe_frame(marked(frame, report.notice)))
+            makers[name] = partial(_result_table, report, frame)
+    return makers
 
 
-def script_files(report: Report) -> Iterator[tuple[str, bytes]]:
+def _result_table(report: Report, frame: pd.DataFrame) -> bytes:
+    return csv_bytes(safe_frame(marked(frame, report.notice)))
+
+
+def script_makers(report: Report) -> Makers:
     """The scripts with the plain tables that they read, so that the folder runs by itself."""
     plan, (scores, regions) = report.plan, report.frames
-    yield "scripts/ratings_long.csv", csv_bytes(scores)
-    yield "scripts/roi_long.csv", csv_bytes(regions)
     head = f"# {' '.join(report.notice.split())}\n" if report.notice else ""
-    yield "scripts/recompute_tables.R", (head + recompute_script(plan)).encode("utf-8")
-    yield "scripts/recompute_tables.sps", spss_script(report).encode("utf-8")
-    yield "scripts/recompute_tables.do", stata_script(report).encode("utf-8")
+    makers: Makers = {
+        "scripts/ratings_long.csv": lambda: csv_bytes(scores),
+        "scripts/roi_long.csv": lambda: csv_bytes(regions),
+        "scripts/recompute_tables.R": lambda: (head + recompute_script(plan)).encode("utf-8"),
+        "scripts/recompute_tables.sps": lambda: spss_script(report).encode("utf-8"),
+        "scripts/recompute_tables.do": lambda: stata_script(report).encode("utf-8"),
+    }
     if not scores.empty:
-        yield "scripts/mixed_models.R", (head + mixed_model_script(plan)).encode("utf-8")
-        for criterion in plan.criteria:
-            text = imrmc_layout(scores, plan, criterion)
-            yield f"scripts/imrmc_{criterion}.csv", text.encode("utf-8")
+        makers["scripts/mixed_models.R"] = lambda: (head + mixed_model_script(plan)).encode("utf-8")
+        makers |= {
+            f"scripts/imrmc_{criterion}.csv": partial(_imrmc, report, criterion)
+            for criterion in plan.criteria
+        }
+    return makers
 
 
-def _figure_maker(
-    drawn: Mapping[str, Callable[..., bytes]], name: str
-) -> Callable[[], Iterator[tuple[str, bytes]]]:
-    def make() -> Iterator[tuple[str, bytes]]:
-        for kind in IMAGE_FORMATS:
-            yield f"figures/{name}.{kind}", drawn[name](kind)
+def _imrmc(report: Report, criterion: str) -> bytes:
+    return imrmc_layout(report.frames[0], report.plan, criterion).encode("utf-8")
 
-    return make
+
+def figure_makers(report: Report) -> Makers:
+    return {
+        f"figures/{name}.{kind}": partial(draw, kind)
+        for name, draw in figures(report).items()
+        for kind in IMAGE_FORMATS
+    }

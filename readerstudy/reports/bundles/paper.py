@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import pandas as pd
 
@@ -19,6 +20,7 @@ from readerstudy.reports.post_hoc import marked
 from readerstudy.reports.report import Report
 
 from .dictionary import arm_labels
+from .making import Makers
 from .spreadsheet_text import safe_frame
 
 IMAGE_FORMATS: tuple[ImageFormat, ...] = ("svg", "pdf", "png")
@@ -42,12 +44,23 @@ def tables(report: Report, acquisition: pd.DataFrame | None) -> list[Publication
     return [dataclasses.replace(t, notes=(*t.notes, f"{report.notice}.")) for t in found]
 
 
-def table_files(found: list[PublicationTable], notice: str = "") -> Iterator[tuple[str, bytes]]:
+def table_makers(found: list[PublicationTable], notice: str = "") -> Makers:
+    makers: Makers = {}
     for table in found:
-        yield f"tables/{table.name}.csv", csv_bytes(safe_frame(marked(table.cells, notice)))
-        yield f"tables/{table.name}.html", html_table(table).encode("utf-8")
-        yield f"tables/{table.name}.tex", latex_table(table).encode("utf-8")
-        yield f"tables/{table.name}.docx", docx_table(table)
+        cells = partial(_cells, table, notice)
+        makers[f"tables/{table.name}.csv"] = cells
+        makers[f"tables/{table.name}.html"] = partial(_text, html_table, table)
+        makers[f"tables/{table.name}.tex"] = partial(_text, latex_table, table)
+        makers[f"tables/{table.name}.docx"] = partial(docx_table, table)
+    return makers
+
+
+def _cells(table: PublicationTable, notice: str) -> bytes:
+    return csv_bytes(safe_frame(marked(table.cells, notice)))
+
+
+def _text(write: Callable[[PublicationTable], str], table: PublicationTable) -> bytes:
+    return write(table).encode("utf-8")
 
 
 Draw = Callable[[ImageFormat], bytes]

@@ -8,10 +8,15 @@ from typing import Any
 
 from django.db.models import Count, Q
 
+from readerstudy.conduct.locking import standing_lock
+from readerstudy.conduct.models import Locking
 from readerstudy.imaging.models import Series
+from readerstudy.measurements.models import Measurement
 from readerstudy.reading.models import Item, Session
+from readerstudy.reports.exclusions import exclusions_of
+from readerstudy.reports.models import Exclusion
 from readerstudy.reports.report import Report
-from readerstudy.studies.models import Study
+from readerstudy.studies.models import PlanVersion, Study
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,10 @@ class Facts:
     practice: int
     models: tuple[str, ...]  # empty while arms are masked
     series: int
+    regions_imported: bool  # some or all were measured elsewhere
+    version: PlanVersion | None  # of the plan that these results follow; none is signed
+    lock: Locking | None
+    left_out: tuple[Exclusion, ...]  # of the sensitivity analysis
 
     @property
     def reading(self) -> dict[str, Any]:
@@ -77,6 +86,12 @@ def facts_of(study: Study, report: Report) -> Facts:
         counts["practice"],
         models,
         Series.objects.filter(volunteer__study=study).count(),
+        Measurement.objects.filter(
+            volunteer__study=study, origin=Measurement.Origin.IMPORTED
+        ).exists(),
+        PlanVersion.objects.filter(study=study, number=report.plan_version or 0).first(),
+        standing_lock(study),
+        tuple(exclusions_of(study)),
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import cache
 
+from readerstudy.reports.bundles.making import Makers
 from readerstudy.reports.report import Report
 from readerstudy.studies.models import Study
 
@@ -13,12 +14,12 @@ from .facts import facts_of
 from .paragraphs import methods, results
 
 
-def draft_files(study: Study, report: Report) -> Iterator[tuple[str, bytes]]:
-    facts, mark = facts_of(study, report), report.post_hoc
-    text = [*methods(facts), *results(facts)]
-    yield (
-        "drafts/methods_and_results.docx",
-        draft(f"{report.title}: methods and results", text, mark),
-    )
-    yield "drafts/grras.docx", draft(f"{report.title}: GRRAS", grras(facts), mark)
-    yield "drafts/claim.docx", draft(f"{report.title}: CLAIM", claim(facts), mark)
+def draft_makers(study: Study, report: Report) -> Makers:
+    facts, mark = cache(lambda: facts_of(study, report)), report.post_hoc
+    return {
+        "drafts/methods_and_results.docx": lambda: draft(
+            f"{report.title}: methods and results", [*methods(facts()), *results(facts())], mark
+        ),
+        "drafts/grras.docx": lambda: draft(f"{report.title}: GRRAS", grras(facts()), mark),
+        "drafts/claim.docx": lambda: draft(f"{report.title}: CLAIM", claim(facts()), mark),
+    }

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from analysis.tables import fixed, format_mean_sd, format_q
+from readerstudy.reports.plan_wording import moment_of
 from readerstudy.reports.wording import FAMILIES, SUMMARIES, ZEROS, alpha_text, noise_text
 from readerstudy.studies.models import Study
 
@@ -35,8 +36,8 @@ def methods(facts: Facts) -> list[Section]:
 def _participants(facts: Facts) -> list[str]:
     report = facts.report
     text = (
-        f"{len(report.volunteers)} volunteers were included. Each was imaged in "
-        f"{len(facts.arms)} image sets: {listed(facts.arms)}."
+        f"{len(report.volunteers)} volunteers were included. {len(facts.arms)} image sets of each "
+        f"were compared: {listed(facts.arms)}."
     )
     if not report.is_masked:
         text += f" {facts.control[0].upper()}{facts.control[1:]} was the control."
@@ -95,9 +96,15 @@ def _quantities(facts: Facts) -> list[str]:
         if reference
         else ""
     )
+    placed = (
+        f"Regions of interest in {listed(facts.tissues)} were measured outside the platform and "
+        f"imported; how they were placed is {TO_WRITE[1:-1]}."
+        if facts.regions_imported
+        else f"Elliptical regions of interest were placed in {listed(facts.tissues)} and, of one "
+        "volunteer, applied at the same place in all image sets."
+    )
     return [
-        f"Elliptical regions of interest were placed in {listed(facts.tissues)} and, of one "
-        "volunteer, applied at the same place in all image sets. SNR was computed as the mean of "
+        f"{placed} SNR was computed as the mean of "
         f"the tissue over the noise{cnr}. Noise was {noise_text(plan.noise_estimate)}. Processing "
         "that smooths the air lowers its SD and so raises SNR and CNR taken against it by "
         "construction; "
@@ -120,9 +127,7 @@ def _statistics(facts: Facts) -> list[str]:
         + ". Effects are Hodges–Lehmann shifts with exact intervals. Agreement between readers was "
         "described with intervals from a bootstrap over whole volunteers. The readers are fixed: "
         "conclusions concern these readers.",
-        "The analysis plan (SHA-256 "
-        f"{facts.report.plan_sha256}) was fixed before the arms were known; data were locked "
-        "before unblinding.",
+        _registration(facts),
     ]
     if plan.margin is not None:
         lines.append(
@@ -135,6 +140,30 @@ def _statistics(facts: Facts) -> list[str]:
             "does not show equivalence."
         )
     return lines
+
+
+def _registration(facts: Facts) -> str:
+    """When the plan was fixed, under which hash, over which data: what a reviewer asks first."""
+    report, version = facts.report, facts.version
+    if report.post_hoc:
+        return (
+            f"{report.post_hoc} This plan (SHA-256 {report.plan_sha256}) was written when the arms "
+            "were known: its results are exploratory."
+        )
+    if version is None:
+        said = f"The analysis plan (SHA-256 {report.plan_sha256}) is not signed yet."
+    else:
+        # `moment_of` says whether that was before the launch, while it was read, or after the lock.
+        said = (
+            f"The analysis plan (version {version.number}, SHA-256 {version.sha256}) was signed by "
+            f"{version.signed_name} on {version.signed_at:%Y-%m-%d}, {moment_of(version)}."
+        )
+        if version.number > 1 and version.reason:
+            said += f" It amends version {version.number - 1}: {' '.join(version.reason.split())}"
+    if facts.lock is not None:
+        said += f" Scores and regions were locked on {facts.lock.locked_at:%Y-%m-%d}"
+        said += "; the arms are still masked." if report.is_masked else ", before the unblinding."
+    return said
 
 
 def results(facts: Facts) -> list[Section]:
@@ -228,4 +257,17 @@ def _missing(facts: Facts) -> list[str]:
             f"{len(lost)} of {len(tests)} tests lack pairs, {int(lost['n_missing'].max())} at "
             "most: see n and n_missing in tests.csv."
         )
-    return lines or ["No value is missing from the primary analysis."]
+    lines = lines or ["No value is missing from the primary analysis."]
+    if facts.lock is not None and facts.lock.open_items:
+        by = "; ".join(f"{one['reader']}: {one['open']}" for one in facts.lock.open_items)
+        lines.append(
+            f"At the lock {facts.lock.open_total} items were open ({by}). Reason given: "
+            f"{' '.join(facts.lock.reason.split())}"
+        )
+    for one in facts.left_out:
+        late = " (decided after the unblinding: post hoc)" if one.is_post_hoc else ""
+        lines.append(
+            f"{one.get_kind_display()} {one.code} was left out of a sensitivity analysis{late}: "
+            f"{' '.join(one.reason.split())} See tests_without_excluded.csv."
+        )
+    return lines
