@@ -224,6 +224,6 @@ def test_an_item_that_was_not_submitted_stands_as_a_dash() -> None:
     client = client_of(make_statistician(study))
     page = page_of(client, study, "")
     assert "items were never submitted" in page
-    assert "scores missing" in page
+    assert "incomplete" in page
     behind = page_of(client, study, "behind/?metric=score&row=sharpness&arm=A")
     assert "–" in behind

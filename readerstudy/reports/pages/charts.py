@@ -80,7 +80,7 @@ def _plan_sentence(report: Report, metrics: tuple[str, ...]) -> str:
 # --- Bars -----------------------------------------------------------------------------------------
 
 
-def _bars(report: Report, filters: Filters, metrics: tuple[str, ...], axis: str) -> Chart:
+def _bars(report: Report, filters: Filters, metrics: tuple[str, ...]) -> Chart:
     cells = report.results.descriptives
     cells = cells[cells["metric"].isin(metrics)]
     known = list(dict.fromkeys(zip(cells["metric"], cells["row"], strict=True)))
@@ -98,9 +98,11 @@ def _bars(report: Report, filters: Filters, metrics: tuple[str, ...], axis: str)
             bars.append({"arm": at, "value": _number(mean), "spread": _number(sd), "text": text})
             records.append([label, *_arm_cells(report, arm), n, mean, sd])
         brackets = [] if filters.reader else _brackets(report, metric, row)
-        groups.append({"label": label, "bars": bars, "brackets": brackets})
+        axis = "Score" if metric == "score" else metric
+        name = report.row_names[row]
+        groups.append({"label": name, "axis": axis, "bars": bars, "brackets": brackets})
     frame = pd.DataFrame(records, columns=["row", *_arm_names(report), "n", "mean", "sd"])
-    spec: dict[str, Any] = {"kind": "bars", "axis": axis, "arms": _legend(report), "groups": groups}
+    spec: dict[str, Any] = {"kind": "bars", "arms": _legend(report), "groups": groups}
     limits = report.plan.score_range
     if metrics == ("score",) and limits:
         spec["top"] = limits[1]
@@ -146,11 +148,11 @@ def _brackets(report: Report, metric: str, row: str) -> list[dict[str, Any]]:
 
 def _figure_3(report: Report, filters: Filters) -> Chart:
     metrics = tuple(m for m in ("SNR", "CNR") if (report.results.tests["metric"] == m).any())
-    return _bars(report, filters, metrics, "SNR, CNR")
+    return _bars(report, filters, metrics)
 
 
 def _figure_4(report: Report, filters: Filters) -> Chart:
-    return _bars(report, filters, ("score",), "Score")
+    return _bars(report, filters, ("score",))
 
 
 # --- Shares ---------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ _WORDS = (
     (r"^All \d+ differences are zero", "all tied"),
     (r"^No volunteer has a value in both", "no pair"),
     (r"^(\d+) volunteers? lacks? a value in one", "{0} left out"),
-    (r"^(\d+) volunteers? lacks? the score of", "scores missing: {0}"),
+    (r"^(\d+) volunteers? lacks? the score of", "{0} incomplete"),
     (r"^forced choice: Only (\d+) volunteers?", "only {0} chose"),
     (r"^forced choice: .*evenly split", "some split"),
     (r"^forced choice: .*no reader chose", "some missing"),

@@ -11,9 +11,14 @@ const IN_A_LINE = 7;
 
 export function drawBars(spec) {
   const lines = [];
-  // Ratios of two kinds, and long lists, stand one below the other.
-  for (let at = 0; at < spec.groups.length; at += IN_A_LINE) {
-    lines.push(oneLine(spec, spec.groups.slice(at, at + IN_A_LINE)));
+  // SNR and CNR, and long lists, stand one below the other: each line has one axis.
+  const axes = [...new Set(spec.groups.map(({ axis }) => axis))];
+  for (const axis of axes) {
+    const own = spec.groups.filter((group) => group.axis === axis);
+    const each = Math.ceil(own.length / Math.ceil(own.length / IN_A_LINE));
+    for (let at = 0; at < own.length; at += each) {
+      lines.push(oneLine(spec, own.slice(at, at + each), axis));
+    }
   }
   return lines;
 }
@@ -29,7 +34,7 @@ function stacked(group) {
     });
 }
 
-function oneLine(spec, groups) {
+function oneLine(spec, groups, axis) {
   const reach = ({ value, spread }) => [value - (spread ?? 0), value + (spread ?? 0)];
   const all = groups.flatMap(({ bars }) => bars.filter(({ value }) => value !== null));
   const low = Math.min(0, ...all.map((bar) => reach(bar)[0]));
@@ -47,7 +52,7 @@ function oneLine(spec, groups) {
     );
   }
   svg.append(
-    text(spec.axis, { class: "axis", transform: `translate(14 ${top + PLOT / 2}) rotate(-90)` }),
+    text(axis, { class: "axis", transform: `translate(14 ${top + PLOT / 2}) rotate(-90)` }),
   );
   const slot = (WIDTH - LEFT) / groups.length;
   const width = Math.min((slot * 0.84) / spec.arms.length, 60);
