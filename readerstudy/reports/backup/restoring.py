@@ -23,6 +23,7 @@ from .content import ROWS, STORED, BackupError, backed_up_models, migrations_app
 from .writing import Say, check_backup, stored_files
 
 _BATCH = 500
+Moves = list[tuple[Path, Path]]  # where something is now, where it was
 
 
 def restore_backup(
@@ -30,7 +31,8 @@ def restore_backup(
 ) -> dict[str, Any]:
     """Check the archive wholly, then restore it. Raises `BackupError`; then nothing has changed.
 
-    Files are laid beside the storage first and take its place after the database has committed.
+    Files are laid beside the storage first and take its place last, before the database commits:
+    where that fails, they give the place back.
     """
     if not path.is_file():
         raise BackupError(f"{path} does not exist.")
@@ -44,14 +46,19 @@ def restore_backup(
         laid = Path(folder) / "new"
         laid.mkdir()
         say(f"{len(manifest['storage'])} files")
-        with tarfile.open(path, "r:gz") as tar, _checks_deferred():
-            _clear()
-            _load(tar, laid)
-            _reset_sequences()
-            fault = _fault(manifest)
-            if fault:
-                raise BackupError(fault)
-            _swap(root, laid, Path(folder) / "old")
+        moved: Moves = []
+        try:
+            with tarfile.open(path, "r:gz") as tar, _checks_deferred():
+                _clear()
+                _load(tar, laid)
+                _reset_sequences()
+                fault = _fault(manifest)
+                if fault:
+                    raise BackupError(fault)
+                _swap(root, laid, Path(folder) / "old", moved)
+        except BaseException:
+            _move_back(moved)
+            raise
     ContentType.objects.clear_cache()
     say(f"{manifest['rows']} rows")
     record(
@@ -197,18 +204,16 @@ def _fault(manifest: dict[str, Any]) -> str:
     return ""
 
 
-def _swap(root: Path, laid: Path, old: Path) -> None:
-    """The laid files take the storage's place; the old ones go with the temporary folder."""
+def _swap(root: Path, laid: Path, old: Path, moved: Moves) -> None:
+    """The laid files take the storage's place; the old ones go with the temporary folder. What was
+    moved is noted as it goes."""
     old.mkdir()
-    moved: list[tuple[Path, Path]] = []
-    try:
-        for entry in list(root.iterdir()):
-            entry.rename(old / entry.name)
-            moved.append((old / entry.name, entry))
-        for entry in list(laid.iterdir()):
-            entry.rename(root / entry.name)
-            moved.append((root / entry.name, entry))
-    except OSError:
-        for now, before in reversed(moved):
-            now.rename(before)
-        raise
+    for source, target in ((root, old), (laid, root)):
+        for entry in list(source.iterdir()):
+            entry.rename(target / entry.name)
+            moved.append((target / entry.name, entry))
+
+
+def _move_back(moved: Moves) -> None:
+    for now, before in reversed(moved):
+        now.rename(before)
