@@ -18,6 +18,9 @@ from django.test import Client
 from analysis import figure_style
 from readerstudy.accounts.models import User
 from readerstudy.audit.models import Event
+from readerstudy.jobs.worker import run_pending
+from readerstudy.reports.api.tokens import do_create_token
+from readerstudy.reports.export_models import Export
 from readerstudy.reports.exports import CSV_FILES
 from readerstudy.reports.report import masked_report, named_report
 from readerstudy.reports.services import do_take_snapshot
@@ -105,17 +108,35 @@ def png_chunks(content: bytes) -> list[str]:
     return found
 
 
-@pytest.mark.usefixtures("statistician")
-def test_no_page_file_or_figure_names_an_arm_before_unblinding(client: Client) -> None:
-    for path in ["", *PAGES, *FILES, *FIGURES]:
+def unmasking(path: str, response: Any) -> list[str]:
+    """What a response says of an arm, with the words around it: contents, headers, metadata."""
+    content = b"".join(response.streaming_content) if response.streaming else response.content
+    headers = "\n".join(f"{k}: {v}" for k, v in response.headers.items())
+    said = []
+    for name, text in [*texts_of(path, content), (path, headers)]:
+        # The plan's field is there, but empty: which letters are denoised arms would unmask.
+        for found in (NAMES.search(text), re.search(r'"dlr_arms": \[\s*"', text)):
+            if found:
+                said.append(f"{path}, {name}: {text[found.start() - 60 : found.end() + 60]}")
+    return said
+
+
+def test_no_page_file_or_figure_names_an_arm_before_unblinding(
+    client: Client, study: Study, statistician: User
+) -> None:
+    client.post(f"{RESULTS}export/new/")
+    run_pending()
+    made = f"export/{Export.objects.get().pk}/bundle.zip"
+    for path in ["", "export/", made, *PAGES, *FILES, *FIGURES]:
         response: Any = client.get(RESULTS + path)
         assert response.status_code == 200, path
-        headers = "\n".join(f"{k}: {v}" for k, v in response.headers.items())
-        for name, text in [*texts_of(path, response.content), (path, headers)]:
-            found = NAMES.search(text)
-            assert found is None, f"{path}, {name}: {text[found.start() - 60 : found.end() + 60]}"
-            # The plan's field is there, but empty: which letters are denoised arms would unmask.
-            assert not re.search(r'"dlr_arms": \[\s*"', text)
+        assert unmasking(path, response) == []
+    _, token = do_create_token(study, statistician, "notebook", 30)
+    bearer = {"Authorization": f"Bearer {token}"}
+    for path in ("", "results/", "bundle.zip", "files/tests.csv", "files/figures/figure3.pdf"):
+        response = Client().get(f"/api/v1/studies/published/{path}", headers=bearer)
+        assert response.status_code == 200, path
+        assert unmasking(path, response) == []
 
 
 @pytest.mark.usefixtures("statistician")

@@ -20,6 +20,7 @@ from tests.factories import make_coordinator, make_statistician
 from tests.reading.exchange import CONTRAST, DISPLAY, VISIT, Page
 from tests.reading.imaged_study import make_imaged_study, read_to_the_end, session_of
 from tests.reports.published import unblind
+from tests.reports.test_masking import unmasking
 
 pytestmark = pytest.mark.django_db
 
@@ -108,6 +109,9 @@ def test_the_record_of_the_reading_is_the_statisticians_alone() -> None:
     assert visits["active_s"].tolist() == [48.211]
     assert set(visits["arm"]) <= set("ABCDE")
     assert table(statistician, study, "displays.csv")["result"].tolist() == ["good"]
+    # Nor does anything else that leaves with the record name an arm: comments, drafts, labels.
+    path = f"/studies/{study.slug}/results/bundle.zip"
+    assert unmasking(path, statistician.get(path)) == []
     unblind(study, None, "all read")
     base = f"/studies/{study.slug}/results"
     for name in ("visits.csv", "displays.csv"):
