@@ -35,6 +35,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 ROWS, COLUMNS = 384, 320
 MEBIBYTE = 1024**2
+LEAST_OF_ORTHANC = 0.5  # of its rate, which stores without de-identifying
+MOST_MEMORY = 1024**3
 
 
 def make_files(series_count: int, slices: int) -> dict[str, bytes]:
@@ -135,7 +137,8 @@ def report(name: str, files: dict[str, bytes], seconds: list[float]) -> float:
 @contextmanager
 def orthanc(home: Path) -> Iterator[tuple[str | None, int]]:
     """A private Orthanc on a free port, or None where it is not installed."""
-    program = shutil.which("Orthanc")
+    # Debian puts it where only administrators look.
+    program = shutil.which("Orthanc", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
     if program is None:
         yield None, 0
         return
@@ -203,12 +206,12 @@ def _cpu_seconds(pid: int = 0) -> float:
 
 
 class Memory(threading.Thread):
-    """The largest resident memory of this process and its children together, in bytes."""
+    """The largest resident memory of this process, of its children, and of all together."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.over = threading.Event()
-        self.largest = {"worker": 0, "reader": 0}
+        self.largest = {"worker": 0, "readers": 0, "together": 0}
 
     def run(self) -> None:
         mine = os.getpid()
@@ -216,9 +219,10 @@ class Memory(threading.Thread):
             children = 0
             for task in Path(f"/proc/{mine}/task").iterdir():
                 for pid in (task / "children").read_text().split():
-                    children = max(children, _resident(int(pid)))
-            self.largest["worker"] = max(self.largest["worker"], _resident(mine))
-            self.largest["reader"] = max(self.largest["reader"], children)
+                    children += _resident(int(pid))
+            own = _resident(mine)
+            now = {"worker": own, "readers": children, "together": own + children}
+            self.largest = {name: max(now[name], most) for name, most in self.largest.items()}
 
 
 def _resident(pid: int) -> int:
@@ -230,7 +234,8 @@ def _resident(pid: int) -> int:
     return int(lines[0].split()[1]) * 1024 if lines else 0
 
 
-def compare(home: Path, series_count: int, slices: int, rounds: int) -> None:
+def compare(home: Path, series_count: int, slices: int, rounds: int) -> list[str]:
+    """Prints the rates; returns the marks that were missed."""
     files = make_files(series_count, slices)
     size = sum(map(len, files.values())) / 1e6
     print(
@@ -273,15 +278,18 @@ def compare(home: Path, series_count: int, slices: int, rounds: int) -> None:
         rate = report("Orthanc, stored as they are", files, taken["Orthanc"])
         for name, own in rates.items():
             print(f"ReaderStudy's rate beside Orthanc's, {name}: {own / rate:.2f}")
+        slow = [name for name, own in rates.items() if own < LEAST_OF_ORTHANC * rate]
     else:
+        slow = []
         print("Orthanc is not installed (Debian: orthanc): nothing to compare with.")
     for name, seconds in used.items():
         if seconds:
             print(f"Processor time of all processes, {name}: {statistics.median(seconds):.2f} s")
+    return [f"less than half of Orthanc's rate ({name})" for name in slow]
 
 
-def large(count: int) -> None:
-    """One zip in a process of its own, so that its memory is the worker's alone."""
+def large(count: int) -> list[str]:
+    """One zip in a process of its own, so that its memory is the worker's; the marks missed."""
     import gc
 
     slices = 100
@@ -306,8 +314,10 @@ def large(count: int) -> None:
     print(
         f"One zip of {number} files ({size:.0f} MB): {largest['seconds']:.1f} s, "
         f"largest memory of the worker {largest['worker'] / MEBIBYTE:.0f} MiB, "
-        f"of a confined reader {largest['reader'] / MEBIBYTE:.0f} MiB"
+        f"of its confined readers {largest['readers'] / MEBIBYTE:.0f} MiB, "
+        f"of all at once {largest['together'] / MEBIBYTE:.0f} MiB"
     )
+    return ["the worker with its readers needs 1 GiB"] if largest["together"] >= MOST_MEMORY else []
 
 
 def work() -> None:
@@ -339,9 +349,11 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="readerstudy-ingest-") as folder:
         set_up(Path(folder))
-        compare(Path(folder), options.series, options.slices, options.rounds)
+        missed = compare(Path(folder), options.series, options.slices, options.rounds)
         if options.large:
-            large(options.large)
+            missed += large(options.large)
+    if missed:
+        raise SystemExit(f"Missed: {'; '.join(missed)}.")
 
 
 if __name__ == "__main__":
