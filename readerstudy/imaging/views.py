@@ -6,6 +6,7 @@ import json
 import uuid
 from typing import cast
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -37,6 +38,8 @@ def upload_page(request: HttpRequest, slug: str) -> HttpResponse:
             "status_url": reverse("upload_status", args=[study.slug]),
             "finish_url": reverse("upload_finish", args=[study.slug]),
             "places_url": reverse("upload_places", args=[study.slug]),
+            "max_files": settings.UPLOAD_MAX_FILES,
+            "max_bytes": settings.UPLOAD_MAX_TOTAL_BYTES,
             "waiting": inbox_count(study),
             "volunteers": json.dumps(selectors.volunteer_codes(study)),
             "arms": json.dumps([{"code": arm.code, "name": arm.name} for arm in arms]),

@@ -197,6 +197,7 @@ def upload_page() -> bytes:
         {% block content %}<h1>Uploads</h1><section class="card"><div class="card-body">
         <div id="upload" data-tus-url="/tus/" data-status-url="/upload/status/"
         data-finish-url="/upload/finish/" data-places-url="/upload/places/"
+        data-max-files="20" data-max-bytes="1073741824"
         data-inbox-url="/inbox/" data-volunteers="{{ volunteers }}"
         data-arms="{{ arms }}"></div></div></section>{% endblock %}"""
     )

@@ -141,6 +141,18 @@ def test_cancelling_has_the_server_drop_what_arrived(
     assert site.finished == []
 
 
+def test_too_many_files_are_said_before_anything_is_sent(window: Window, site: Site) -> None:
+    open_page(window, site)
+    many = [{"name": f"{n}.dcm", "mimeType": "", "buffer": b"x"} for n in range(21)]
+    window.page.locator("input[type=file][multiple]").first.set_input_files(many)  # type: ignore[arg-type]
+    told(window).to_have_text(
+        "Stopped. These are 21 files; up to 20 are taken together. Send some of the folders at a "
+        "time."
+    )
+    expect(window.page.get_by_role("button", name="Try again")).to_have_count(0)
+    assert site.uploads == {}
+
+
 def test_a_wrong_mapping_is_said_before_anything_is_sent(
     window: Window, site: Site, archive: Path, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ const urls = {
   places: root.dataset.placesUrl,
   inbox: root.dataset.inboxUrl,
 };
+const limits = { files: Number(root.dataset.maxFiles), bytes: Number(root.dataset.maxBytes) };
 const running = new Set();
 const rows = new Map(); // batch -> row
 
@@ -124,7 +125,7 @@ function showBatch(batch) {
   };
   if (batch.state === "sending") add("Pause", () => batch.pause());
   if (batch.state === "paused") add("Go on", () => batch.resume());
-  if (batch.state === "failed") add("Try again", () => batch.resume());
+  if (batch.state === "failed" && !batch.excess) add("Try again", () => batch.resume());
   if (["sending", "paused", "failed"].includes(batch.state)) {
     add("Cancel", () => batch.cancel(), "btn-quiet");
   }
@@ -256,7 +257,7 @@ async function send(entries) {
   const loose = entries.filter((entry) => !isZip(entry));
   const sets = [...entries.filter(isZip).map((entry) => [entry]), ...(loose.length ? [loose] : [])];
   for (const set of sets) {
-    const batch = new Batch(set, target, urls, found);
+    const batch = new Batch(set, target, urls, found, limits);
     rows.set(batch, makeRow(batch.name));
     running.add(batch);
     batch.addEventListener("change", () => {

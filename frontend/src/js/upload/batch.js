@@ -93,10 +93,13 @@ export async function dropUpload(url) {
 }
 
 export class Batch extends EventTarget {
-  /** `places`: a mapping file's text or a pattern that says where the files go. */
-  constructor(files, target, urls, places = {}) {
+  /**
+   * `places`: a mapping file's text or a pattern that says where the files go. `limits`: how many
+   * files and bytes the server takes together.
+   */
+  constructor(files, target, urls, places = {}, limits = {}) {
     super();
-    Object.assign(this, { files, target, urls, places });
+    Object.assign(this, { files, target, urls, places, limits });
     this.total = files.reduce((sum, { file }) => sum + file.size, 0);
     this.accepted = new Map(); // path -> bytes that the server has confirmed
     this.state = "sending";
@@ -127,8 +130,23 @@ export class Batch extends EventTarget {
     await this.begin();
   }
 
-  /** A mapping that cannot be used is said before anything is sent. */
+  /** What the server would refuse in the midst of it. */
+  get excess() {
+    const { files = Infinity, bytes = Infinity } = this.limits;
+    if (this.files.length > files) {
+      return `These are ${this.files.length} files; up to ${files} are taken together. Send some of the folders at a time.`;
+    }
+    const most = Math.floor(bytes / 1024 ** 3);
+    return this.total > bytes ? `These files are larger than the ${most} GB that are taken together. Send some at a time.` : "";
+  }
+
+  /** A mapping that cannot be used, or too much, is said before anything is sent. */
   async begin() {
+    if (this.excess) {
+      this.error = this.excess;
+      if (this.state === "sending") this.become("failed");
+      return;
+    }
     const { mapping, pattern } = this.places;
     if ((mapping || pattern) && !this.placed) {
       try {
