@@ -11,14 +11,6 @@ from readerstudy.conduct.imports import MOST_BYTES
 from readerstudy.studies.tables import TableFile
 
 
-class UnblindForm(forms.Form):
-    reason = forms.CharField(
-        max_length=300,
-        label="Reason",
-        help_text="For the trail, for example: masked tables reviewed, analysis final.",
-    )
-
-
 class ImportForm(forms.Form):
     scores = forms.FileField(
         required=False,

@@ -31,8 +31,8 @@ class RequestIdMiddleware:
         name = handed if _WELL_FORMED.fullmatch(handed) else secrets.token_hex(16)
         current.set(name)
         response = self.get_response(request)
-        # What a browser keeps for good has no request to be told of; and images of all arms are to be
-        # answered with the same headers, byte for byte.
+        # What a browser keeps for good has no request to be told of; and images of all arms are to
+        # be answered with the same headers, byte for byte.
         if "immutable" not in response.headers.get("Cache-Control", ""):
             response.headers[HEADER] = name
         return response

@@ -16,7 +16,7 @@ from tests.factories import (
     make_study,
     make_user,
 )
-from tests.reports.published import import_golden, lock, unblind
+from tests.reports.published import import_golden, lock, sign, unblind
 
 pytestmark = pytest.mark.django_db
 
@@ -27,6 +27,7 @@ FILES = (
     "results/figures/figure3.svg",
     "results/figures/figure4.png",
 )
+PASSWORD = "a long and quiet evening"
 PEOPLE = ("administrator", "coordinator", "statistician", "both", "reader", "stranger")
 
 
@@ -106,20 +107,24 @@ def test_who_may_unblind_through_the_page(
 ) -> None:
     import_golden(study)
     lock(study)
-    answers = {}
+    plan = sign(study)
+    answers, seen = {}, {}
     for name in ("stranger", "reader", "both", "coordinator", "statistician"):
+        people[name].set_password(PASSWORD)
+        people[name].save()
         client.force_login(people[name])
-        assert client.get(ROOT + "results/unblind/").status_code == 405
-        response = client.post(ROOT + "results/unblind/", {"reason": "reviewed"})
-        answers[name] = response.status_code
+        seen[name] = client.get(ROOT + "results/unblind/").status_code
+        act = {
+            "reason": "reviewed",
+            "confirmed": "on",
+            "password": PASSWORD,
+            "plan_sha256": plan.sha256,
+        }
+        answers[name] = client.post(ROOT + "results/unblind/", act).status_code
         assert Unblinding.objects.exists() == (name == "statistician")
-    assert answers == {
-        "stranger": 404,
-        "reader": 404,
-        "both": 403,
-        "coordinator": 403,
-        "statistician": 302,
-    }
+    refused = {"stranger": 404, "reader": 404, "both": 403, "coordinator": 403}
+    assert seen == {**refused, "statistician": 200}
+    assert answers == {**refused, "statistician": 302}
 
 
 def test_unblinding_without_a_reason_is_asked_again(
@@ -127,10 +132,11 @@ def test_unblinding_without_a_reason_is_asked_again(
 ) -> None:
     import_golden(study)
     lock(study)
+    sign(study)
     client.force_login(people["statistician"])
     response = client.post(ROOT + "results/unblind/", {"reason": ""})
     assert response.status_code == 422
-    assert "This field is required" in response.content.decode()
+    assert "Say why the key is opened now" in response.content.decode()
     assert not Unblinding.objects.exists()
 
 
