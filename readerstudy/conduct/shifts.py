@@ -12,7 +12,8 @@ import uuid
 from collections.abc import Iterable
 
 import numpy as np
-from django.db.models import F, Q
+from django.db.models import Q
+from django.db.models.fields.json import KeyTextTransform
 
 from readerstudy.imaging.geometry import differences
 from readerstudy.imaging.models import Series
@@ -30,7 +31,8 @@ SECONDS_AT_ONCE = 10.0
 def unmeasured_series() -> Iterable[Series]:
     """Series of other arms than the control that have no shift against the control as it is now."""
     with_control = Series.objects.filter(arm__is_control=True).values("volunteer")
-    current = Q(shift__control_sha256=F("display__control_sha256"))
+    # As text: PostgreSQL does not compare a character column with JSON.
+    current = Q(shift__control_sha256=KeyTextTransform("control_sha256", "display"))
     return (
         Series.objects.filter(arm__is_control=False, volunteer__in=with_control)
         .exclude(current)
