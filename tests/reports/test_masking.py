@@ -117,7 +117,9 @@ def unmasking(path: str, response: Any) -> list[str]:
         # The plan's field is there, but empty: which letters are denoised arms would unmask.
         for found in (NAMES.search(text), re.search(r'"dlr_arms": \[\s*"', text)):
             if found:
-                said.append(f"{path}, {name}: {text[found.start() - 60 : found.end() + 60]}")
+                said.append(
+                    f"{path}, {name}: {text[max(0, found.start() - 60) : found.end() + 60]}"
+                )
     return said
 
 
