@@ -24,6 +24,7 @@ from .bundles.single import content_type, single_file, single_names
 from .export_services import KIND, do_request_export, exports_for, open_export, report_for
 from .exports import file_name
 from .plan_versions import asked_version
+from .results_views import navigation
 from .services import record_download
 
 
@@ -43,7 +44,7 @@ def _page(request: HttpRequest, study: Study, *, made: str = "", status: int = 2
         )
         try:
             report = report_for(user, study, asked_version(request))
-            context["report"] = report
+            context |= {"report": report, "part": "export", "parts": navigation(study, report)}
             context["files"] = single_names(study, report, user)
         except StudyError as error:
             context["fault"] = str(error)

@@ -75,14 +75,14 @@ def page_context(study: Study, report: Report, part: str) -> Context:
         "report": report,
         "masked": MASKED if report.is_masked else "",
         "part": part,
-        "parts": _navigation(study, report),
+        "parts": navigation(study, report),
         "exclusions": exclusions_of(study),
         # In front of an address's other words, so that it stays with the same plan.
         "plan_part": f"{report.plan_query[1:]}&" if report.plan_query else "",
     }
 
 
-def _navigation(study: Study, report: Report) -> list[dict[str, str]]:
+def navigation(study: Study, report: Report) -> list[dict[str, str]]:
     """The pages of the results; a digit leads to each."""
     found = [("tables", "Tables", reverse("results", args=[study.slug]))]
     found += [

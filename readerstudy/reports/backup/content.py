@@ -14,6 +14,7 @@ from typing import Any
 from django.apps import apps
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, models
+from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
 FORMAT = "readerstudy backup 1"
@@ -89,3 +90,13 @@ def row_from(model: type[models.Model], line: bytes) -> models.Model:
 
 def migrations_applied() -> list[list[str]]:
     return sorted([app, name] for app, name in MigrationRecorder(connection).applied_migrations())
+
+
+def check_migrated() -> None:
+    """Raise `BackupError` where the database is not of this version of the platform."""
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise BackupError(
+            "The database is of an earlier version of the platform. Run manage.py migrate first; "
+            "or, to keep it as it is, back it up with the version that it is of."
+        )

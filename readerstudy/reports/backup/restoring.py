@@ -19,7 +19,15 @@ from django.db import connection, models, transaction
 from readerstudy.audit import triggers
 from readerstudy.audit.services import record, verify_chain
 
-from .content import ROWS, STORED, BackupError, backed_up_models, migrations_applied, row_from
+from .content import (
+    ROWS,
+    STORED,
+    BackupError,
+    backed_up_models,
+    check_migrated,
+    migrations_applied,
+    row_from,
+)
 from .writing import Say, check_backup, stored_files
 
 _BATCH = 500
@@ -36,6 +44,7 @@ def restore_backup(
     """
     if not path.is_file():
         raise BackupError(f"{path} does not exist.")
+    check_migrated()
     manifest = check_backup(path)
     _check_fits(manifest)
     if not replace:

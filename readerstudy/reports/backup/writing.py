@@ -31,6 +31,7 @@ from .content import (
     STORED,
     BackupError,
     backed_up_models,
+    check_migrated,
     migrations_applied,
     rows_of,
 )
@@ -46,6 +47,7 @@ def write_backup(path: Path, say: Say = lambda _: None) -> dict[str, Any]:
     """
     if path.exists():
         raise BackupError(f"{path} exists already: give another name.")
+    check_migrated()
     try:
         handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".backup-")
     except OSError as error:

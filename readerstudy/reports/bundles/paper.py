@@ -41,7 +41,9 @@ def tables(report: Report, acquisition: pd.DataFrame | None) -> list[Publication
     found = publication_tables(results_of(report), labels_of(report), shown)
     if not report.notice:
         return found
-    return [dataclasses.replace(t, notes=(*t.notes, f"{report.notice}.")) for t in found]
+    return [
+        dataclasses.replace(t, notes=(*t.notes, f"{report.notice.rstrip('.')}.")) for t in found
+    ]
 
 
 def table_makers(found: list[PublicationTable], notice: str = "") -> Makers:

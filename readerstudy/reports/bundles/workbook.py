@@ -32,7 +32,8 @@ def workbook(sheets: Mapping[str, pd.DataFrame], readme: str, title: str) -> byt
     book.set_properties({"title": title, "author": "", "comments": "", "created": _CREATED})
     head = book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"})
     first = book.add_worksheet("readme")
-    first.set_column(0, 0, 110)
+    first.set_column(0, 0, 110, book.add_format({"text_wrap": True, "valign": "top"}))
+    _for_paper(first)
     for row, line in enumerate(readme.splitlines()):
         first.write_string(row, 0, line)
     for name, frame in sheets.items():
@@ -41,8 +42,17 @@ def workbook(sheets: Mapping[str, pd.DataFrame], readme: str, title: str) -> byt
             sheet.write_string(0, 0, f"{len(frame)} rows: more than a sheet holds. See the CSV.")
             continue
         _write(sheet, frame, head)
+        _for_paper(sheet)
+        sheet.repeat_rows(0)
     book.close()
     return buffer.getvalue()
+
+
+def _for_paper(sheet: Any) -> None:
+    """As wide as a page, and as long as it is: no column is parted from its row in print."""
+    sheet.set_paper(9)  # A4
+    sheet.set_landscape()
+    sheet.fit_to_pages(1, 0)
 
 
 def _write(sheet: Any, frame: pd.DataFrame, head: Any) -> None:

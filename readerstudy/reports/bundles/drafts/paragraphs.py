@@ -45,7 +45,7 @@ def _participants(facts: Facts) -> list[str]:
     if facts.models:
         lines.append("Derived image sets were made by " + "; ".join(facts.models) + ".")
     if report.notice:
-        lines.append(f"Note: {report.notice}.")
+        lines.append(f"Note: {report.notice.rstrip('.')}.")
     return lines
 
 
@@ -70,7 +70,7 @@ def _reading(facts: Facts) -> list[str]:
         "header or date was shown, and the order was drawn at random for each reader and stored "
         f"before the reading, with at least {reading.get('minimum_gap', 1)} item(s) of other "
         "volunteers between two items of one volunteer."
-    )
+    ).replace("item(s)", "item" if reading.get("minimum_gap", 1) == 1 else "items")
     extra = []
     if reading.get("repeat_percent"):
         extra.append(
@@ -147,8 +147,8 @@ def _registration(facts: Facts) -> str:
     report, version = facts.report, facts.version
     if report.post_hoc:
         return (
-            f"{report.post_hoc} This plan (SHA-256 {report.plan_sha256}) was written when the arms "
-            "were known: its results are exploratory."
+            f"{report.post_hoc.rstrip('.')}. This plan (SHA-256 {report.plan_sha256}) was written "
+            "when the arms were known: its results are exploratory."
         )
     if version is None:
         said = f"The analysis plan (SHA-256 {report.plan_sha256}) is not signed yet."
