@@ -66,6 +66,8 @@ lint: $(VENV)/.development
 	$(PY) manage.py makemigrations --check --dry-run
 	$(PY) .ci/check_licences.py
 	$(PY) .ci/check_torch.py
+	$(PY) .ci/audit_dependencies.py
+	$(PY) .ci/sbom.py
 
 format: $(VENV)/.development
 	$(VENV)/bin/ruff check --fix .

@@ -71,6 +71,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "readerstudy.web.request_ids.RequestIdMiddleware",
+    "readerstudy.web.body_limit.BodyLimitMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "readerstudy.web.middleware.SecurityHeadersMiddleware",
@@ -322,6 +323,9 @@ PARSE_SECONDS = env.int("PARSE_SECONDS", default=30)
 RAW_MEMORY_BYTES = env.int("RAW_MEMORY_BYTES", default=4 * 1024**3)
 RAW_SECONDS = env.int("RAW_SECONDS", default=600)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024**2
+# Of any request, files of a form included: the largest form takes a file of 10 MiB, and uploads
+# come in pieces of 8 MiB.
+REQUEST_MAX_BYTES = 11 * 1024**2
 # Keyed hash of UIDs; a key of its own where several sites share images.
 DEIDENTIFICATION_KEY = env.str("DEIDENTIFICATION_KEY", default=SECRET_KEY)
 

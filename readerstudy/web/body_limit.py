@@ -1,0 +1,30 @@
+"""A request whose body is larger than anything that the platform takes is refused unread.
+
+Django writes the files of a multipart form to the disk before any view, or even the token against
+forgery, is looked at: without this, whoever can reach the sign-in page could fill the disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+
+class BodyLimitMiddleware:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        length = str(request.META.get("CONTENT_LENGTH") or "0")
+        if length.isdecimal() and int(length) <= settings.REQUEST_MAX_BYTES:
+            return self.get_response(request)
+        if not length.isdecimal():
+            return HttpResponse("The request has no proper length.\n", "text/plain", 400)
+        return HttpResponse(
+            f"The request is larger than the {settings.REQUEST_MAX_BYTES // 1024**2} MB that this "
+            "site takes at once. Larger files go through the upload page, piece by piece.\n",
+            "text/plain",
+            413,
+        )
