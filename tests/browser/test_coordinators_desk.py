@@ -74,10 +74,11 @@ def scans(
     volunteers: tuple[str, ...],
     arms: tuple[str, ...] = ("STD", "DF", "TF"),
     *,
-    moved_columns: int = 0,
+    wrong: bool = False,
     padding: int = 0,
 ) -> Path:
-    """A zip with these arms of these volunteers; in V01's triple-fast one the body has moved.
+    """A zip with these arms of these volunteers. `wrong`: in V01's triple-fast one the body has
+    moved, and V02's has another matrix.
 
     `padding` is the size of a file that is no scan, so that the zip is long under way.
     """
@@ -86,8 +87,9 @@ def scans(
             noise = np.random.default_rng(index)
             volumes = {}
             for arm in arms:
-                left = 130 + (moved_columns if (code, arm) == ("V01", "TF") else 0)
-                crop = source.volume[2:4, 200:328, left : left + 128].astype(np.float32)
+                left = 130 + (12 if wrong and (code, arm) == ("V01", "TF") else 0)
+                right = left + (96 if wrong and (code, arm) == ("V02", "TF") else 128)
+                crop = source.volume[2:4, 200:328, left:right].astype(np.float32)
                 sigma = float(crop.max()) * (0.01 if arm == "STD" else 0.02)
                 drawn = noise.normal(0, sigma, (2, *crop.shape)).astype(np.float32)
                 volumes[arm] = np.hypot(crop + drawn[0], drawn[1])
@@ -209,12 +211,24 @@ def send_across_a_reload(page: Page, file: Path) -> None:
 
 
 def replace_what_does_not_fit(page: Page, file: Path) -> None:
-    """The volunteer had moved before the triple-fast scan: the desk says so, in mm, and takes
-    another scan in its place."""
+    """One volunteer had moved before the triple-fast scan, the other's has another matrix: the desk
+    says so, shows them beside the control, and takes other scans in their place."""
     page.goto(f"/studies/{SLUG}/readiness/")
     moved = page.locator("td.cell", has_text="off the control")
     expect(moved.first).to_contain_text("Lies ", timeout=60_000)
     expect(page.get_by_text("V01 triple-fast: Lies")).to_be_visible()
+    differs = page.locator("td.cell-bad")
+    expect(differs).to_have_count(1)
+    expect(differs).to_contain_text("matrix 128 × 96 instead of 128 × 128")
+    expect(differs.locator("img")).to_be_visible()
+    expect(page.locator("td.cell-none")).to_contain_text("Waits for triple-fast")
+    page.goto(f"/studies/{SLUG}/readiness/volunteers/V02/")
+    page.wait_for_selector("#comparing[data-complete='1']")
+    expect(page.get_by_text("triple-fast (resampled)")).to_be_visible()
+    expect(page.get_by_role("button", name="Accept triple-fast")).to_have_count(0)
+    page.goto(f"/studies/{SLUG}/readiness/")
+    differs.get_by_role("button", name="Delete to replace").click()
+    expect(page.get_by_text("triple-fast of V02 was deleted.")).to_be_visible()
     page.goto(f"/studies/{SLUG}/uploads/")
     page.get_by_role("button", name="Delete triple-fast of V01", exact=True).click()
     expect(page.get_by_role("button", name="Delete triple-fast of V01")).to_have_count(0)
@@ -262,8 +276,8 @@ def test_a_coordinator_brings_a_study_from_nothing_to_its_launch(
     page: Page, site: WholeSite, tmp_path: Path
 ) -> None:
     site.start_worker()
-    first = scans(tmp_path / "scans.zip", VOLUNTEERS, moved_columns=12, padding=20_000_000)
-    right = scans(tmp_path / "again.zip", ("V01",), ("TF",))
+    first = scans(tmp_path / "scans.zip", VOLUNTEERS, wrong=True, padding=20_000_000)
+    right = scans(tmp_path / "again.zip", VOLUNTEERS, ("TF",))
 
     design_a_study(page)
     invite(page, "reader")
