@@ -21,6 +21,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+_ENTRIES_AT_ONCE = 1 << 22  # of matrices in hand while their eigenvectors are found
+
 
 @dataclass(frozen=True)
 class Lattice:
@@ -114,9 +116,12 @@ class AliasGroups:
 
     def __init__(self, coils: Tensor, projection: Tensor, lattice: Lattice) -> None:
         self.lattice = lattice
-        folded = coils.flatten(-2)[..., lattice.groups]  # (…, coils, groups, R)
-        gram = torch.einsum("...cgi,...cgj->...gij", folded.conj(), folded) * lattice.folding
-        values, vectors = _eigenpairs(gram)
+        pieces = [
+            _eigenpairs(coils, groups, lattice.folding)
+            for groups in lattice.groups.split(max(1, _ENTRIES_AT_ONCE // lattice.reduction**2))
+        ]
+        values = torch.cat([piece[0] for piece in pieces], dim=-2)
+        vectors = torch.cat([piece[1] for piece in pieces], dim=-3)
         self._values = values.clamp(min=0)
         self._vectors = vectors
         self._seen = self._analysed(projection)
@@ -174,8 +179,10 @@ class AliasGroups:
         return flat.reshape(*flat.shape[:-1], *self.lattice.matrix)
 
 
-def _eigenpairs(gram: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues and vectors of Hermitian matrices; what no coil sees has eigenvalues up to 0."""
+def _eigenpairs(coils: Tensor, groups: Tensor, folding: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues and vectors of EᴴE in some groups; what no coil sees has eigenvalues up to 0."""
+    folded = coils.flatten(-2)[..., groups]  # (…, coils, groups, R)
+    gram = torch.einsum("...cgi,...cgj->...gij", folded.conj(), folded) * folding
     # Pixels that no coil sees would all have the eigenvalue 0, and many equal ones can keep the
     # algorithm from converging. They stand alone in the matrix: any other value will do.
     size = gram.shape[-1]

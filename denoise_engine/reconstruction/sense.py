@@ -20,8 +20,8 @@ from denoise_engine.reconstruction.noise_maps import replica_noise
 from denoise_engine.reconstruction.operators import CartesianEncoding
 
 REPLICAS = 8
-# Up to so many rows a column is solved at once: beyond, its matrix costs more than gradients do.
-MOST_ROWS = 384
+# Columns are solved at once up to so many matrix entries a slice (320 × 320 pixels, 250 MiB).
+MOST_ENTRIES = 1 << 25
 
 
 def weight_of(bound: float) -> float:
@@ -109,6 +109,6 @@ def exact_groups(pattern: SamplingPattern, matrix: tuple[int, int]) -> Lattice |
     """Return the groups of pixels by which a sampling is solved exactly, if there are such."""
     if pattern.exact:
         return pattern.lattice
-    if pattern.mask.ndim == 1 and matrix[0] <= MOST_ROWS:
+    if pattern.mask.ndim == 1 and matrix[0] ** 2 * matrix[1] <= MOST_ENTRIES:
         return columns_of(pattern.mask, matrix)
     return None

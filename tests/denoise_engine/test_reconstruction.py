@@ -153,6 +153,28 @@ def test_every_weight_and_every_bound_of_the_network_learns() -> None:
         assert bool((parameter.grad != 0).any()), name
 
 
+def test_the_shipped_network_beats_sense_and_its_record_names_it() -> None:
+    scan = phantom_scan(96, 96, sigma=0.06)
+    truth = np.abs(scan.truth.numpy())[None]
+    mask = uniform_mask((96,), (4,), calibration=24)
+    arguments: dict[str, Any] = {"mask": mask, "noise": scan.noise_scan, "replicas": 1}
+    errors = {}
+    for method in ("sense", "unrolled"):
+        result = reconstruct(_undersampled(scan, mask), method=method, **arguments)
+        inside = truth > 0
+        scaled = result.magnitude() * 0.06
+        errors[method] = np.linalg.norm((scaled - truth)[inside])
+    assert errors["unrolled"] < 0.8 * errors["sense"]
+    record = result.record()
+    assert record["model"]["name"] == "unrolled"
+    assert len(record["model"]["sha256"]) == 64
+    bounds = record["bounds"]
+    assert min(bounds[:2]) > bounds[2] > bounds[3] > max(bounds[4:])
+    assert result.g_factor is not None
+    assert result.noise_map is not None
+    assert 0 < float(np.median(result.noise_map[inside])) < 2
+
+
 def _bad(change: str, kspace: np.ndarray) -> dict[str, Any]:
     full_mask = np.ones(ROWS, dtype=bool)
     values = kspace.copy()
