@@ -21,6 +21,7 @@ from analysis.figure_style import (
     bare,
     drawing,
     figure_bytes,
+    note_lines,
     wrapped,
 )
 from analysis.plan import AnalysisPlan
@@ -233,10 +234,9 @@ def _finish(figure: Figure, results: Results, labels: Mapping[str, str] | None, 
         f"Bars: mean; error bars: SD; {_volunteers(results)}. Brackets: q ≤ {alpha} "
         f"(Wilcoxon signed-rank, {test}; Benjamini–Hochberg over each {_FAMILY[plan.family]})."
     )
-    figure.text(
-        0.5, 0.06 / height, "\n".join(filter(None, (text, note))), ha="center", fontsize=6.5
-    )
-    bottom = (0.32 if note else 0.2) / height
+    said = note_lines("\n".join(filter(None, (text, note))), figure.get_figwidth())
+    figure.text(0.5, 0.06 / height, said, ha="center", fontsize=6.5)
+    bottom = (0.08 + 0.12 * len(said.splitlines())) / height
     figure.tight_layout(rect=(0, bottom, 1, 1 - 0.35 / height))
 
 

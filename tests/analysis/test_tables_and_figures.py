@@ -5,12 +5,15 @@ import io
 import re
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from analysis import Results, example_study, run_plan
 from analysis.figures import figure_3, figure_4
 from analysis.publication import publication_tables
+from analysis.score_figures import figure_differences
 from analysis.table_formats import latex_table
 from analysis.tables import csv_bytes, format_q, result_tables, table_2, table_3
 from tests.analysis.published_study import ARMS, PLAN, PUBLISHED, regions, scores
@@ -68,6 +71,14 @@ def test_figures_are_the_same_bytes_for_the_same_results(
         assert first == again
         assert len(first) > 5_000
         assert b"Date" not in first
+
+
+def test_a_long_note_is_not_cut_off_at_the_edges(results: Results) -> None:
+    note = "Simulated acceleration: no accelerated scan of these volunteers exists. " * 4
+    for draw in (figure_3, figure_4, figure_differences):
+        pixels = np.asarray(Image.open(io.BytesIO(draw(results, image_format="png", note=note))))
+        edges = np.concatenate([pixels[-250:, :15, :3], pixels[-250:, -15:, :3]])
+        assert (edges == 255).all(), draw.__name__
 
 
 def test_figures_of_masked_arms_do_not_name_them(results: Results) -> None:
