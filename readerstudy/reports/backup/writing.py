@@ -38,6 +38,8 @@ from .content import (
 
 Say = Callable[[str], None]
 _CHUNK = 1 << 20
+# Images hardly pack: more takes several times as long for a few per cent.
+_LEVEL = 2
 
 
 def write_backup(path: Path, say: Say = lambda _: None) -> dict[str, Any]:
@@ -53,7 +55,10 @@ def write_backup(path: Path, say: Say = lambda _: None) -> dict[str, Any]:
     except OSError as error:
         raise BackupError(f"{path.parent} cannot be written: {error.strerror}.") from None
     try:
-        with os.fdopen(handle, "wb") as target, tarfile.open(fileobj=target, mode="w:gz") as tar:
+        with (
+            os.fdopen(handle, "wb") as target,
+            tarfile.open(fileobj=target, mode="w:gz", compresslevel=_LEVEL) as tar,
+        ):
             manifest = _write(tar, say)
         say("Reading it again")
         check_backup(Path(partial))
