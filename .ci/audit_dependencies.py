@@ -2,8 +2,8 @@
 
     python .ci/audit_dependencies.py [--required]
 
-A finding fails unless it is answered in ANSWERED. Where a list cannot be reached, that is said in so
-many words, package by package count: nothing is called clean that nobody has looked at. With
+A finding fails unless it is answered in ANSWERED. Where a list cannot be reached, that is said in
+so many words, with the number of packages: nothing is called clean that nobody looked at. With
 --required that fails too. The whole takes no longer than LIMIT_SECONDS.
 """
 

@@ -18,7 +18,7 @@ class BodyLimitMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         length = str(request.META.get("CONTENT_LENGTH") or "0")
-        if length.isdecimal() and int(length) <= settings.REQUEST_MAX_BYTES:
+        if length.isdecimal() and int(length) <= _most(request):
             return self.get_response(request)
         if not length.isdecimal():
             return HttpResponse("The request has no proper length.\n", "text/plain", 400)
@@ -28,3 +28,10 @@ class BodyLimitMiddleware:
             "text/plain",
             413,
         )
+
+
+def _most(request: HttpRequest) -> int:
+    """A piece of a resumable upload is read as it comes, by a view that asks who sends it."""
+    if request.method == "PATCH" and request.content_type == "application/offset+octet-stream":
+        return int(settings.UPLOAD_MAX_TOTAL_BYTES)
+    return int(settings.REQUEST_MAX_BYTES)

@@ -57,7 +57,7 @@ def test_a_request_of_ten_gigabytes_is_refused_without_reading_it(path: str, kin
 def test_no_password_token_or_code_reaches_the_log(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever is sent to the doors, well or badly, every line of every logger is looked through."""
+    """Whatever is sent to the doors, well or badly, every line of our own loggers is read."""
     caplog.set_level(logging.DEBUG)
     study = make_study()
     coordinator: User = make_coordinator(study)

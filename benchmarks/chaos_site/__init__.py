@@ -1,0 +1,1 @@
+"""The processes and the callers of the chaos run."""
