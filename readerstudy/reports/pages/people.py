@@ -197,7 +197,9 @@ def number_text(value: Any) -> str:
 
 
 def signed_text(value: Any) -> str:
-    return "–" if pd.isna(value) else f"{value:+.3g}".replace("-", "−")
+    if pd.isna(value):
+        return "–"
+    return f"{value:+.3g}".replace("-", "−") if value else "0"
 
 
 def exact_text(value: Any) -> str:
