@@ -135,6 +135,7 @@ def results(request: HttpRequest, slug: str) -> HttpResponse:
     medians = request.GET.get("values") == "medians"
     context |= page_context(study, report, "tables")
     context |= {
+        "may_exclude": has_role(user, study, Role.STATISTICIAN),
         "acquisition": table_1(acquisition_frame(study, report), report),
         "ratios": ratio_table(report),
         "scores": score_table(report, medians=medians),

@@ -73,7 +73,7 @@ def test_from_the_plan_to_the_opened_key(
     assert "DLR" not in page.inner_text("main")
 
     # A volunteer is left out: shown beside, decision by decision.
-    page.goto(f"{STUDY}/results/exclusions/")
+    page.get_by_role("link", name="Leave somebody out…").click()
     page.select_option("[name=who]", index=1)
     page.locator("form .field [name=reason]").last.fill("Moved; seen after the lock.")
     page.get_by_role("button", name="Leave out").click()
