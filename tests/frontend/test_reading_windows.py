@@ -136,6 +136,16 @@ def test_a_sign_in_put_off_stays_off_until_the_reader_is_back(window: Window, si
     saved(page)
     expect(page.locator("[data-message-box]")).to_be_hidden()
     assert site.room.submitted == ["item1", "item2", "item3"]
+    # The same while the password is being asked for: there are accounts without one.
+    site.room.signed_in = False
+    score(page, "5")
+    expect(dialog.get_by_role("link", name="Sign in in another window")).to_be_visible()
+    assert window.violations() == []
+    site.room.signed_in = True
+    page.evaluate("window.dispatchEvent(new Event('focus'))")
+    expect(dialog).to_be_hidden()
+    saved(page)
+    assert values(site, "item4")["c0"] == 5
 
 
 def test_signing_out_sends_what_waits_first_or_says_what_stays(window: Window, site: Site) -> None:

@@ -26,7 +26,9 @@ export class SignIn extends EventTarget {
       this.send();
     });
     this.find("later").addEventListener("click", () => dialog.close());
-    for (const sign of ["focus", "online"]) window.addEventListener(sign, () => this.lookQuietly());
+    for (const sign of ["focus", "online"]) {
+      window.addEventListener(sign, () => (this.asking ? this.look() : this.lookQuietly()));
+    }
     dialog.addEventListener("close", () => {
       if (dialog.open || !this.asking) return;
       this.activity.free("signed_out");
