@@ -1,5 +1,8 @@
 """Time and memory of the whole report and of the export bundle, on invented studies.
 
+The report: frozen data read and held to their hash, every result computed, every page of the
+results asked for as a statistician's browser does, every table and figure of the paper made.
+
     python benchmarks/report.py [--small]
 
 Each study is measured in a process of its own, on a database and storage of its own, so that the
@@ -22,6 +25,12 @@ ROOT = Path(__file__).resolve().parents[1]
 # Volunteers, readers, limit of the report in s, limit of the export in s (none: not promised).
 STUDIES = ((10, 3, 5.0, None), (300, 10, 30.0, 60.0))
 MOST_BYTES = 1024**3
+PAGES = (
+    *("", "?values=medians", "tests/", "agreement/", "sensitivity/", "readers/", "volunteers/"),
+    *(f"figures/?figure={name}" for name in ("figure3", "figure4", "scores", "differences")),
+    *("figures/?figure=bland_altman", "behind/?metric=score&row=sharpness&a=STD&b=DLR_DF"),
+    "export/",
+)
 
 
 def main() -> int:
@@ -73,8 +82,13 @@ def _measure(volunteers: int, readers: int) -> int:
     from readerstudy.reports.report import named_report
 
     study = _study(volunteers, readers)
+    client = _client(study)
     started = time.perf_counter()
     report = named_report(study)
+    for page in PAGES:
+        answer = client.get(f"/studies/{study.slug}/results/{page}")
+        if answer.status_code != 200:
+            raise SystemExit(f"{page or 'results'} answered {answer.status_code}.")
     tables(report, None)
     for draw in figures(report).values():
         draw("svg")
@@ -88,6 +102,25 @@ def _measure(volunteers: int, readers: int) -> int:
     found = {"report_s": report_s, "export_s": export_s, "bytes": peak, "zip_bytes": zip_bytes}
     print(json.dumps(found))
     return 0
+
+
+def _client(study):  # type: ignore[no-untyped-def]
+    """Signed in as the study's statistician."""
+    from django.conf import settings
+    from django.test import Client
+
+    from readerstudy.accounts.models import User
+    from readerstudy.studies.models import Membership, Role
+
+    settings.ALLOWED_HOSTS = ["testserver"]
+    settings.SECURE_SSL_REDIRECT = False
+    plain = "django.contrib.staticfiles.storage.StaticFilesStorage"  # nothing is collected here
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": plain}}
+    user = User.objects.create_user("bench@example.org", "a long enough password 42", name="B")
+    Membership.objects.create(study=study, user=user, role=Role.STATISTICIAN)
+    client = Client()
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return client
 
 
 def _study(volunteers: int, readers: int):  # type: ignore[no-untyped-def]

@@ -14,6 +14,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 
 from readerstudy.accounts.models import User
 from readerstudy.audit.models import Event
@@ -115,6 +116,22 @@ def test_a_damaged_backup_is_refused_and_nothing_changes(study: Study, tmp_path:
         check_backup(cut)
     assert Event.objects.count() == before
     assert Study.objects.get() == study
+
+
+def test_a_database_of_an_earlier_version_is_neither_backed_up_nor_restored_into(
+    study: Study, tmp_path: Path
+) -> None:
+    path = backed_up(tmp_path)
+    applied = MigrationRecorder.Migration.objects.filter(app="reports").latest("pk")
+    MigrationRecorder.Migration.objects.filter(pk=applied.pk).delete()
+    try:
+        with pytest.raises(CommandError, match=r"Run manage\.py migrate first"):
+            call_command("backup", tmp_path / "again.tar.gz")
+        with pytest.raises(CommandError, match=r"Run manage\.py migrate first"):
+            call_command("restore", path, replace=True)
+    finally:
+        applied.save(force_insert=True)
+    assert not (tmp_path / "again.tar.gz").exists()
 
 
 @pytest.mark.postgres
