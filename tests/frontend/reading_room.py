@@ -14,6 +14,11 @@ from django.utils import timezone
 Answer = tuple[int, dict[str, Any]]
 
 CRITERIA = ["Perceived SNR", "Sharpness", "Contrast", "Structure visibility", "Artifact", "Overall"]
+QUESTIONS = {  # the longest of the template, and a short one: their place is the same
+    2: "How well are the tissues told apart in the candidate, compared with the control?",
+    3: "How well are cord, nerve roots, discs and facet joints seen in the candidate, compared "
+    "with the control?",
+}
 ANCHORS = [
     "1 obviously inferior",
     "2 slightly inferior",
@@ -103,7 +108,7 @@ class ReadingRoom:
                 {
                     "code": f"c{index}",
                     "name": name,
-                    "question": f"{name}: how does the candidate compare with the control?",
+                    "question": QUESTIONS.get(index, "How good is the candidate as a whole?"),
                     "anchors": ANCHORS,
                     **self.answers.get(token, {}).get(f"c{index}", EMPTY),
                 }
