@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     p = commands.add_parser("simulate", help="simulate an accelerated scan from an image")
     p.add_argument("input", type=Path)
     p.add_argument("output", type=Path, help=".nii, .nii.gz or .npy")
-    p.add_argument("--protocol", required=True, help="standard, double-fast or triple-fast")
+    p.add_argument("--protocol", required=True, help="standard, double-fast, triple-fast, parallel")
     p.add_argument("--snr", type=float, required=True, help="body SNR of the standard protocol")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--overwrite", action="store_true", help="replace an output file that exists")

@@ -15,12 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from denoise_engine.errors import SimulationError
 from denoise_engine.metrics import body_mask
+from denoise_engine.reconstruction.calibration import understand
 from denoise_engine.reconstruction.compressed_sensing import LEVELS, WAVELET, fista
 from denoise_engine.reconstruction.operators import CartesianEncoding
+from denoise_engine.reconstruction.sense import sense_step, weight_of
 from denoise_engine.simulation.coils import smooth_coils, smooth_phase
-from denoise_engine.simulation.sampling import variable_density_mask
+from denoise_engine.simulation.sampling import uniform_mask, variable_density_mask
 
-ProtocolName = Literal["standard", "double-fast", "triple-fast"]
+ProtocolName = Literal["standard", "double-fast", "triple-fast", "parallel"]
 
 COILS = 8
 FISTA_STEPS = 40
@@ -30,12 +32,15 @@ FISTA_STEPS = 40
 class Protocol:
     """How an arm is scanned.
 
-    ``penalty`` is the weight of the wavelet term in units of the noise SD of one average.
+    A ``fraction`` of the phase encodings at random is for compressed sensing, with ``penalty`` as
+    the weight of the wavelet term in units of the noise SD of one average; every ``every``-th one
+    is for parallel imaging.
     """
 
     nex: int
     fraction: float = 1.0
     penalty: float = 0.0
+    every: int = 1
 
 
 # The scan times stand as 1 : 1/2 : 1/3.6, by averages and by phase encodings. In trials on other
@@ -45,7 +50,9 @@ PROTOCOLS: dict[str, Protocol] = {
     "standard": Protocol(nex=2),
     "double-fast": Protocol(nex=1),
     "triple-fast": Protocol(nex=1, fraction=0.55, penalty=0.17),
+    "parallel": Protocol(nex=1, every=2),
 }
+BOUND = 5.0  # λ of parallel imaging
 
 
 @dataclass(frozen=True)
@@ -82,8 +89,9 @@ def simulate_acquisition(
     ----------
     source : array_like
         (slices, rows, columns), magnitude, any unit, any real type.
-    protocol : {"standard", "double-fast", "triple-fast"}
-        NEX 2; NEX 1; NEX 1 with 55 % of the phase encodings and compressed sensing.
+    protocol : {"standard", "double-fast", "triple-fast", "parallel"}
+        NEX 2; NEX 1; NEX 1 with 55 % of the phase encodings and compressed sensing; NEX 1 with
+        every second phase encoding and regularised SENSE.
     snr : float
         Mean body signal over noise SD in the *standard* arm. Double-fast has 1/√2 of it.
     seed : int
@@ -116,7 +124,9 @@ def simulate_acquisition(
     own = np.random.default_rng((seed, 1 + list(PROTOCOLS).index(protocol)))
     coils = torch.from_numpy(smooth_coils(rows, columns, count=COILS, rng=shared))
     mask = None
-    if settings.fraction < 1:
+    if settings.every > 1:
+        mask = torch.from_numpy(uniform_mask((rows,), (settings.every,)))
+    elif settings.fraction < 1:
         mask = torch.from_numpy(variable_density_mask(rows, fraction=settings.fraction, rng=own))
     encoding = CartesianEncoding(coils, mask)
 
@@ -129,6 +139,9 @@ def simulate_acquisition(
         )
         if mask is None:
             combined = encoding.adjoint(samples)
+        elif settings.every > 1:
+            step = sense_step(encoding, samples[None], understand(mask, (rows, columns)))
+            combined = step.solve(weight_of(BOUND))[0]
         else:
             combined = fista(
                 encoding, samples, penalty=settings.penalty * sigma, steps=FISTA_STEPS, rng=own
@@ -171,6 +184,13 @@ def _provenance(
 ) -> dict[str, Any]:
     settings = PROTOCOLS[protocol]
     sampled = 1.0 if mask is None else float(mask.float().mean())
+    if mask is None:
+        reconstruction, steps = "matched coil combination", 0
+    elif settings.every > 1:
+        reconstruction, steps = f"regularised SENSE, λ = {BOUND:g}", 0
+    else:
+        reconstruction = f"wavelet LASSO ({WAVELET}, {LEVELS} levels), FISTA"
+        steps = FISTA_STEPS
     return {
         "simulated": True,
         "protocol": protocol,
@@ -179,10 +199,8 @@ def _provenance(
         "reduction": round(1 / sampled, 3),
         "acceleration": round(PROTOCOLS["standard"].nex / settings.nex / sampled, 3),
         "coils": COILS,
-        "reconstruction": "matched coil combination"
-        if mask is None
-        else f"wavelet LASSO ({WAVELET}, {LEVELS} levels), FISTA",
-        "fista_steps": 0 if mask is None else FISTA_STEPS,
+        "reconstruction": reconstruction,
+        "fista_steps": steps,
         "penalty_in_sigma": settings.penalty,
         "snr_of_standard": snr,
         "body_signal": round(body_signal, 4),

@@ -36,7 +36,7 @@ def test_the_noise_has_the_snr_that_was_asked_for(lumbar: Volume) -> None:
 
 def test_all_arms_share_the_intensity_scale(lumbar: Volume) -> None:
     bright = lumbar > 60
-    for protocol in ("standard", "double-fast", "triple-fast"):
+    for protocol in ("standard", "double-fast", "triple-fast", "parallel"):
         scan = simulate_acquisition(lumbar[:1], protocol=protocol, snr=20, seed=1).volume  # type: ignore[arg-type]
         assert scan[bright[:1]].mean() == pytest.approx(lumbar[:1][bright[:1]].mean(), rel=0.02)
         assert scan.shape == lumbar[:1].shape
@@ -57,6 +57,14 @@ def test_compressed_sensing_samples_55_percent_and_says_so(lumbar: Volume) -> No
     assert p["reduction"] == pytest.approx(1.82, abs=0.02)
     assert (p["nex"], p["coils"], p["seed"], p["simulated"]) == (1, 8, 2, True)
     assert calls == [(1, 1)]
+
+
+def test_parallel_imaging_has_more_noise_than_the_root_of_its_reduction(lumbar: Volume) -> None:
+    ratio = _noise_sd(lumbar[:1], "parallel") / _noise_sd(lumbar[:1], "double-fast")
+    assert np.sqrt(2) * 0.97 < ratio < 5
+    made = simulate_acquisition(lumbar[:1], protocol="parallel", snr=15, seed=9).provenance
+    assert (made["reduction"], made["acceleration"]) == (2.0, 4.0)
+    assert made["reconstruction"] == "regularised SENSE, λ = 5"
 
 
 def test_compressed_sensing_fills_in_what_was_not_sampled(lumbar: Volume) -> None:
