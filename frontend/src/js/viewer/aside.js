@@ -6,7 +6,7 @@
  */
 import { fit, ProcessorPainter } from "./processor.js";
 
-const PATIENCE_MS = 5000; // for the first picture: its script may not come
+const PATIENCE_MS = 10_000; // for the first picture: its script may not come
 
 export class AsidePainter extends ProcessorPainter {
   /** `script`: the address of painting.js; null without one, or without workers. */
