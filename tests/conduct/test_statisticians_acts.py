@@ -448,6 +448,14 @@ def test_every_file_of_a_post_hoc_plan_says_so_and_of_the_planned_one_does_not(
     for name, content in planned.items():
         told = any(mark in text for _, text in texts_of(name, content))
         assert told == (name == "tests_without_excluded.csv"), name
+    drafts = {
+        name: " ".join(text for _, text in texts_of("", files["drafts/methods_and_results.docx"]))
+        for name, files in (("planned", planned), ("late", late))
+    }
+    assert "its results are exploratory" in drafts["late"]
+    assert "was signed by The platform itself" in drafts["planned"]
+    assert "before the unblinding" in drafts["planned"]
+    assert "Volunteer V01 was left out of a sensitivity analysis" in drafts["planned"]
     assert json.loads(late["manifest.json"])["post_hoc"].startswith(mark)
     assert json.loads(late["results.json"])["post_hoc"].startswith(mark)
     assert late["figures/figure3.svg"] != planned["figures/figure3.svg"]
