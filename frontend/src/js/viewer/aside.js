@@ -6,7 +6,7 @@
  */
 import { fit, ProcessorPainter } from "./processor.js";
 
-const PATIENCE_MS = 10_000; // for the first picture: its script may not come
+const PATIENCE_MS = 10_000; // the script may not come, and a worker may be ended by the browser
 
 export class AsidePainter extends ProcessorPainter {
   /** `script`: the address of painting.js; null without one, or without workers. */
@@ -25,7 +25,6 @@ export class AsidePainter extends ProcessorPainter {
     this.worker = new Worker(script, { type: "module" });
     this.worker.onmessage = ({ data }) => {
       clearTimeout(this.timer);
-      this.works = true;
       this.answer?.(data);
     };
     this.worker.onerror = (event) => {
@@ -61,7 +60,7 @@ export class AsidePainter extends ProcessorPainter {
     this.sent = pixels;
     return new Promise((resolve) => {
       this.answer = resolve;
-      if (!this.works) this.timer = setTimeout(() => this.alone("its worker is silent"), PATIENCE_MS);
+      this.timer = setTimeout(() => this.alone("its worker is silent"), PATIENCE_MS);
       this.worker.postMessage({ ...view, pixels: isNew ? pixels : null, buffer }, [buffer]);
     });
   }
