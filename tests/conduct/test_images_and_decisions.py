@@ -171,7 +171,10 @@ def test_an_arm_on_another_grid_is_stored_named_and_looked_at_but_neither_read_n
     assert not Variant.objects.exists()
     centre = centre_of_pixel(geometry_of(series), 1, 7, 11)
     region = do_place_region(
-        volunteer, study.tissues.get(code="vertebra"), Ellipse(1, centre, (3, 3), 0.0), None
+        volunteer,
+        study.tissues.get(code="vertebra"),
+        Ellipse.from_values(1, list(centre), [3, 3], 0.0),
+        None,
     )
     assert [m.arm.code for m in region.measurements.all()] == ["STD"]
     assert [arm.code for arm in measured_arms(volunteer)] == ["STD"]
