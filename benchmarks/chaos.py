@@ -25,6 +25,7 @@ import os
 import platform
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -200,6 +201,8 @@ def main() -> int:
     parser.add_argument("--log", type=Path)
     options = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="readerstudy-chaos-"))
+    # Stopped from outside, it stops what it started as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     try:
         with stack(home) as site:
             text, faults = run(site, options)

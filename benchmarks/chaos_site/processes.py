@@ -18,12 +18,13 @@ from typing import Any
 import psycopg
 import requests
 
-from tests import postgresql
+from tests import postgresql, rabbitmq
 from tests.postgresql import free_port
 from tests.rabbitmq import Broker
 
 ROOT = Path(__file__).resolve().parents[2]
-STARTING_SECONDS = 240.0
+STARTING_SECONDS = 600.0  # on a machine that does other things beside
+rabbitmq.START_SECONDS = STARTING_SECONDS
 CONNECT_SECONDS = 3
 
 

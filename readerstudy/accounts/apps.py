@@ -8,4 +8,8 @@ class AccountsConfig(AppConfig):
     verbose_name = "Accounts"
 
     def ready(self) -> None:
+        from readerstudy.audit.append_only import AppendOnlyTable, register
+
         from . import sign_ins, signals  # noqa: F401 - connects the receivers
+
+        register(AppendOnlyTable("accounts_signature", "what was signed stays signed"))

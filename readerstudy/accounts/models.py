@@ -90,3 +90,21 @@ class SignIn(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} in {self.browser}"
+
+
+class Signature(models.Model):
+    """A person's name under a record as it was then. Rows are only ever added."""
+
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="signatures")
+    name = models.CharField(max_length=150)  # as it was printed then
+    meaning = models.CharField(max_length=200)
+    subject_type = models.CharField(max_length=100)
+    subject_id = models.CharField(max_length=40)
+    record_sha256 = models.CharField(max_length=64)
+    signed_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["subject_type", "subject_id"])]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.meaning}"

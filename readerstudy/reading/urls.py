@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from django.urls import path
 
-from . import exchange, signing_in, views
+from . import exchange, signing, signing_in, views
 
 urlpatterns = [
     path("", views.home, name="reading_home"),
     path("session/<str:token>/", views.session, name="reading_session"),
+    path("session/<str:token>/sign/", signing.sign, name="reading_sign"),
     path("session/<str:token>/display/", exchange.display, name="reading_display"),
     path("session/<str:token>/pause/", exchange.pause, name="reading_pause"),
     path("item/<str:token>/", views.item, name="reading_item"),

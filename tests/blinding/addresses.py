@@ -55,6 +55,7 @@ FOR_READERS = {
     # The reading room.
     "reading_home",
     "reading_session",
+    "reading_sign",
     "reading_item",
     "reading_item_data",
     "reading_open",

@@ -160,7 +160,10 @@ ANSWERS: dict[tuple[int, ...], tuple[str, ...]] = {
         "results_token_new",
         "results_token_revoke",
     ),
-    (302, 302, 404, 404, 404, 404, 404, 404): ("reading_session",),
+    (302, 302, 404, 404, 404, 404, 404, 404): (
+        "reading_session",
+        "reading_sign",
+    ),
     (401, 405, 405, 405, 405, 405, 405, 405): (
         "reading_display",
         "reading_pause",
