@@ -108,7 +108,7 @@ MEANINGS: Choices = (
 )
 _MOMENTS: Mapping[str, str] = {
     Study.State.DRAFT: "before the launch",
-    Study.State.READING: "while it was being read",
+    Study.State.READING: "while the study was being read",
     Study.State.LOCKED: "after the lock, before unblinding",
     Study.State.UNBLINDED: "after unblinding: post hoc",
 }

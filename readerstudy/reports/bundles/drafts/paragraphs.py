@@ -56,8 +56,8 @@ def _reading(facts: Facts) -> list[str]:
     who = f"{len(report.readers)} readers ({', '.join(report.readers)}) took part independently."
     if facts.is_imported:
         return [
-            f"{who} Scores were given outside the platform and imported; how they were read is "
-            f"{TO_WRITE[1:-1]}.",
+            f"{who} Scores were given outside the platform and imported. How they were read: "
+            f"{TO_WRITE}.",
             f"Criteria: {listed(facts.criteria)}.",
         ]
     mode = _MODES.get(reading.get("mode", ""), _MODES["relative"])
@@ -98,7 +98,7 @@ def _quantities(facts: Facts) -> list[str]:
     )
     placed = (
         f"Regions of interest in {listed(facts.tissues)} were measured outside the platform and "
-        f"imported; how they were placed is {TO_WRITE[1:-1]}."
+        f"imported. How they were placed: {TO_WRITE}."
         if facts.regions_imported
         else f"Elliptical regions of interest were placed in {listed(facts.tissues)} and, of one "
         "volunteer, applied at the same place in all image sets."
@@ -156,7 +156,7 @@ def _registration(facts: Facts) -> str:
         # `moment_of` says whether that was before the launch, while it was read, or after the lock.
         said = (
             f"The analysis plan (version {version.number}, SHA-256 {version.sha256}) was signed by "
-            f"{version.signed_name} on {version.signed_at:%Y-%m-%d}, {moment_of(version)}."
+            f"{version.signed_name} on {version.signed_at:%Y-%m-%d} ({moment_of(version)})."
         )
         if version.number > 1 and version.reason:
             said += f" It amends version {version.number - 1}: {' '.join(version.reason.split())}"
