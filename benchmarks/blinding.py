@@ -98,6 +98,7 @@ def ask_all(address: str, cookie: str, slices: list[Asked], rounds: int) -> list
             one.control_length = len(control)
             if number:  # the first round brings the files into the system's cache
                 one.times.append((first, whole, control_seconds))
+    browser.connection.close()
     return [answer_of(one) for one in slices]
 
 
@@ -174,8 +175,17 @@ def main() -> None:
         control = ask_all(compressing, cookie, slices_of(session, options.slices), 3)
         seen = arm_auc(control)
         print(f"  control run, compression on: AUC {seen:.3f}")
-    if not AT_CHANCE[0] <= auc <= AT_CHANCE[1] or seen <= SEES or len(forms) != 1:
-        raise SystemExit(1)
+    faults = []
+    if not AT_CHANCE[0] <= auc <= AT_CHANCE[1]:
+        faults.append(
+            f"the arms can be told: AUC {auc:.3f} is not {AT_CHANCE[0]} to {AT_CHANCE[1]}"
+        )
+    if seen <= SEES:
+        faults.append(f"the control run is not seen through: AUC {seen:.3f} is not above {SEES}")
+    if len(forms) != 1:
+        faults.append(f"{len(forms)} lengths or sets of headers instead of one")
+    if faults:
+        raise SystemExit("Missed: " + "; ".join(faults))
 
 
 if __name__ == "__main__":
