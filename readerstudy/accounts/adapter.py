@@ -7,6 +7,7 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core import context
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import AbstractBaseUser
 from django.http import HttpRequest
 
@@ -41,6 +42,10 @@ class InvitationOnlyAdapter(DefaultAccountAdapter):
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):
+    def generate_authenticator_name(self, user: AbstractBaseUser, type: Any) -> str:
+        number = Authenticator.objects.filter(user_id=user.pk, type=type).count()
+        return f"Passkey {number + 1}" if number else "Passkey"
+
     def build_totp_svg(self, url: str) -> str:
         """The QR code as an element of the page: the security policy allows no data: image."""
         svg = super().build_totp_svg(url)

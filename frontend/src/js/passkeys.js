@@ -85,21 +85,25 @@ function inWords(error) {
 
 for (const form of document.querySelectorAll("form[data-passkey]")) {
   const fault = form.querySelector("[role=alert]");
+  const say = (text) => {
+    fault.hidden = !text;
+    fault.textContent = text;
+  };
   if (!window.PublicKeyCredential) {
     form.querySelector("button[type=submit]").disabled = true;
-    fault.textContent = "This browser knows no passkeys.";
+    say("This browser knows no passkeys.");
     continue;
   }
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    fault.textContent = "";
+    say("");
     try {
       const options = await optionsOf(form);
       const act = form.dataset.passkey === "add" ? make : use;
       form.elements.credential.value = JSON.stringify(await act(options));
       form.submit();
     } catch (error) {
-      fault.textContent = inWords(error);
+      say(inWords(error));
     }
   });
 }
