@@ -42,10 +42,11 @@ def _spine(source: int, size: Size) -> np.ndarray:
 
 
 def _volume(size: Size, volunteer: int, arm: int) -> np.ndarray:
-    """Each arm with noise of its own, each volunteer another spine, or one seen before shifted."""
+    """Each arm with twice the noise of the one before; each volunteer another spine, or a shifted
+    one."""
     draws = np.random.default_rng([volunteer, arm])
     truth = np.roll(_spine(volunteer % 6, size), 7 * (volunteer // 6), axis=2)
-    noise = draws.standard_normal((2, *truth.shape), dtype=np.float32) * (20 + 15 * arm)
+    noise = draws.standard_normal((2, *truth.shape), dtype=np.float32) * (5.0 * 2**arm)
     return np.clip(np.rint(np.hypot(truth + noise[0], noise[1])), 0, 4095).astype("<u2")
 
 
