@@ -93,11 +93,15 @@ def archives(number: int) -> list[tuple[str, bytes]]:
 
 def people(site: Stack, over: threading.Event) -> tuple[Any, Any, list[Caller]]:
     from benchmarks.reading_site.study import Size, make_study
+    from readerstudy.studies.models import Study
+    from readerstudy.studies.services import draw_arm_letters
     from tests.factories import make_coordinator
     from tests.factories import make_study as make_draft
     from tests.reading.imaged_study import first_item, reader_of
 
     study = make_study(Size(32, 24, 3), volunteers=VOLUNTEERS, readers=READERS, repeat_percent=50)
+    # Opened for reading without the launch page, which draws the letters.
+    Study.objects.filter(pk=study.pk).update(arm_letters=draw_arm_letters(study))
     draft = make_draft("uploads", "Uploads during the run")
     callers: list[Caller] = [
         Reader(
@@ -180,9 +184,14 @@ def faults_of_verifying(study: Any) -> list[str]:
     from django.core.management import CommandError, call_command
 
     from readerstudy.conduct.locking import do_lock
+    from readerstudy.studies.errors import StudyError
 
     faults = []
-    do_lock(study, None, "The run is over.")
+    study.refresh_from_db()
+    try:
+        do_lock(study, None, "The run is over.")
+    except StudyError as error:
+        return [f"the study could not be locked: {error}"]
     drained()
     for command, arguments in (("verify_audit", []), ("verify_snapshot", ["--all"])):
         try:
