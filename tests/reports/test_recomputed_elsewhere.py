@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from readerstudy.reports.bundles.contents import bundle_files
+from readerstudy.reports.bundles.contents import parts_of
 from readerstudy.reports.report import named_report
 from tests.reports.published import make_published_study, unblind
 
@@ -39,7 +39,9 @@ def folder(tmp_path: Path) -> Path:
     unblind(study, None, "reviewed")
     study.refresh_from_db()
     report = named_report(study)
-    files = bundle_files(study, report)
+    parts = parts_of(study, report)
+    needed = (parts[p] for p in ("Data", "SPSS, Stata and spreadsheet files", "Scripts"))
+    files = {name: make() for makers in needed for name, make in makers.items()}
     for name, content in files.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
