@@ -66,10 +66,13 @@ def session_cookie(user: Any) -> str:
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
     from django.contrib.sessions.backends.db import SessionStore
 
+    from readerstudy.accounts.sign_ins import STARTED
+
     session = SessionStore()
     session[SESSION_KEY] = str(user.pk)
     session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
     session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    session[STARTED] = time.time()  # as the door does: no later request has to write it
     session.create()
     return str(session.session_key)
 
