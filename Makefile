@@ -56,7 +56,7 @@ test-packages:
 
 test: $(VENV)/.development static_build/.built test-packages
 	@$(MAKE) --no-print-directory passes
-	$(PY) -m pytest -n 2 --dist loadfile
+	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.development
 	$(VENV)/bin/ruff check .

@@ -15,6 +15,16 @@ from tests import postgresql
 from tests.chromium import chromium, front_end  # noqa: F401 - fixtures of every browser test
 from tests.dciodvfy import dciodvfy  # noqa: F401 - fixture of whoever writes DICOM
 
+# The longest are begun first, so that two workers end together.
+FIRST = (
+    *("test_accessibility.py", "test_on_postgresql.py", "test_backup.py"),
+    *("test_imaging_on_postgresql.py", "test_the_whole_way.py"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in FIRST)
+
 
 @pytest.fixture(autouse=True)
 def own_storage(tmp_path: Path, settings: Any) -> Iterator[Path]:

@@ -201,8 +201,8 @@ def client_of(user: User | None) -> Client:
 
 
 def every_page(site: Everything) -> Iterator[SitePage]:
-    """Every page that somebody can open; of pages that are made alike, one."""
-    seen: set[tuple[str, frozenset[str]]] = set()
+    """Every page that somebody can open; those made of nothing new are left out."""
+    seen: dict[str, set[str]] = {}
     for person, user in site.people.items():
         client = client_of(user)
         for address in every_address():
@@ -219,11 +219,11 @@ def every_page(site: Everything) -> Iterator[SitePage]:
                 kind = answer.headers.get("Content-Type", "")
                 if answer.status_code != 200 or not kind.startswith(HTML_PAGE):
                     continue
-                made_of = (address.name, _elements(answer.content.decode()))
-                if address.name == "reading_item":  # what is on it, its script puts there
-                    made_of = (f"{address.name}, {person}", frozenset())
-                if made_of not in seen:
-                    seen.add(made_of)
+                name, elements = address.name, _elements(answer.content.decode())
+                if name == "reading_item":  # what is on it, its script puts there
+                    name, elements = f"{name}, {person}", frozenset()
+                if name not in seen or not elements <= seen[name]:
+                    seen.setdefault(name, set()).update(elements)
                     yield SitePage(person, path, address.name)
     yield SitePage("nobody", "/there-is-no-such-page/", "404")
     yield SitePage("coordinator", "/there-is-no-such-page/", "404")

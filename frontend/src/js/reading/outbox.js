@@ -255,8 +255,9 @@ export class Outbox extends EventTarget {
       if (who === "unknown") return this.later("unreachable", "");
       if (who === "nobody") return this.wait("signed-out", error.message);
       if (who === "another") return this.wait("other-person", error.message);
-      // The right person, but the page's proof against forged requests was out of date.
-      if (error.status === 403 && !error.body && !delivery.triedAgain) {
+      // The right person: the page's proof against forged requests was out of date, or the reader
+      // came back just after the refusal. What is refused once more is refused.
+      if (!delivery.triedAgain) {
         delivery.triedAgain = true;
         return true;
       }
