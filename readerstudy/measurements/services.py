@@ -249,8 +249,10 @@ def do_place_regions_from_file(
 
 def measure_stored_series(study: Study, series: Sequence[Series], actor: User | None) -> None:
     """Regions that stand already are measured in series that come later. See `imaging.hooks`."""
-    for volunteer in {one.volunteer_id: one.volunteer for one in series}.values():
-        _measure_late(volunteer, actor)
+    volunteers = {one.volunteer_id: one.volunteer for one in series}
+    placed = Region.objects.filter(volunteer__in=volunteers).values_list("volunteer_id", flat=True)
+    for key in set(placed):
+        _measure_late(volunteers[key], actor)
 
 
 def discard_measurements_of(series: Series, actor: User | None, prefixes: list[str]) -> None:
