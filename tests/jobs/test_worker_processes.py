@@ -21,7 +21,10 @@ from tests.jobs.site import LEASE_SECONDS, Process, Site, lines, running_site, w
 from tests.postgresql import create_database, free_port
 
 pytestmark = pytest.mark.slow
-DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+DATABASES = [
+    pytest.param("sqlite", marks=pytest.mark.long),
+    pytest.param("postgresql", marks=pytest.mark.postgres),
+]
 
 
 @pytest.fixture(scope="module")
