@@ -23,8 +23,9 @@ def test_rooms_that_lock_rows_hold_on_postgresql(postgresql_address: str) -> Non
     rooms += ["tests/reading/test_scoring.py", "tests/reading/test_acts.py"]
     rooms += ["tests/conduct/test_launch_and_lock.py", "tests/reports/test_verifying.py"]
     rooms += ["tests/conduct/test_images_and_decisions.py"]  # shifts are found by their JSON
+    short = "not postgres and not slow and not long"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *rooms, "-q", "-m", "not postgres and not slow and not long"],
+        [sys.executable, "-m", "pytest", *rooms, "-q", "-m", short],
         cwd=ROOT,
         env={**os.environ, "TEST_DATABASE_URL": url, "PYTEST_ADDOPTS": "-p no:cacheprovider"},
         capture_output=True,
