@@ -15,6 +15,7 @@ from tests.postgresql import create_database
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.mark.long
 @pytest.mark.postgres
 @pytest.mark.slow
 def test_rooms_that_lock_rows_hold_on_postgresql(postgresql_address: str) -> None:
