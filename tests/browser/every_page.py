@@ -203,12 +203,13 @@ def client_of(user: User | None) -> Client:
 def every_page(site: Everything) -> Iterator[SitePage]:
     """Every page that somebody can open; those made of nothing new are left out."""
     seen: dict[str, set[str]] = {}
+    files: set[str] = set()  # addresses that answer with a file, some of them after seconds
     for person, user in site.people.items():
         client = client_of(user)
         for address in every_address():
             if address.namespace == "admin" and address.name not in OF_ADMINISTRATION:
                 continue
-            if address.name in NOT_PAGES:
+            if address.name in NOT_PAGES or address.route in files:
                 continue
             if "slug" in address.parameters and person not in SEE_STUDIES:
                 continue  # tests of permissions ask there
@@ -216,9 +217,11 @@ def every_page(site: Everything) -> Iterator[SitePage]:
             guesses = {name: ["1"] for name in address.parameters if name not in site.values}
             for path in filled(address, {**site.values, **guesses}):
                 answer = client.get(path)
-                kind = answer.headers.get("Content-Type", "")
-                if answer.status_code != 200 or not kind.startswith(HTML_PAGE):
+                if answer.status_code != 200:
                     continue
+                if not answer.headers.get("Content-Type", "").startswith(HTML_PAGE):
+                    files.add(address.route)
+                    break
                 name, elements = address.name, _elements(answer.content.decode())
                 if name == "reading_item":  # what is on it, its script puts there
                     name, elements = f"{name}, {person}", frozenset()
