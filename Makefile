@@ -8,13 +8,12 @@ VENV := .venv
 PY := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup frontend passes demo worker test test-fast test-long test-packages lint format bench clean
+.PHONY: help setup frontend passes demo worker test test-fast test-packages lint format bench clean
 
 help:
 	@echo "make demo            set up, fill the demo study, serve it on http://localhost:$(PORT)"
 	@echo "make demo SERVE=0    the same without serving"
-	@echo "make test            set up and run the tests, browser and PostgreSQL included"
-	@echo "make test-long       the longest tests, which \`make test\` leaves out"
+	@echo "make test            set up and run every test, browser and PostgreSQL included"
 	@echo "make lint            style, types, import rules, licences"
 	@echo "make bench           print the measured figures of the README"
 
@@ -57,11 +56,7 @@ test-packages:
 
 test: $(VENV)/.development static_build/.built test-packages
 	@$(MAKE) --no-print-directory passes
-	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long"
-
-# What would take `make test` past its twenty minutes.
-test-long: $(VENV)/.development static_build/.built test-packages
-	$(PY) -m pytest -m long
+	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.development
 	$(VENV)/bin/ruff check .

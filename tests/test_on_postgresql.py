@@ -15,18 +15,16 @@ from tests.postgresql import create_database
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.mark.long
 @pytest.mark.postgres
 @pytest.mark.slow
 def test_rooms_that_lock_rows_hold_on_postgresql(postgresql_address: str) -> None:
     url = create_database(postgresql_address, f"suite_{uuid.uuid4().hex}")
-    rooms = ["tests/audit", "tests/jobs"]
+    rooms = ["tests/audit", "tests/jobs", "tests/accounts"]
     rooms += ["tests/reading/test_scoring.py", "tests/reading/test_acts.py"]
     rooms += ["tests/conduct/test_launch_and_lock.py", "tests/reports/test_verifying.py"]
     rooms += ["tests/conduct/test_images_and_decisions.py"]  # shifts are found by their JSON
-    short = "not postgres and not slow and not long"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *rooms, "-q", "-m", short],
+        [sys.executable, "-m", "pytest", *rooms, "-q", "-m", "not postgres and not slow"],
         cwd=ROOT,
         env={**os.environ, "TEST_DATABASE_URL": url, "PYTEST_ADDOPTS": "-p no:cacheprovider"},
         capture_output=True,

@@ -423,7 +423,6 @@ def test_a_criterion_that_was_never_scored_and_a_reader_who_withdrew_break_nothi
         do_unblind(study, None, "now")
 
 
-@pytest.mark.long
 def test_every_file_of_a_post_hoc_plan_says_so_and_of_the_planned_one_does_not(
     client: Client, study: Study, statistician: User
 ) -> None:

@@ -88,7 +88,6 @@ def test_a_mangled_file_is_read_or_refused_and_the_reader_lives(tmp_path: Path) 
     print(f"\nfiles: {dict(outcomes)}, slowest {slowest[0]:.2f} s")
 
 
-@pytest.mark.long
 @pytest.mark.django_db
 def test_a_mangled_batch_leaves_whole_series_and_a_reason_for_every_other_file() -> None:
     pixels = phantom(4)

@@ -16,7 +16,6 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = ("test_tus.py", "test_inbox.py", "test_ingest.py", "test_receiver.py", "on_postgresql.py")
 
 
-@pytest.mark.long
 @pytest.mark.postgres
 @pytest.mark.slow
 def test_uploads_inbox_and_receiver_hold_on_postgresql(postgresql_address: str) -> None:

@@ -72,7 +72,6 @@ def published(trace: Path) -> bool:
     return bool(lines(trace)) and lines(trace)[-1][0] == "published"
 
 
-@pytest.mark.long
 def test_workers_on_redis_killed_frozen_and_stopped_do_each_job_once(
     site: Site, tmp_path: Path
 ) -> None:

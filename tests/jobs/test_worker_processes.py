@@ -21,10 +21,7 @@ from tests.jobs.site import LEASE_SECONDS, Process, Site, lines, running_site, w
 from tests.postgresql import create_database, free_port
 
 pytestmark = pytest.mark.slow
-DATABASES = [
-    pytest.param("sqlite", marks=pytest.mark.long),
-    pytest.param("postgresql", marks=pytest.mark.postgres),
-]
+DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +95,6 @@ def test_a_job_whose_worker_is_killed_in_mid_job_is_retried_and_finishes_once(
     assert "is sound" in site.manage("verify_audit")
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("quiet", [False, True], ids=["noting_progress", "publishing_only"])
 def test_a_worker_that_was_frozen_and_thaws_finds_its_writes_refused(
     site: Site, trace: Path, quiet: bool
@@ -115,7 +111,6 @@ def test_a_worker_that_was_frozen_and_thaws_finds_its_writes_refused(
     assert frozen.popen.poll() is None  # it goes on with the next job
 
 
-@pytest.mark.long
 def test_a_job_longer_than_its_lease_runs_once_while_its_worker_lives(
     site: Site, trace: Path
 ) -> None:

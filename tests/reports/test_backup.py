@@ -134,7 +134,6 @@ def test_a_database_of_an_earlier_version_is_neither_backed_up_nor_restored_into
     assert not (tmp_path / "again.tar.gz").exists()
 
 
-@pytest.mark.long
 @pytest.mark.postgres
 def test_a_backup_of_sqlite_restores_into_postgresql(study: Study, tmp_path: Path) -> None:
     if connection.vendor != "sqlite":

@@ -199,7 +199,6 @@ def test_figures_may_style_themselves_and_load_nothing(client: Client, statistic
     assert b"<script" not in response.content
 
 
-@pytest.mark.long
 def test_the_command_writes_the_same_bundle_as_the_page(
     client: Client, study: Study, statistician: User, tmp_path: Path
 ) -> None:

@@ -103,7 +103,6 @@ def test_repeats_practice_and_comments_stand_apart_and_never_in_the_results() ->
     assert comments["comment"].tolist() == ["'=grain"]  # no spreadsheet runs it
 
 
-@pytest.mark.long
 def test_the_record_of_the_reading_is_the_statisticians_alone() -> None:
     study = read_study("relative")
     statistician = client_of(make_statistician(study))

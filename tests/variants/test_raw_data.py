@@ -153,7 +153,6 @@ def test_pages_tell_coordinators_how_images_came_out_of_raw_data(
     assert client.post(f"{address}raw/{raw.pk}/remove/").status_code == 404
 
 
-@pytest.mark.long
 def test_the_new_images_are_mr_images_that_name_nobody(
     study: Study, scan: bytes, dciodvfy: str, tmp_path: Path
 ) -> None:

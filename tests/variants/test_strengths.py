@@ -74,7 +74,6 @@ def test_a_study_holds_several_strengths_of_one_source(volunteer: Volunteer) -> 
     assert np.allclose(load_volume(weak) - source, expected, atol=0.05)
 
 
-@pytest.mark.long
 def test_a_comparator_a_bias_step_and_a_noise_map_are_arms_too(volunteer: Volunteer) -> None:
     half = {"kind": "blend", "value": 0.5}
     recipes = {
