@@ -85,14 +85,30 @@ def presets_of_control(volume: np.ndarray, scale: float) -> list[dict[str, Any]]
 
 
 def body_mask(volume: np.ndarray) -> np.ndarray:
-    """Voxels of the body: above Otsu's threshold (IEEE Trans SMC 9:62, 1979).
+    """Voxels of the body: above Otsu's threshold (IEEE Trans SMC 9:62, 1979)."""
+    return np.asarray(volume > _body_threshold(_sample(volume)))
 
-    The histogram ends at the 99.5th percentile, so that a few bright voxels do not set it.
-    """
+
+def sampled_body(volume: np.ndarray) -> np.ndarray:
+    """The body among the evenly spaced voxels that medians are taken over: one flag a voxel."""
     sample = _sample(volume)
+    return np.asarray(sample > _body_threshold(sample))
+
+
+def body_median(volume: np.ndarray, inside: np.ndarray) -> float:
+    """Median over the `sampled_body` of a volume on the same grid."""
+    sample = _sample(volume)
+    return float(np.median(sample[inside] if inside.any() else sample))
+
+
+def _body_threshold(sample: np.ndarray) -> float:
+    """The histogram ends at the 99.5th percentile, so that a few bright voxels do not set it.
+
+    Minus infinity where everything has one value: then everything is body.
+    """
     low, high = (float(v) for v in np.percentile(sample, (0.0, 99.5)))
     if high <= low:
-        return np.ones(volume.shape, dtype=bool)
+        return -np.inf
     counts, edges = np.histogram(sample, bins=OTSU_BINS, range=(low, high))
     centres = (edges[:-1] + edges[1:]) / 2
     below = np.cumsum(counts).astype(float)
@@ -103,13 +119,7 @@ def body_mask(volume: np.ndarray) -> np.ndarray:
         mean_above = (sum_below[-1] - sum_below) / above
         between = below * above * (mean_below - mean_above) ** 2
     best = int(np.nanargmax(np.where(np.isfinite(between), between, -1.0)))
-    return np.asarray(volume > edges[best + 1])
-
-
-def body_median(volume: np.ndarray, mask: np.ndarray) -> float:
-    """Median over the body, of a volume on the mask's grid."""
-    inside = _sample(mask)
-    return float(np.median(_sample(volume)[inside] if inside.any() else volume[mask]))
+    return float(edges[best + 1])
 
 
 def _sample(volume: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from readerstudy.accounts.models import User
 from readerstudy.audit.services import record
 from readerstudy.studies.models import Arm
 
-from .display import body_mask, body_median, display_of_control, match_factor
+from .display import body_median, display_of_control, match_factor, sampled_body
 from .errors import ImagingError
 from .geometry import Geometry, SlicePlane, differences, stack
 from .models import Series, Upload, Volunteer
@@ -218,20 +218,21 @@ def refresh_display(volunteer: Volunteer) -> None:
     if volunteer.display.get("control_sha256") != control.volume_sha256:
         volunteer.display = display_of_control(control_volume, control.volume_sha256).as_json()
         volunteer.save(update_fields=["display"])
-    mask: np.ndarray | None = None
+    inside: np.ndarray | None = None
     control_median = 0.0
     for series in Series.objects.filter(volunteer=volunteer).select_related("arm"):
         if series.display.get("control_sha256") == control.volume_sha256:
             continue
-        if mask is None:
-            mask = body_mask(control_volume)
-            control_median = body_median(control_volume, mask)
+        if inside is None:
+            inside = sampled_body(control_volume)
+            control_median = body_median(control_volume, inside)
         if series.pk == control.pk:
             factor, limited, own_median = 1.0, False, control_median
         else:
             own = np.asarray(read_volume(series))
             # One on another grid waits for its deletion: it is shown by its own body until then.
-            own_median = body_median(own, mask if own.shape == mask.shape else body_mask(own))
+            same = own.shape == control_volume.shape
+            own_median = body_median(own, inside if same else sampled_body(own))
             factor, limited = match_factor(control_median, own_median)
         series.display_factor = factor
         series.display = {

@@ -86,6 +86,7 @@ def collection(request: HttpRequest, slug: str) -> HttpResponse:
     try:
         metadata = _metadata(request.headers.get("Upload-Metadata", ""))
         batch = uuid.UUID(metadata.get("batch", ""))
+        own_id = uuid.UUID(metadata["id"]) if "id" in metadata else None
     except ValueError:
         return _text(400, "The header Upload-Metadata cannot be read.")
     upload = uploads.do_create_upload(
@@ -96,6 +97,7 @@ def collection(request: HttpRequest, slug: str) -> HttpResponse:
         batch=batch,
         volunteer=metadata.get("volunteer", "").strip(),
         arm=_arm(study, metadata.get("arm", "").strip()),
+        upload_id=own_id,
     )
     response = HttpResponse(status=201)
     response["Location"] = reverse("upload_tus_file", args=[study.slug, upload.pk])

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Count, F, Q, Sum
 from django.utils import timezone
 
@@ -91,12 +91,41 @@ def do_create_upload(
     batch: uuid.UUID,
     volunteer: str = "",
     arm: Arm | None = None,
+    upload_id: uuid.UUID | None = None,
 ) -> Upload:
-    """Make room for a file whose bytes will follow."""
+    """Make room for a file whose bytes will follow.
+
+    `upload_id`: the sender's own name for it. Asking again under it, because the answer was lost,
+    finds the upload that was made the first time: another one, empty for ever, would hold up the
+    batch.
+    """
+    known = None
+    if upload_id is not None:
+        require_role(actor, study, Role.COORDINATOR)
+        sent = {"study": study, "batch": batch, "created_by": actor, "size": size}
+        known = _created_before(upload_id, sent)
+        if known is None:
+            with contextlib.suppress(IntegrityError), transaction.atomic():
+                (upload,) = _create_uploads(
+                    *(study, actor, [(name, size)], batch, volunteer, arm), ids=[upload_id]
+                )
+                return upload
+            known = _created_before(upload_id, sent)  # by a request that came at the same time
+    if known is not None and known.state == Upload.State.RECEIVING:
+        raw_path(known.pk).touch(mode=0o600)  # where the first request ended before it did
+        return known
+    # One that was cancelled, or not finished within a day, begins anew under another id.
     (upload,) = do_create_uploads(
         study, actor, [(name, size)], batch=batch, volunteer=volunteer, arm=arm
     )
     return upload
+
+
+def _created_before(upload_id: uuid.UUID, sent: dict[str, Any]) -> Upload | None:
+    found = Upload.objects.filter(pk=upload_id).first()
+    if found is not None and any(getattr(found, name) != value for name, value in sent.items()):
+        raise ImagingError("These files were sent otherwise before: choose them again.")
+    return found
 
 
 def do_create_uploads(
@@ -109,15 +138,29 @@ def do_create_uploads(
     arm: Arm | None = None,
 ) -> list[Upload]:
     """Make room for files, by name and size, whose bytes will follow."""
+    return _create_uploads(study, actor, files, batch, volunteer, arm)
+
+
+def _create_uploads(
+    study: Study,
+    actor: User | None,
+    files: Sequence[tuple[str, int]],
+    batch: uuid.UUID,
+    volunteer: str,
+    arm: Arm | None,
+    ids: Sequence[uuid.UUID] = (),
+) -> list[Upload]:
+    """`ids`: one for each file; without, they are drawn."""
     sizes = [size for _name, size in files]
     check_create_uploads(study, actor, sizes=sizes, batch=batch, volunteer=volunteer, arm=arm)
     made = []
-    for name, size in files:
+    for (name, size), pk in zip(files, ids or [uuid.uuid4() for _ in files], strict=True):
         shown = shown_name(name.strip().lstrip("/\\"))[-NAME_LENGTH:]
         if not shown:
             raise ImagingError("The file has no name.")
         made.append(
             Upload(
+                id=pk,
                 study=study,
                 batch=batch,
                 created_by=actor,
@@ -207,7 +250,7 @@ def _write(descriptor: int, piece: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-@contextmanager
+@contextlib.contextmanager
 def _exclusive(upload_id: uuid.UUID) -> Iterator[int]:
     """The file of an upload, locked against other processes of this storage."""
     try:

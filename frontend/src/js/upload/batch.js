@@ -16,6 +16,18 @@ const STORE = "readerstudy.upload.";
 class Memory {
   constructor(batch) {
     this.key = STORE + batch;
+    this.idsKey = `${this.key}.ids`;
+  }
+
+  /**
+   * A name for each upload, the same after a lost answer and after a reload: asked again to make
+   * room for it, the server finds what it made the first time.
+   */
+  ids(fingerprints) {
+    const known = JSON.parse(localStorage.getItem(this.idsKey) ?? "{}");
+    for (const fingerprint of fingerprints) known[fingerprint] ??= uuid();
+    localStorage.setItem(this.idsKey, JSON.stringify(known));
+    return known;
   }
 
   all() {
@@ -45,6 +57,7 @@ class Memory {
 
   forget() {
     localStorage.removeItem(this.key);
+    localStorage.removeItem(this.idsKey);
   }
 }
 
@@ -147,6 +160,7 @@ export class Batch extends EventTarget {
       if (this.state === "sending") this.become("failed");
       return;
     }
+    this.ids = this.memory.ids(this.files.map(mark));
     const { mapping, pattern } = this.places;
     if ((mapping || pattern) && !this.placed) {
       try {
@@ -175,7 +189,12 @@ export class Batch extends EventTarget {
       chunkSize: PIECE,
       retryDelays: RETRY_MS,
       headers: { "X-CSRFToken": csrfToken() },
-      metadata: { filename: path, batch: this.id, ...this.target },
+      metadata: {
+        filename: path,
+        batch: this.id,
+        id: this.ids[mark(entry)],
+        ...this.target,
+      },
       fingerprint: async () => mark(entry),
       urlStorage: this.memory,
       // Only what the server has confirmed counts as sent.
