@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.sessions.models import Session
+from django.db import OperationalError, connection
 from django.test import Client
 from django.urls import reverse
 
@@ -200,3 +201,26 @@ def test_whoever_becomes_a_coordinator_owes_the_factor_within_a_minute(
         assert client.get("/").status_code == 302
     finally:
         second_factor._roles.remove(roles)
+
+
+def test_a_database_that_goes_away_while_a_session_is_stored_is_no_wrong_request(
+    client: Client, reader: User
+) -> None:
+    sign_in(client)
+    client.get(ACCOUNT)
+    session = client.session
+    del session["signed_in_at"]
+    session.save()
+    SignIn.objects.all().delete()  # the next request notes both anew
+
+    def away(execute: Any, sql: str, *rest: Any) -> Any:
+        if sql.startswith('UPDATE "django_session"'):
+            raise OperationalError("server closed the connection unexpectedly")
+        return execute(sql, *rest)
+
+    client.raise_request_exception = False
+    with connection.execute_wrapper(away):
+        assert client.get(ACCOUNT).status_code == 500  # tried again; a 400 would be final
+    assert client.get(ACCOUNT).status_code == 200
+    Session.objects.all().delete()  # ended from elsewhere: as ever
+    assert client.get(ACCOUNT).status_code == 302

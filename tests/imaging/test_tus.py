@@ -102,6 +102,30 @@ def test_an_upload_is_sent_in_pieces_resumed_and_read(study: Study, coordinator:
     assert patch(coordinator, location, len(content), b"more").status_code == 409
 
 
+def test_room_that_is_asked_for_twice_is_made_once(study: Study, coordinator: Client) -> None:
+    """The first answer was lost: a second upload, empty for ever, would hold up the batch."""
+    facts = {"batch": str(uuid.uuid4()), "id": str(uuid.uuid4())}
+    location = create(coordinator, study, 4, **facts)["Location"]
+    raw_path(Upload.objects.get().pk).unlink()  # killed before the file was made
+    assert create(coordinator, study, 4, **facts)["Location"] == location
+    assert patch(coordinator, location, 0, b"abcd").status_code == 204
+    # A request that was held up arrives after all: what was received stays.
+    assert create(coordinator, study, 4, **facts)["Location"] == location
+    assert coordinator.head(location, headers=TUS)["Upload-Offset"] == "4"
+    assert create(coordinator, study, 5, **facts).status_code == 409
+    assert create(coordinator, study, 4, **facts | {"id": "x"}).status_code == 400
+    assert finish(coordinator, study, facts["batch"]).status_code == 202
+    assert create(coordinator, study, 4, **facts).status_code == 409
+    assert Upload.objects.count() == 1
+    other = {"batch": str(uuid.uuid4()), "id": str(uuid.uuid4())}
+    location = create(coordinator, study, 4, **other)["Location"]
+    assert coordinator.delete(location, headers=TUS).status_code == 204
+    assert create(coordinator, study, 4, **other)["Location"] != location  # begins anew
+    stranger = make_study("other")
+    coordinator.force_login(make_coordinator(stranger))
+    assert create(coordinator, stranger, 4, **facts).status_code == 409
+
+
 def test_a_chosen_volunteer_and_arm_travel_with_the_files(
     study: Study, coordinator: Client
 ) -> None:
