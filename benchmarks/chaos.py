@@ -136,6 +136,8 @@ def havoc(site: Stack, kills: int, minutes: float, seed: int) -> list[str]:
             lines.append(f"{at:7.1f} s  kill -9 {name}; up again after {took:.1f} s")
 
     while done < kills and time.monotonic() - began < 60 * minutes:
+        for kept in site.kept.values():
+            kept.look_after()
         if choose.random() < 0.08:
             name, act = choose.choice(FROZEN), "frozen"
         else:
@@ -168,6 +170,16 @@ def drained() -> collections.Counter[str]:
         if time.monotonic() > deadline:
             return states
         time.sleep(0.5)
+
+
+def faults_of_jobs() -> list[str]:
+    """Every job has succeeded; those that have not, with what they say."""
+    from readerstudy.jobs.models import Job
+
+    over = Job.objects.exclude(state=Job.State.SUCCEEDED).order_by("created_at")
+    return [
+        f"job {job.kind} {job.state} after {job.attempts} attempts: {job.error}" for job in over
+    ]
 
 
 def faults_of_uploads(draft: Any, sent: list[str]) -> list[str]:
@@ -255,8 +267,9 @@ def run(site: Stack, options: argparse.Namespace) -> tuple[str, list[str]]:
     sent = [name for caller in callers if isinstance(caller, Coordinator) for name in caller.sent]
     faults = [f"{type(c).__name__}: {c.fault}" for c in callers if c.fault]
     faults += [f"{type(c).__name__} never came to an end" for c in callers if c.is_alive()]
-    faults += [f"jobs {state}: {count}" for state, count in states.items() if state != "succeeded"]
+    faults += faults_of_jobs()
     faults += missing_scores(lines) + faults_of_uploads(draft, sent) + faults_of_verifying(study)
+    ended = ", ".join(f"{k.ended_itself} × {k.name}" for k in site.kept.values() if k.ended_itself)
     figures = [
         ("processes killed", ", ".join(f"{k.kills} × {k.name}" for k in site.kept.values())),
         (
@@ -264,6 +277,7 @@ def run(site: Stack, options: argparse.Namespace) -> tuple[str, list[str]]:
             ", ".join(f"{k.name} {k.slowest_return:.1f} s" for k in site.kept.values() if k.kills),
         ),
         ("frozen", str(sum("frozen" in line for line in told))),
+        ("ended by themselves", ended or "none"),
         ("time", f"{seconds:.0f} s"),
         ("requests", str(sum(c.tries for c in callers))),
         ("of them sent again", str(sum(c.repeats for c in callers))),

@@ -95,6 +95,10 @@ class Broker:
             return bool(caller.recv(1))
         return False
 
+    def has_ended(self) -> bool:
+        """Whether the server ended though nobody killed it."""
+        return self._processes[-1].poll() is not None
+
     def kill(self) -> None:
         """kill -9 of the server (not of its name service)."""
         self._end(self._processes[-1])

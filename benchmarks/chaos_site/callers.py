@@ -18,7 +18,6 @@ import requests
 
 CSRF = "c" * 32
 PIECE = 16 * 1024
-WAITING = {"accept": (200, 201, 202, 204)}
 # An answer that no trying again would change: the run has found a fault.
 FINAL = {400, 403, 404, 405, 409, 410, 422}
 
@@ -139,8 +138,8 @@ class Coordinator(Caller):
 
     def upload(self, volunteer: str, archive: bytes) -> None:
         batch = str(uuid.uuid4())
-        facts = {"filename": f"{volunteer}.zip", "batch": batch, "volunteer": volunteer}
-        facts["arm"] = "STD"
+        facts = {"filename": f"{volunteer}.zip", "batch": batch, "id": str(uuid.uuid4())}
+        facts |= {"volunteer": volunteer, "arm": "STD"}
         told = ",".join(
             f"{name} {base64.b64encode(text.encode()).decode()}" for name, text in facts.items()
         )
@@ -155,5 +154,4 @@ class Coordinator(Caller):
             # 409: a piece had arrived although its answer was lost.
             self.send("PATCH", place, headers=head, data=piece, allowed={409, 423})
             offset = int(self.send("HEAD", place, headers=tus).headers["Upload-Offset"])
-        # 409: it had been taken although the answer was lost; the state below is what counts.
-        self.send("POST", f"{self.base}/finish/", json={"batch": batch}, allowed={409})
+        self.send("POST", f"{self.base}/finish/", json={"batch": batch})

@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 STARTING_SECONDS = 600.0  # on a machine that does other things beside
 rabbitmq.START_SECONDS = STARTING_SECONDS
 CONNECT_SECONDS = 3
+RESTART_SECONDS = 1.0  # as RestartSec= in deploy/systemd
 
 
 @dataclass
@@ -38,6 +39,7 @@ class Kept:
     leads: bool = True
     pid: int = 0
     kills: int = 0
+    ended_itself: int = 0
     slowest_return: float = 0.0
     busy: threading.Lock = field(default_factory=threading.Lock)
 
@@ -47,7 +49,28 @@ class Kept:
         while not self.is_up():
             if time.monotonic() > deadline:
                 raise SystemExit(f"{self.name} did not come up within {STARTING_SECONDS:.0f} s")
+            if self.has_ended():
+                self.ended_itself += 1
+                time.sleep(RESTART_SECONDS)
+                self.pid = self.start()
             time.sleep(0.1)
+
+    def has_ended(self) -> bool:
+        """Whether it ended though nobody killed it."""
+        try:
+            return bool(self.pid) and os.waitpid(self.pid, os.WNOHANG)[0] == self.pid
+        except ChildProcessError:
+            return True
+
+    def look_after(self) -> None:
+        """Start it again if it has ended by itself; one that is down already is seen to."""
+        if self.busy.acquire(blocking=False):
+            try:
+                if self.has_ended():
+                    self.ended_itself += 1
+                    self.bring_up()
+            finally:
+                self.busy.release()
 
     def kill(self) -> float:
         """kill -9, and up again; the seconds until it answered."""
@@ -97,6 +120,9 @@ class KeptBroker(Kept):
 
     def bring_up(self) -> None:
         self.broker.start()
+
+    def has_ended(self) -> bool:
+        return self.broker.has_ended()
 
 
 class Database:
@@ -181,10 +207,17 @@ class Stack:
         command = [sys.executable, ROOT / "manage.py", "worker"]
         name = f"worker {number}"
 
-        def is_up() -> bool:
-            return log.read_text(errors="replace").count("worker started") > self.kept[name].kills
+        began = 0  # where in the log the process that runs now began
 
-        self.kept[name] = Kept(name, lambda: self._start(command, log), is_up)
+        def start() -> int:
+            nonlocal began
+            began = log.stat().st_size if log.exists() else 0
+            return self._start(command, log)
+
+        def is_up() -> bool:
+            return b"worker started" in log.read_bytes()[began:]
+
+        self.kept[name] = Kept(name, start, is_up)
 
     def _start(self, command: list[Any], log: Path) -> int:
         return popen(command, log, cwd=ROOT, env=self.environment, process_group=0).pid
