@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from denoise_engine.training.sources import SOURCES
+from denoise_engine.training.transfer_command import NETWORKS as TRANSFER_NETWORKS
 
 if TYPE_CHECKING:
     from denoise_engine.training.patches import CleanSlice
@@ -18,7 +19,7 @@ PAIRS = 160
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", choices=[*UNDERSAMPLED_SHARE, "unrolled"])
+    parser.add_argument("model", choices=[*UNDERSAMPLED_SHARE, "unrolled", *TRANSFER_NETWORKS])
     parser.add_argument("--data", type=Path, required=True, help="folder of the training images")
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints and weights")
     parser.add_argument("--minutes", type=float, help="stop after so many minutes of training")
@@ -30,7 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--export",
         action="store_true",
-        help="unrolled: write the weights of the last checkpoint, without training on",
+        help="unrolled and transfer networks: write the weights of the last checkpoint, without "
+        "training on",
+    )
+    parser.add_argument(
+        "--pairs", type=Path, help="transfer networks: a BIDS folder of real pairs, beside the heads"
     )
     parser.add_argument("--start", help="a shipped model to begin with; unrolled: its file")
     parser.add_argument("--learning-rate", type=float, default=1.5e-3)
@@ -44,6 +49,10 @@ def train(arguments: argparse.Namespace) -> int:
         from denoise_engine.training.unrolled_command import train_unrolled
 
         return train_unrolled(arguments)
+    if arguments.model in TRANSFER_NETWORKS:
+        from denoise_engine.training.transfer_command import train_transfer
+
+        return train_transfer(arguments)
     import torch
 
     from denoise_engine.models import find_model, load_model

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from readerstudy.measurements.models import Region
 from readerstudy.reading.ordering import order_faults
-from readerstudy.studies.models import Membership, Role, Study
-from readerstudy.studies.selectors import reader_memberships
+from readerstudy.studies.models import Membership, Role, Site, Study
+from readerstudy.studies.selectors import reader_memberships, sites_of
 
 from .readiness import Cell, CellState, Grid
 
@@ -30,6 +30,9 @@ class Check:
 
 def launch_checks(study: Study, grid: Grid) -> list[Check]:
     checks = [_images(grid), protocol_check(study), _readers(study), _statistician(study)]
+    sites = sites_of(study)
+    if sites:
+        checks.insert(1, _sites(study, grid, sites))
     if not grid.rows:
         return checks  # nothing can be said yet of geometry, order and regions
     return [
@@ -59,6 +62,25 @@ def _images(grid: Grid) -> Check:
     if grid.uploads_in_work:
         details.append("An upload is being read: wait until it is done.")
     return _check(title, FAULT, details)
+
+
+def _sites(study: Study, grid: Grid, sites: Sequence[Site]) -> Check:
+    """Every volunteer has a site, and whoever reads at one has somebody to read there."""
+    details = [
+        f"{row.volunteer.code} belongs to no site."
+        for row in grid.rows
+        if row.volunteer.site_id is None
+    ]
+    there = {row.volunteer.site_id for row in grid.rows}
+    details += [
+        f"{member.reader_code} ({member.user}) reads at {member.site.name}, which has no volunteer."
+        for member in reader_memberships(study)
+        if member.site is not None and member.site.pk not in there
+    ]
+    if details:
+        return Check("Every volunteer belongs to a site", FAULT, details)
+    empty = [f"{site.name} has no volunteer." for site in sites if site.pk not in there]
+    return _check("Every volunteer belongs to a site", WARNING, empty)
 
 
 def _shortfall(cell: Cell) -> str:

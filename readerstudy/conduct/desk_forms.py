@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms
 
-from readerstudy.studies.models import Arm
+from readerstudy.studies.models import Arm, Site
 
 from .models import EnteredParameter, Participant
 from .people import ReaderLine, VolunteerLine
@@ -17,13 +17,26 @@ Fields = dict[str, Any]
 
 
 class ParticipantsForm(forms.Form):
-    """A row of fields for every volunteer: age_V01, sex_V01, …"""
+    """A row of fields for every volunteer: age_V01, sex_V01, …
 
-    def __init__(self, lines: Sequence[VolunteerLine], data: Any = None) -> None:
+    `sites`: to choose from, where the site of a volunteer may be changed here.
+    """
+
+    def __init__(
+        self, lines: Sequence[VolunteerLine], data: Any = None, sites: Sequence[Site] = ()
+    ) -> None:
         super().__init__(data, label_suffix="")
         self.lines = [line for line in lines if not line.is_withdrawn]
+        self.offers_sites = bool(sites)
         for line in self.lines:
             code, participant = line.code, line.participant
+            if sites:
+                self.fields[f"site:{code}"] = forms.ChoiceField(
+                    label=f"Site of {code}",
+                    required=False,
+                    choices=[("", "–"), *((site.code, site.name) for site in sites)],
+                    initial=line.site.code if line.site else "",
+                )
             self.fields[f"age_years:{code}"] = forms.IntegerField(
                 label=f"Age of {code}",
                 required=False,

@@ -69,9 +69,12 @@ TABLES: tuple[FrozenTable | AppendOnlyTable, ...] = (
         LOCKED,
         ("study_id", "reader_id", "reader_code", "occasion", "is_imported"),
     ),
+    FrozenTable(
+        "imaging_volunteer", _OWN, LOCKED, ("study_id", "code", "site_id"), only_changes=True
+    ),
     *(
         FrozenTable(table, _OWN, LOCKED, ("study_id", "code"), only_changes=True)
-        for table in ("imaging_volunteer", "studies_arm", "studies_criterion", "studies_tissue")
+        for table in ("studies_arm", "studies_criterion", "studies_tissue")
     ),
     FrozenTable(
         "studies_comparison",

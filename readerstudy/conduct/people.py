@@ -15,11 +15,13 @@ from django.utils import timezone
 
 from readerstudy.accounts.models import User
 from readerstudy.audit.services import record
+from readerstudy.imaging.errors import ImagingError
 from readerstudy.imaging.models import Volunteer
-from readerstudy.studies.access import require_role
+from readerstudy.imaging.services import do_place_volunteers
+from readerstudy.studies.access import Reach, require_reach, require_role
 from readerstudy.studies.errors import StudyError
-from readerstudy.studies.models import Membership, Role, Study
-from readerstudy.studies.selectors import reader_memberships
+from readerstudy.studies.models import Membership, Role, Site, Study
+from readerstudy.studies.selectors import reader_memberships, sites_of
 from readerstudy.studies.services import lock_study
 
 from .models import Participant, ReaderExperience, Withdrawal
@@ -32,6 +34,7 @@ class VolunteerLine:
     code: str
     participant: Participant  # unsaved where nothing was entered
     is_withdrawn: bool
+    site: Site | None = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,9 @@ class ReaderLine:
     years: int | None
 
 
-def volunteer_lines(study: Study) -> list[VolunteerLine]:
+def volunteer_lines(study: Study, reach: Reach | None = None) -> list[VolunteerLine]:
+    """`reach`: of whoever looks; a site coordinator sees the site's volunteers alone."""
+    reach = reach or Reach(study)
     withdrawn = set(Withdrawal.objects.filter(study=study).values_list("volunteer_code", flat=True))
     stored = {p.volunteer_id: p for p in Participant.objects.filter(volunteer__study=study)}
     return [
@@ -48,8 +53,11 @@ def volunteer_lines(study: Study) -> list[VolunteerLine]:
             volunteer.code,
             stored.get(volunteer.pk) or Participant(volunteer=volunteer),
             volunteer.code in withdrawn and not study.is_draft,
+            volunteer.site,
         )
-        for volunteer in Volunteer.objects.filter(study=study)
+        for volunteer in Volunteer.objects.filter(study=study, **reach.within()).select_related(
+            "site"
+        )
     ]
 
 
@@ -90,13 +98,16 @@ def do_describe_volunteers(
 ) -> int:
     """Store what is known of volunteers: {code: {field: value}}; all or none. How many changed.
 
+    `site` among the fields is a code of the study's sites, or empty; coordinators of the whole
+    study alone say it.
+
     The trail says which fields changed, and not to what: age and sex are no matter of a trail that
     outlives a withdrawal.
     """
-    require_role(actor, study, Role.COORDINATOR)
+    reach = require_reach(actor, study)
     study = lock_study(study)
-    volunteers = {v.code: v for v in Volunteer.objects.filter(study=study)}
-    gone = {line.code for line in volunteer_lines(study) if line.is_withdrawn}
+    volunteers = {v.code: v for v in Volunteer.objects.filter(study=study, **reach.within())}
+    gone = {line.code for line in volunteer_lines(study, reach) if line.is_withdrawn}
     faults: list[str] = []
     changed = 0
     for code, values in entries.items():
@@ -125,7 +136,22 @@ def do_describe_volunteers(
         )
     if faults:
         raise StudyError(*faults)
-    return changed
+    return changed + _place(study, actor, entries)
+
+
+def _place(study: Study, actor: User | None, entries: Mapping[str, Mapping[str, Any]]) -> int:
+    wanted = {code: str(values["site"]) for code, values in entries.items() if "site" in values}
+    if not wanted:
+        return 0
+    sites: dict[str, Site | None] = {"": None, **{site.code: site for site in sites_of(study)}}
+    unknown = sorted(set(wanted.values()) - set(sites))
+    if unknown:
+        raise StudyError(f"The study has no site {', '.join(unknown)}.")
+    try:
+        placed = {code: sites[site] for code, site in wanted.items()}
+        return do_place_volunteers(study, actor, placed)
+    except ImagingError as error:
+        raise StudyError(str(error)) from None
 
 
 def _faults(participant: Participant) -> list[str]:

@@ -11,10 +11,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from readerstudy.accounts.models import User
 from readerstudy.imaging.models import Series, Volunteer
-from readerstudy.studies.access import get_study
+from readerstudy.studies.access import get_reach, get_study
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Role, Study
-from readerstudy.studies.selectors import arms_of
+from readerstudy.studies.selectors import arms_of, sites_of
 
 from . import acquisition, people, withdrawals
 from .desk_forms import ExperienceForm, ParametersForm, ParticipantsForm, WithdrawForm
@@ -28,10 +28,15 @@ def _sent(request: HttpRequest, what: str) -> Any:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def volunteers_and_readers(request: HttpRequest, slug: str) -> HttpResponse:
-    study = get_study(request.user, slug, Role.COORDINATOR)
+    reach = get_reach(request.user, slug)
+    study = reach.study
     user = cast(User, request.user)
-    participants = ParticipantsForm(people.volunteer_lines(study), _sent(request, "volunteers"))
-    experience = ExperienceForm(people.reader_lines(study), _sent(request, "readers"))
+    sees_all = reach.site is None
+    volunteers = people.volunteer_lines(study, reach)
+    sites = sites_of(study) if sees_all and study.is_draft else []
+    participants = ParticipantsForm(volunteers, _sent(request, "volunteers"), sites)
+    readers = people.reader_lines(study) if sees_all else []
+    experience = ExperienceForm(readers, _sent(request, "readers"))
     if (
         participants.is_bound
         and participants.is_valid()
@@ -43,14 +48,18 @@ def volunteers_and_readers(request: HttpRequest, slug: str) -> HttpResponse:
     ):
         return redirect("readiness_people", study.slug)
     if (
-        experience.is_bound
+        sees_all
+        and experience.is_bound
         and experience.is_valid()
         and _stored(
             request, experience, lambda: people.do_set_experience(study, user, experience.years())
         )
     ):
         return redirect("readiness_people", study.slug)
-    volunteers, readers = people.volunteer_lines(study), people.reader_lines(study)
+    volunteers = people.volunteer_lines(study, reach)
+    withdrawals = Withdrawal.objects.filter(study=study).select_related("withdrawn_by")
+    if not sees_all:
+        withdrawals = withdrawals.filter(volunteer_code__in=[line.code for line in volunteers])
     return render(
         request,
         "conduct/people.html",
@@ -58,8 +67,10 @@ def volunteers_and_readers(request: HttpRequest, slug: str) -> HttpResponse:
             "study": study,
             "participants": participants,
             "experience": experience,
+            "site": reach.site,
+            "has_sites": study.sites.exists(),
             "summary": people.summary(volunteers, readers),
-            "withdrawals": Withdrawal.objects.filter(study=study).select_related("withdrawn_by"),
+            "withdrawals": withdrawals,
         },
     )
 
@@ -81,8 +92,9 @@ def _stored(request: HttpRequest, form: Any, store: Any) -> bool:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def withdraw(request: HttpRequest, slug: str, volunteer_code: str) -> HttpResponse:
-    study = get_study(request.user, slug, Role.COORDINATOR)
-    volunteer = get_object_or_404(Volunteer, study=study, code=volunteer_code)
+    reach = get_reach(request.user, slug)
+    study = reach.study
+    volunteer = get_object_or_404(Volunteer, study=study, code=volunteer_code, **reach.within())
     form = WithdrawForm(request.POST if request.method == "POST" else None, label_suffix="")
     if request.method == "POST" and form.is_valid():
         try:

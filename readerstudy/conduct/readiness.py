@@ -11,6 +11,7 @@ from readerstudy.imaging.geometry import Geometry, differences
 from readerstudy.imaging.models import Series, Upload, Volunteer
 from readerstudy.imaging.selectors import geometry_of
 from readerstudy.jobs.models import Job
+from readerstudy.studies.access import Reach
 from readerstudy.studies.models import Arm, Study
 from readerstudy.studies.selectors import arms_of
 from readerstudy.variants.models import Variant
@@ -186,7 +187,9 @@ class Grid:
         return self.n_moving > 0 or self.uploads_in_work > 0
 
 
-def readiness_grid(study: Study) -> Grid:
+def readiness_grid(study: Study, reach: Reach | None = None) -> Grid:
+    """`reach`: of whoever looks; a site coordinator sees the site's volunteers alone."""
+    reach = reach or Reach(study)
     arms = arms_of(study)
     stored = list(Series.objects.filter(volunteer__study=study))
     series = {(s.volunteer_id, s.arm_id): s for s in stored}
@@ -198,7 +201,8 @@ def readiness_grid(study: Study) -> Grid:
     withdrawn = set(Withdrawal.objects.filter(study=study).values_list("volunteer_code", flat=True))
     control = next((arm for arm in arms if arm.is_control), None)
     rows = []
-    for volunteer in Volunteer.objects.filter(study=study):
+    volunteers = Volunteer.objects.filter(study=study, **reach.within()).select_related("site")
+    for volunteer in volunteers:
         if volunteer.code in withdrawn and not study.is_draft:
             erased = [Cell(volunteer, arm, CellState.WITHDRAWN, "Erased") for arm in arms]
             rows.append(Row(volunteer, erased))
@@ -222,7 +226,7 @@ def readiness_grid(study: Study) -> Grid:
                 ],
             )
         )
-    return Grid(arms=arms, rows=rows, uploads_in_work=uploads_in_work(study))
+    return Grid(arms=arms, rows=rows, uploads_in_work=uploads_in_work(reach))
 
 
 @dataclass(frozen=True)
@@ -231,10 +235,11 @@ class _LookedAt:
     shifts: dict[uuid.UUID, SeriesShift]
 
 
-def uploads_in_work(study: Study) -> int:
+def uploads_in_work(reach: Reach) -> int:
     """Uploads that the worker has yet to read, or reads now."""
     states = [Upload.State.QUEUED, Upload.State.READING]
-    return Upload.objects.filter(study=study, state__in=states).count()
+    found = Upload.objects.filter(study=reach.study, state__in=states, **reach.within())
+    return found.count()
 
 
 def find_cell(study: Study, volunteer_code: str, arm_code: str) -> Cell | None:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from readerstudy.accounts.models import User
 from readerstudy.reading.frames import ReaderProgress, progress
 from readerstudy.reading.models import Item, Session
-from readerstudy.studies.access import roles_in, studies_for
+from readerstudy.studies.access import reach_in, roles_in, studies_for
 from readerstudy.studies.models import Role, Study
 
 from .readiness import readiness_grid
@@ -51,6 +51,7 @@ class StudyCard:
     step: Step
     done: int
     total: int
+    is_whole: bool = True  # the person may see the protocol, not a site alone
 
 
 def reading_cards(user: User) -> list[ReadingCard]:
@@ -93,11 +94,25 @@ def study_cards(user: User) -> list[StudyCard]:
     for study in studies_for(user):
         roles = roles_in(user, study)
         coordinates = Role.COORDINATOR in roles or user.is_administrator
-        if not coordinates and Role.STATISTICIAN not in roles:
-            continue
         labels = tuple(role.label for role in Role if role.value in roles)
-        cards.append(_study_card(study, labels, coordinates))
+        if coordinates or Role.STATISTICIAN in roles:
+            cards.append(_study_card(study, labels, coordinates))
+        elif Role.SITE_COORDINATOR in roles:
+            cards.append(_site_card(study, labels, user))
     return cards
+
+
+def _site_card(study: Study, roles: tuple[str, ...], user: User) -> StudyCard:
+    """What a site coordinator finds: the own site's volunteers, and nothing of the reading."""
+    reach = reach_in(user, study)
+    grid = readiness_grid(study, reach)
+    where = f"{reach.site.name}: " if reach is not None and reach.site is not None else ""
+    if study.is_draft and not grid.is_complete:
+        step = Step("Upload scans", reverse("uploads", args=[study.slug]))
+    else:
+        step = Step("See the images", reverse("readiness", args=[study.slug]))
+    line = f"{where}{grid.n_ready} of {grid.n_cells} image series ready."
+    return StudyCard(study, roles, line, step, grid.n_ready, grid.n_cells, is_whole=False)
 
 
 def _study_card(study: Study, roles: tuple[str, ...], coordinates: bool) -> StudyCard:

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from readerstudy.accounts.models import User
 from readerstudy.measurements.selectors import reads_blinded
-from readerstudy.studies.access import get_study
+from readerstudy.studies.access import Reach, get_reach, get_study
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Role, Study
 from readerstudy.studies.services import may_create_studies
@@ -50,26 +50,33 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def readiness(request: HttpRequest, slug: str) -> HttpResponse:
-    """The grid and the checks of a draft; after the launch, the readers' progress."""
-    study = get_study(request.user, slug, Role.COORDINATOR)
-    return render(request, "conduct/readiness.html", _desk(study, _user(request)))
+    """The grid and the checks of a draft; after the launch, the readers' progress.
+
+    A site coordinator sees the grid of the site's volunteers, before the launch and after.
+    """
+    reach = get_reach(request.user, slug)
+    return render(request, "conduct/readiness.html", _desk(reach, _user(request)))
 
 
 @require_safe
 def readiness_panel(request: HttpRequest, slug: str) -> HttpResponse:
     """The part of the page that is fetched again while something runs."""
-    study = get_study(request.user, slug, Role.COORDINATOR)
-    return render(request, "conduct/panel.html", _desk(study, _user(request)))
+    reach = get_reach(request.user, slug)
+    return render(request, "conduct/panel.html", _desk(reach, _user(request)))
 
 
-def _desk(study: Study, user: User) -> dict[str, Any]:
-    grid = readiness_grid(study)
+def _desk(reach: Reach, user: User) -> dict[str, Any]:
+    study = reach.study
+    grid = readiness_grid(study, reach)
     context: dict[str, Any] = {
         "study": study,
+        "site": reach.site,
         "grid": grid,
         "shows_evidence": may_see_evidence(user, study),
-        "shows_images": not reads_blinded(user, study),
+        "shows_images": reach.site is None and not reads_blinded(user, study),
     }
+    if reach.site is not None:
+        return context
     if study.is_draft:
         checks = launch_checks(study, grid)
         context |= {
@@ -112,7 +119,9 @@ def launch(request: HttpRequest, slug: str) -> HttpResponse:
         else:
             messages.success(request, "The study is launched: its readers can begin.")
             return redirect("readiness", study.slug)
-    return render(request, "conduct/launch.html", {**_desk(study, _user(request)), "form": form})
+    return render(
+        request, "conduct/launch.html", {**_desk(Reach(study), _user(request)), "form": form}
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -32,9 +32,9 @@ from readerstudy.imaging.volumes import delete_files
 from readerstudy.jobs.locks import hold_open_jobs
 from readerstudy.measurements.models import Measurement, Region
 from readerstudy.reading.models import Item, Session
-from readerstudy.studies.access import require_role
+from readerstudy.studies.access import Reach, require_site
 from readerstudy.studies.errors import StudyError
-from readerstudy.studies.models import Role, Study
+from readerstudy.studies.models import Study
 from readerstudy.studies.services import lock_study
 from readerstudy.variants.raw_services import delete_raw_of
 
@@ -45,7 +45,7 @@ REASON_LENGTH = 300
 
 
 def check_withdraw(volunteer: Volunteer, study: Study, actor: User | None, reason: str) -> None:
-    require_role(actor, study, Role.COORDINATOR)
+    require_site(actor, study, volunteer.site_id)
     if not reason or len(reason) > REASON_LENGTH:
         raise StudyError(
             f"Say why or at whose wish {volunteer.code} withdraws, in {REASON_LENGTH} characters "
@@ -54,7 +54,7 @@ def check_withdraw(volunteer: Volunteer, study: Study, actor: User | None, reaso
     withdrawn = Withdrawal.objects.filter(study=study, volunteer_code=volunteer.code)
     if not study.is_draft and withdrawn.exists():
         raise StudyError(f"{volunteer.code} has withdrawn already.")
-    if uploads_in_work(study):
+    if uploads_in_work(Reach(study)):
         raise StudyError(
             "An upload is being read and could bring images of this volunteer: wait until it is "
             "done, or cancel it."

@@ -51,7 +51,7 @@ class Assigning:
             row.pk: row
             for row in InboxSeries.objects.filter(
                 pk__in=[item[0] for item in self.items], job_id=self.context.job_id
-            ).select_related("upload")
+            ).select_related("upload__site")
         }
         drafts: dict[uuid.UUID, SeriesDraft] = {}
         total = sum(row.slices for row in rows.values()) + 1
@@ -151,12 +151,21 @@ class Assigning:
                 unused, drafts = [draft.prefix for draft in drafts.values()], {}
             entries = []
             for pk, draft in drafts.items():
-                volunteer = do_add_volunteer(study, draft.volunteer_code, actor)
-                entries.append((draft, volunteer, rows[pk].upload))
+                upload = rows[pk].upload
+                site = upload.site if upload is not None else None
+                try:
+                    volunteer = do_add_volunteer(study, draft.volunteer_code, actor, site)
+                except ImagingError as error:
+                    self.problems[pk] = str(error)
+                    unused.append(draft.prefix)
+                else:
+                    entries.append((draft, volunteer, upload))
             stored, refused = publish_drafts(study, entries, actor)
             reasons = {draft.id: reason for draft, reason in refused}
             unused += [draft.prefix for draft, _ in refused]
             for pk, draft in drafts.items():
+                if pk in self.problems:
+                    continue
                 if draft.id in reasons:
                     self.problems[pk] = reasons[draft.id]
                     continue

@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from functools import partial
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from readerstudy.accounts.models import User
 from readerstudy.audit.services import record
 from readerstudy.jobs.models import Job
 from readerstudy.jobs.services import do_enqueue
-from readerstudy.studies.access import require_role
-from readerstudy.studies.models import Arm, Role, Study
+from readerstudy.studies.access import Reach, require_reach, require_site
+from readerstudy.studies.models import Arm, Site, Study
 from readerstudy.studies.services import check_is_draft, lock_study
 
 from .errors import ImagingError
 from .models import InboxSeries
-from .services import check_volunteer_code, find_volunteer
+from .services import check_is_of_site, check_volunteer_code, find_volunteer
 from .storing import check_cell_is_free
 from .volumes import delete_files
 
@@ -36,15 +37,18 @@ class Assignment:
 
 def check_assign(study: Study, actor: User | None, assignments: Sequence[Assignment]) -> None:
     """Everything that can be told before a series is read again. The message names the series."""
-    require_role(actor, study, Role.COORDINATOR)
+    reach = require_reach(actor, study)
     check_is_draft(study)
     if not assignments:
         raise ImagingError("Choose at least one series, its volunteer and its arm.")
     taken: dict[tuple[str, int], int] = {}
     for item in assignments:
         said = f"Series {item.series.number}"
+        site = site_of(item.series)
         if item.series.study_id != study.pk or item.arm.study_id != study.pk:
             raise ImagingError(f"{said} is not one of this study.")
+        if not reach.covers(site.pk if site else None):
+            raise ImagingError(f"{said} is another site's.")
         if item.series.state != InboxSeries.State.WAITING:
             raise ImagingError(f"{said} is being stored already.")
         if item.series.is_quarantined:
@@ -58,6 +62,7 @@ def check_assign(study: Study, actor: User | None, assignments: Sequence[Assignm
         volunteer = find_volunteer(study, item.volunteer)
         if volunteer is not None:
             try:
+                check_is_of_site(volunteer, site)
                 check_cell_is_free(volunteer, item.arm)
             except ImagingError as error:
                 raise ImagingError(f"{said}: {error}") from None
@@ -73,7 +78,7 @@ def check_assign(study: Study, actor: User | None, assignments: Sequence[Assignm
 def do_assign(study: Study, actor: User | None, assignments: Sequence[Assignment]) -> Job:
     """Have the worker store series under a volunteer and an arm."""
     study = lock_study(study)
-    fresh = {s.pk: s for s in InboxSeries.objects.filter(pk__in=[a.series.pk for a in assignments])}
+    fresh = {s.pk: s for s in _with_site().filter(pk__in=[a.series.pk for a in assignments])}
     missing = [a.series.number for a in assignments if a.series.pk not in fresh]
     if missing:
         raise ImagingError(f"Series {missing[0]} is no longer in the inbox.")
@@ -109,7 +114,8 @@ def do_assign(study: Study, actor: User | None, assignments: Sequence[Assignment
 
 
 def check_decide(series: InboxSeries, actor: User | None) -> None:
-    require_role(actor, series.study, Role.COORDINATOR)
+    site = site_of(series)
+    require_site(actor, series.study, site.pk if site else None)
     check_is_draft(series.study)
     if series.state != InboxSeries.State.WAITING:
         raise ImagingError(f"Series {series.number} is being stored.")
@@ -119,7 +125,7 @@ def check_decide(series: InboxSeries, actor: User | None) -> None:
 def do_clear_text(series: InboxSeries, actor: User | None) -> None:
     """Somebody has looked at every slice and found no text."""
     study = lock_study(series.study)
-    series = InboxSeries.objects.get(pk=series.pk)
+    series = _with_site().get(pk=series.pk)
     series.study = study
     check_decide(series, actor)
     if not series.is_quarantined:
@@ -147,7 +153,7 @@ def do_discard(series: InboxSeries, actor: User | None, why: str) -> None:
             f"Say in {REASON_LENGTHS[0]} to {REASON_LENGTHS[1]} characters why it is deleted."
         )
     study = lock_study(series.study)
-    series = InboxSeries.objects.get(pk=series.pk)
+    series = _with_site().get(pk=series.pk)
     series.study = study
     check_decide(series, actor)
     record(
@@ -166,5 +172,15 @@ def do_discard(series: InboxSeries, actor: User | None, why: str) -> None:
     series.delete()
 
 
-def find_inbox_series(study: Study, series_id: uuid.UUID) -> InboxSeries | None:
-    return InboxSeries.objects.select_related("study").filter(study=study, pk=series_id).first()
+def _with_site() -> QuerySet[InboxSeries]:
+    return InboxSeries.objects.select_related("upload__site")
+
+
+def site_of(series: InboxSeries) -> Site | None:
+    """What was sent for a site is that site's; the rest, whatever its sender, the study's."""
+    return series.upload.site if series.upload is not None else None
+
+
+def find_inbox_series(reach: Reach, series_id: uuid.UUID) -> InboxSeries | None:
+    found = InboxSeries.objects.filter(study=reach.study, **reach.within("upload__site"))
+    return found.select_related("study", "upload__site").filter(pk=series_id).first()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from readerstudy.studies.models import Arm, Study
+from readerstudy.studies.access import Reach
+from readerstudy.studies.models import Arm
 
 from .guessing import arm_by_parameters
 from .models import InboxSeries, Series
@@ -36,12 +37,13 @@ class Person:
         return any(item.series.state == InboxSeries.State.WAITING for item in self.series)
 
 
-def inbox_count(study: Study) -> int:
-    return InboxSeries.objects.filter(study=study).count()
+def inbox_count(reach: Reach) -> int:
+    return InboxSeries.objects.filter(study=reach.study, **reach.within("upload__site")).count()
 
 
-def inbox_of(study: Study) -> list[Person]:
+def inbox_of(reach: Reach) -> list[Person]:
     """Waiting series by the person they belong to, with what is guessed of volunteer and arm."""
+    study = reach.study
     stored = [
         (series.arm, series.parameters)
         for series in Series.objects.filter(
@@ -49,7 +51,8 @@ def inbox_of(study: Study) -> list[Person]:
         ).select_related("arm")
     ]
     people: dict[tuple[str, str], Person] = {}
-    rows = InboxSeries.objects.filter(study=study).select_related("arm_guess", "job", "cleared_by")
+    rows = InboxSeries.objects.filter(study=study, **reach.within("upload__site"))
+    rows = rows.select_related("arm_guess", "job", "cleared_by", "upload__site")
     for row in rows.order_by("number"):
         guess, because = row.arm_guess, "the folder or header names it"
         if guess is None:

@@ -12,9 +12,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from readerstudy.accounts.models import User
-from readerstudy.studies.access import get_study
+from readerstudy.studies.access import Reach, get_reach
 from readerstudy.studies.errors import StudyError
-from readerstudy.studies.models import Role, Study
 
 from . import inbox, inbox_selectors, selectors
 from .contact_sheet import MOST_SLICES
@@ -24,22 +23,23 @@ from .models import InboxSeries
 
 
 def _series(request: HttpRequest, slug: str, series_id: uuid.UUID) -> InboxSeries:
-    study = get_study(request.user, slug, Role.COORDINATOR)
-    series = inbox.find_inbox_series(study, series_id)
+    reach = get_reach(request.user, slug)
+    series = inbox.find_inbox_series(reach, series_id)
     if series is None:
         raise Http404("No such series.")
-    series.study = study
+    series.study = reach.study
     return series
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def inbox_page(request: HttpRequest, slug: str) -> HttpResponse:
     """What waits; a POST stores the ticked series under the chosen volunteers and arms."""
-    study = get_study(request.user, slug, Role.COORDINATOR)
+    reach = get_reach(request.user, slug)
+    study = reach.study
     typed: dict[str, str] = {}
     if request.method == "POST":
         try:
-            wanted = _assignments(request, study)
+            wanted = _assignments(request, reach)
             inbox.do_assign(study, cast(User, request.user), wanted)
         except (ImagingError, StudyError) as error:
             messages.error(request, str(error))
@@ -50,7 +50,7 @@ def inbox_page(request: HttpRequest, slug: str) -> HttpResponse:
                 request, f"{count} series {'are' if count > 1 else 'is'} being stored."
             )
             return redirect("uploads_inbox", study.slug)
-    people = inbox_selectors.inbox_of(study)
+    people = inbox_selectors.inbox_of(reach)
     return render(
         request,
         "imaging/inbox.html",
@@ -58,7 +58,7 @@ def inbox_page(request: HttpRequest, slug: str) -> HttpResponse:
             "study": study,
             "people": people,
             "rows": [_shown(person, typed) for person in people],
-            "volunteers": selectors.volunteer_codes(study),
+            "volunteers": selectors.volunteer_codes(reach),
             "arms": selectors.acquired_arms(study),
             "is_moving": any(
                 item.series.state == InboxSeries.State.ASSIGNING
@@ -88,11 +88,11 @@ def _shown(person: inbox_selectors.Person, typed: dict[str, str]) -> dict[str, o
     }
 
 
-def _assignments(request: HttpRequest, study: Study) -> list[inbox.Assignment]:
+def _assignments(request: HttpRequest, reach: Reach) -> list[inbox.Assignment]:
     """The ticked series; raises ImagingError where volunteer or arm was left open."""
-    arms = {arm.code: arm for arm in selectors.acquired_arms(study)}
+    arms = {arm.code: arm for arm in selectors.acquired_arms(reach.study)}
     wanted = []
-    for person in inbox_selectors.inbox_of(study):
+    for person in inbox_selectors.inbox_of(reach):
         volunteer = request.POST.get(f"volunteer-{person.key}", "").strip()
         for item in person.series:
             if f"take-{item.series.pk}" not in request.POST:

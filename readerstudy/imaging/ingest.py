@@ -39,7 +39,7 @@ from .parsing.process import ReaderPool
 from .publishing import Publishing, Written
 from .raw_data import START_BYTES, ReadRaw, raw_prefix, read_one, recognises, refusal_in_archive
 from .rules import rules_of
-from .services import find_volunteer
+from .services import check_is_of_site, find_volunteer
 from .storing import (
     SeriesDraft,
     assemble,
@@ -125,7 +125,7 @@ class Ingest:
         self._batch.filter(state__in=WAITING).update(state=Upload.State.READING)
         return list(
             self._batch.filter(state=Upload.State.READING)
-            .select_related("study", "arm", "created_by")
+            .select_related("study", "arm", "site", "created_by")
             .order_by("name", "id")
         )
 
@@ -365,6 +365,7 @@ class Ingest:
         cell = candidate.cell
         volunteer = find_volunteer(study, cell.volunteer) if cell is not None else None
         if cell is not None and volunteer is not None:
+            check_is_of_site(volunteer, candidate.sources[0].upload.site)
             check_cell_is_free(volunteer, cell.arm)
             stack([item.plane for item in candidate.slices])
 

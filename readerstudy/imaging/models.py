@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import models
 
 from readerstudy.jobs.models import Job
-from readerstudy.studies.models import CODE, Arm, Study
+from readerstudy.studies.models import CODE, Arm, Site, Study
 
 # What stands in the place of a file's own name once that is not needed any more.
 ARCHIVE_NAME = "zip archive"
@@ -31,6 +31,10 @@ def random_secret() -> str:
 class Volunteer(models.Model):
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="volunteers")
     code = models.CharField(max_length=30, validators=[CODE])  # V01
+    # Where the person was scanned; empty in a study without sites. Codes are unique over all.
+    site = models.ForeignKey(
+        Site, null=True, blank=True, on_delete=models.RESTRICT, related_name="volunteers"
+    )
     # Scale and first window of all arms, from the control; empty without one: imaging.display.
     display = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -102,6 +106,10 @@ class Upload(models.Model):
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="uploads")
     # Files sent together (a folder) share a batch and are read as one.
     batch = models.UUIDField(default=uuid.uuid4, db_index=True)
+    # Whose volunteers its images are of; empty: a volunteer that is there already says it.
+    site = models.ForeignKey(
+        Site, null=True, blank=True, on_delete=models.RESTRICT, related_name="uploads"
+    )
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
     )

@@ -22,7 +22,7 @@ from .inbox_storing import InboxDraft, publish_inbox
 from .models import ARCHIVE_NAME, FILE_NAME, BatchRules, InboxSeries, Series, Upload, UploadedFile
 from .raw_data import ReadRaw, publish_one
 from .selectors import off_the_control
-from .services import do_add_volunteer, find_volunteer, publish_drafts
+from .services import do_add_volunteer, publish_drafts
 from .storing import SeriesDraft
 
 REASON_LENGTH = 500
@@ -90,12 +90,19 @@ class Publishing:
     ) -> tuple[list[uuid.UUID], list[str]]:
         candidates = {draft.id: candidate for draft, candidate in drafts}
         entries = []
+        strangers: list[tuple[SeriesDraft, str]] = []
         for draft, candidate in drafts:
-            volunteer = find_volunteer(study, draft.volunteer_code)
-            if volunteer is None:
-                volunteer = do_add_volunteer(study, draft.volunteer_code, self._actor())
-            entries.append((draft, volunteer, candidate.sources[0].upload))
+            upload = candidate.sources[0].upload
+            try:
+                volunteer = do_add_volunteer(
+                    study, draft.volunteer_code, self._actor(), upload.site
+                )
+            except ImagingError as error:  # another site's
+                strangers.append((draft, str(error)))
+            else:
+                entries.append((draft, volunteer, upload))
         stored, refused = publish_drafts(study, entries, self._actor())
+        refused += strangers
         for draft, reason in refused:
             candidates[draft.id].refuse(reason)
         for series in stored:
@@ -108,7 +115,8 @@ class Publishing:
         for read in found:
             cell = read.source.place.cell
             try:
-                volunteer = do_add_volunteer(study, cell.volunteer if cell else "", self._actor())
+                code = cell.volunteer if cell else ""
+                volunteer = do_add_volunteer(study, code, self._actor(), read.source.upload.site)
                 publish_one(study, read, volunteer, self._actor())
             except ImagingError as error:
                 read.source.reason = str(error)

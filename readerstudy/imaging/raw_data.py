@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import ImagingError
 from .grouping import SourceFile
-from .services import find_volunteer
+from .services import check_is_of_site, find_volunteer
 from .storing import check_cell_is_free
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def read_one(context: JobContext, study: Study, source: SourceFile) -> ReadRaw:
         raise ImagingError(NO_PLACE)
     volunteer = find_volunteer(study, cell.volunteer)
     if volunteer is not None:
+        check_is_of_site(volunteer, source.upload.site)
         check_cell_is_free(volunteer, cell.arm)
     return ReadRaw(_intakes[0].read(context, study.pk, Path(source.path)), source)
 

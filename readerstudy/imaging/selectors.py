@@ -13,6 +13,7 @@ from django.db.models import Count, Min, Q, QuerySet
 from django.utils import timezone
 
 from readerstudy.jobs.models import Job
+from readerstudy.studies.access import Reach
 from readerstudy.studies.models import Arm, Study
 
 from .display import presets_of_control, to_display
@@ -136,8 +137,9 @@ def acquired_arms(study: Study) -> list[Arm]:
     return [arm for arm in study.arms.all() if not arm.is_derived]
 
 
-def volunteer_codes(study: Study) -> list[str]:
-    return list(study.volunteers.values_list("code", flat=True))
+def volunteer_codes(reach: Reach) -> list[str]:
+    found = Volunteer.objects.filter(study=reach.study, **reach.within())
+    return list(found.values_list("code", flat=True))
 
 
 @dataclass(frozen=True)
@@ -148,9 +150,9 @@ class StoredRow:
     differs: list[str]
 
 
-def series_of(study: Study) -> list[StoredRow]:
+def series_of(reach: Reach) -> list[StoredRow]:
     stored = list(
-        Series.objects.filter(volunteer__study=study)
+        Series.objects.filter(volunteer__study=reach.study, **reach.within("volunteer__site"))
         .select_related("volunteer", "arm", "arm__source")
         .order_by("volunteer__code", "arm__position")
     )
@@ -166,13 +168,13 @@ def series_of(study: Study) -> list[StoredRow]:
     ]
 
 
-def upload_history(study: Study, batch: uuid.UUID | None = None) -> list[dict[str, Any]]:
+def upload_history(reach: Reach, batch: uuid.UUID | None = None) -> list[dict[str, Any]]:
     """The last uploads, newest first: state, progress from 0 to 1, and refused files by name.
 
     With `batch`, all files that were sent together, however many.
     """
     uploads = (
-        Upload.objects.filter(study=study)
+        Upload.objects.filter(study=reach.study, **reach.within())
         .select_related("job")
         .annotate(taken=Count("files", filter=Q(files__accepted=True)))
         .order_by("-created_at")
@@ -181,10 +183,10 @@ def upload_history(study: Study, batch: uuid.UUID | None = None) -> list[dict[st
     return [_upload_record(upload) for upload in shown]
 
 
-def sent_together(study: Study) -> list[dict[str, Any]]:
+def sent_together(reach: Reach) -> list[dict[str, Any]]:
     """The last uploads as they were sent, newest first: a folder of many files is one of them."""
     batches = (
-        Upload.objects.filter(study=study)
+        Upload.objects.filter(study=reach.study, **reach.within())
         .order_by()
         .values("batch")
         .annotate(
@@ -194,7 +196,7 @@ def sent_together(study: Study) -> list[dict[str, Any]]:
         )
         .order_by("-sent")[:SHOWN_BATCHES]
     )
-    return [_batch_record(study, dict(row)) for row in batches]
+    return [_batch_record(reach.study, dict(row)) for row in batches]
 
 
 def _batch_record(study: Study, row: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ An `actor` of `None` is the platform itself (a command run by whoever owns the m
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,9 +18,9 @@ from pydicom.dataset import Dataset
 from readerstudy.accounts.models import User
 from readerstudy.audit.services import record
 from readerstudy.jobs.locks import hold_open_jobs
-from readerstudy.studies.access import require_role
-from readerstudy.studies.models import CODE, Arm, Role, Study
-from readerstudy.studies.services import check_is_draft, lock_study
+from readerstudy.studies.access import require_role, require_site
+from readerstudy.studies.models import CODE, Arm, Role, Site, Study
+from readerstudy.studies.services import check_is_draft, lock_study, site_in_trail
 
 from . import hooks
 from .deidentification.report import report_json
@@ -57,21 +57,70 @@ def find_volunteer(study: Study, code: str) -> Volunteer | None:
     return Volunteer.objects.filter(study=study, code__iexact=code).first()
 
 
-def do_add_volunteer(study: Study, code: str, actor: User | None) -> Volunteer:
-    """The volunteer of that code, made if new. Inside a transaction that holds the study's row."""
+def do_add_volunteer(
+    study: Study, code: str, actor: User | None, site: Site | None = None
+) -> Volunteer:
+    """The volunteer of that code, made if new. Inside a transaction that holds the study's row.
+
+    Raises ImagingError where the code is that of another site's volunteer: codes are one space
+    over the whole study.
+    """
     found = find_volunteer(study, code)
     if found is not None:
+        check_is_of_site(found, site)
         return found
     check_volunteer_code(code)
-    volunteer = Volunteer.objects.create(study=study, code=code)
+    volunteer = Volunteer.objects.create(study=study, code=code, site=site)
     record(
         "imaging.volunteer.added",
         actor,
         study_id=study.pk,
         subject=volunteer,
-        new={"code": code},
+        new={"code": code, **site_in_trail(site)},
     )
     return volunteer
+
+
+def check_is_of_site(volunteer: Volunteer, site: Site | None) -> None:
+    """What was sent for a site goes to none of another's volunteers."""
+    if site is not None and volunteer.site_id != site.pk:
+        raise ImagingError(
+            f"The code {volunteer.code} belongs to no volunteer of {site.name}: each code is given "
+            "once in the study. Use another, or ask the study's coordinator."
+        )
+
+
+@transaction.atomic
+def do_place_volunteers(study: Study, actor: User | None, sites: Mapping[str, Site | None]) -> int:
+    """Say which site volunteers belong to: {code: site}; all or none. How many changed.
+
+    For coordinators of the whole study, while it is a draft: the order of reading follows it.
+    """
+    require_role(actor, study, Role.COORDINATOR)
+    study = lock_study(study)
+    found = {v.code: v for v in Volunteer.objects.filter(study=study).select_related("site")}
+    changed = 0
+    for code, site in sites.items():
+        if code not in found:
+            raise ImagingError(f"{code} is no volunteer of this study.")
+        if site is not None and site.study_id != study.pk:
+            raise ImagingError("That is no site of this study.")
+        volunteer = found[code]
+        if volunteer.site == site:
+            continue
+        check_is_draft(study)
+        old, volunteer.site = volunteer.site, site
+        volunteer.save(update_fields=["site"])
+        changed += 1
+        record(
+            "imaging.volunteer.placed",
+            actor,
+            study_id=study.pk,
+            subject=volunteer,
+            old=site_in_trail(old),
+            new={"code": code, **site_in_trail(site)},
+        )
+    return changed
 
 
 # --- Series ---------------------------------------------------------------------------------------
@@ -177,7 +226,7 @@ def publish_drafts(
 
 
 def check_delete_series(series: Series, actor: User | None) -> None:
-    require_role(actor, series.volunteer.study, Role.COORDINATOR)
+    require_site(actor, series.volunteer.study, series.volunteer.site_id)
     check_is_draft(series.volunteer.study)
 
 

@@ -1,7 +1,7 @@
 """Resumable uploads: tus 1.0.0, core protocol with creation and termination (https://tus.io).
 
-An upload belongs to a study; whoever coordinates it may fill, see and cancel it. For anybody else
-it does not exist.
+An upload belongs to a study, and where that has sites to one of them; whoever coordinates it may
+fill, see and cancel it. For anybody else it does not exist.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from readerstudy.accounts.models import User
-from readerstudy.studies.access import get_study
+from readerstudy.studies.access import get_reach
 from readerstudy.studies.errors import StudyError
-from readerstudy.studies.models import Arm, Role, Study
+from readerstudy.studies.models import Arm, Site, Study
 
 from . import uploads
 from .errors import ImagingError
@@ -71,7 +71,8 @@ def _text(status: int, message: str) -> HttpResponse:
 @_tus
 def collection(request: HttpRequest, slug: str) -> HttpResponse:
     """Where uploads are created."""
-    study = get_study(request.user, slug, Role.COORDINATOR)
+    reach = get_reach(request.user, slug)
+    study = reach.study
     if request.method == "OPTIONS":
         response = HttpResponse(status=204)
         response["Tus-Version"] = VERSION
@@ -97,6 +98,7 @@ def collection(request: HttpRequest, slug: str) -> HttpResponse:
         batch=batch,
         volunteer=metadata.get("volunteer", "").strip(),
         arm=_arm(study, metadata.get("arm", "").strip()),
+        site=reach.site or _site(study, metadata.get("site", "").strip()),
         upload_id=own_id,
     )
     response = HttpResponse(status=201)
@@ -108,8 +110,8 @@ def collection(request: HttpRequest, slug: str) -> HttpResponse:
 @_tus
 def file(request: HttpRequest, slug: str, upload_id: uuid.UUID) -> HttpResponse:
     """One upload: how far it is, its next piece, its end."""
-    study = get_study(request.user, slug, Role.COORDINATOR)
-    upload = Upload.objects.filter(study=study, pk=upload_id).first()
+    reach = get_reach(request.user, slug)
+    upload = Upload.objects.filter(study=reach.study, pk=upload_id, **reach.within()).first()
     if upload is None:
         raise Http404("No such upload.")
     if request.method == "DELETE":
@@ -158,3 +160,13 @@ def _arm(study: Study, code: str) -> Arm | None:
     if arm is None:
         raise ImagingError("There is no such arm in this study.")
     return arm
+
+
+def _site(study: Study, code: str) -> Site | None:
+    """What a coordinator of the whole study chose; a site coordinator's is their own."""
+    if not code:
+        return None
+    site = study.sites.filter(code__iexact=code).first()
+    if site is None:
+        raise ImagingError("There is no such site in this study.")
+    return site

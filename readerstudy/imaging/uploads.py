@@ -20,8 +20,8 @@ from readerstudy.accounts.models import User
 from readerstudy.audit.services import record
 from readerstudy.jobs.models import Job
 from readerstudy.jobs.services import do_cancel, do_enqueue
-from readerstudy.studies.access import require_role
-from readerstudy.studies.models import Arm, Role, Study
+from readerstudy.studies.access import require_reach, require_site
+from readerstudy.studies.models import Arm, Site, Study
 from readerstudy.studies.services import check_is_draft
 
 from .errors import ImagingError
@@ -29,7 +29,7 @@ from .ingest import delete_raw, raw_path
 from .mapping import arms_by_name, compile_pattern, read_mapping
 from .models import BatchRules, Upload
 from .parsing.archives import shown_name
-from .services import check_volunteer_code
+from .services import check_is_of_site, check_volunteer_code, find_volunteer
 
 PIECE = 1024 * 1024
 NAME_LENGTH = 255
@@ -56,9 +56,15 @@ def check_create_uploads(
     batch: uuid.UUID,
     volunteer: str,
     arm: Arm | None,
+    site: Site | None = None,
 ) -> None:
-    require_role(actor, study, Role.COORDINATOR)
+    require_site(actor, study, site.pk if site else None)
     check_is_draft(study)
+    if site is not None and site.study_id != study.pk:
+        raise ImagingError("That is no site of this study.")
+    known = find_volunteer(study, volunteer) if volunteer else None
+    if known is not None:
+        check_is_of_site(known, site)
     if any(size < 0 or size > settings.UPLOAD_MAX_TOTAL_BYTES for size in sizes):
         raise ImagingError(
             f"A file may hold up to {settings.UPLOAD_MAX_TOTAL_BYTES // 1024**3} GB: split it."
@@ -91,6 +97,7 @@ def do_create_upload(
     batch: uuid.UUID,
     volunteer: str = "",
     arm: Arm | None = None,
+    site: Site | None = None,
     upload_id: uuid.UUID | None = None,
 ) -> Upload:
     """Make room for a file whose bytes will follow.
@@ -101,13 +108,13 @@ def do_create_upload(
     """
     known = None
     if upload_id is not None:
-        require_role(actor, study, Role.COORDINATOR)
-        sent = {"study": study, "batch": batch, "created_by": actor, "size": size}
+        require_site(actor, study, site.pk if site else None)
+        sent = {"study": study, "batch": batch, "created_by": actor, "size": size, "site": site}
         known = _created_before(upload_id, sent)
         if known is None:
             with contextlib.suppress(IntegrityError), transaction.atomic():
                 (upload,) = _create_uploads(
-                    *(study, actor, [(name, size)], batch, volunteer, arm), ids=[upload_id]
+                    *(study, actor, [(name, size)], batch, volunteer, arm, site), ids=[upload_id]
                 )
                 return upload
             known = _created_before(upload_id, sent)  # by a request that came at the same time
@@ -116,7 +123,7 @@ def do_create_upload(
         return known
     # One that was cancelled, or not finished within a day, begins anew under another id.
     (upload,) = do_create_uploads(
-        study, actor, [(name, size)], batch=batch, volunteer=volunteer, arm=arm
+        study, actor, [(name, size)], batch=batch, volunteer=volunteer, arm=arm, site=site
     )
     return upload
 
@@ -136,9 +143,13 @@ def do_create_uploads(
     batch: uuid.UUID,
     volunteer: str = "",
     arm: Arm | None = None,
+    site: Site | None = None,
 ) -> list[Upload]:
-    """Make room for files, by name and size, whose bytes will follow."""
-    return _create_uploads(study, actor, files, batch, volunteer, arm)
+    """Make room for files, by name and size, whose bytes will follow.
+
+    `site`: whose volunteers their images are of; a site coordinator sends for the own site alone.
+    """
+    return _create_uploads(study, actor, files, batch, volunteer, arm, site)
 
 
 def _create_uploads(
@@ -148,11 +159,14 @@ def _create_uploads(
     batch: uuid.UUID,
     volunteer: str,
     arm: Arm | None,
+    site: Site | None,
     ids: Sequence[uuid.UUID] = (),
 ) -> list[Upload]:
     """`ids`: one for each file; without, they are drawn."""
     sizes = [size for _name, size in files]
-    check_create_uploads(study, actor, sizes=sizes, batch=batch, volunteer=volunteer, arm=arm)
+    check_create_uploads(
+        study, actor, sizes=sizes, batch=batch, volunteer=volunteer, arm=arm, site=site
+    )
     made = []
     for (name, size), pk in zip(files, ids or [uuid.uuid4() for _ in files], strict=True):
         shown = shown_name(name.strip().lstrip("/\\"))[-NAME_LENGTH:]
@@ -163,6 +177,7 @@ def _create_uploads(
                 id=pk,
                 study=study,
                 batch=batch,
+                site=site,
                 created_by=actor,
                 name=shown,
                 size=size,
@@ -186,7 +201,7 @@ def do_set_batch_rules(
     `mapping` is the text of a CSV file, `pattern` a path with {volunteer} and {arm}. Returns the
     number of lines. Raises ImagingError naming the line that is wrong.
     """
-    require_role(actor, study, Role.COORDINATOR)
+    reach = require_reach(actor, study)
     check_is_draft(study)
     if mapping and pattern:
         raise ImagingError("Give a mapping file or a pattern, not both.")
@@ -195,10 +210,11 @@ def do_set_batch_rules(
     rows = read_mapping(mapping, study) if mapping else []
     if pattern:
         compile_pattern(pattern, arms_by_name(study))
-    if Upload.objects.filter(batch=batch).exclude(study=study).exists() or (
+    of_batch = Upload.objects.filter(batch=batch)
+    if of_batch.exclude(study=study, **reach.within()).exists() or (
         BatchRules.objects.filter(batch=batch).exclude(study=study).exists()
     ):
-        raise ImagingError("These files belong to another study.")
+        raise ImagingError("These files belong to another study or site.")
     taken = Upload.objects.filter(study=study, batch=batch).exclude(
         state__in=[Upload.State.RECEIVING, Upload.State.CANCELLED]
     )
@@ -273,7 +289,7 @@ def do_cancel_upload(upload: Upload, actor: User | None) -> None:
     Files that wait together are one piece of work: cancelling one that the worker has not begun
     leaves the others.
     """
-    require_role(actor, upload.study, Role.COORDINATOR)
+    require_site(actor, upload.study, upload.site_id)
     with transaction.atomic():
         # The upload alone is locked: PostgreSQL cannot lock the side of a join that may be empty.
         upload = (
@@ -300,13 +316,14 @@ def do_cancel_upload(upload: Upload, actor: User | None) -> None:
 @transaction.atomic
 def do_finish_batch(study: Study, batch: uuid.UUID, actor: User | None) -> Job:
     """Hand the files sent together to the worker, as one job. Asking twice makes one job."""
-    require_role(actor, study, Role.COORDINATOR)
     check_is_draft(study)
     uploads = list(
         Upload.objects.select_for_update()
         .filter(study=study, batch=batch)
         .exclude(state=Upload.State.CANCELLED)
     )
+    for site_id in {upload.site_id for upload in uploads} or {None}:
+        require_site(actor, study, site_id)
     if not uploads:
         raise ImagingError("Nothing was sent.")
     for upload in uploads:

@@ -14,9 +14,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from readerstudy.accounts.models import User
-from readerstudy.studies.access import get_study
+from readerstudy.studies.access import get_reach, get_study
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Role
+from readerstudy.studies.selectors import sites_of
 
 from . import rules, selectors, services, uploads
 from .errors import ImagingError
@@ -27,8 +28,10 @@ from .models import Series
 
 @require_safe
 def upload_page(request: HttpRequest, slug: str) -> HttpResponse:
-    study = get_study(request.user, slug, Role.COORDINATOR)
+    reach = get_reach(request.user, slug)
+    study = reach.study
     arms = selectors.acquired_arms(study)
+    sites = [reach.site] if reach.site is not None else sites_of(study)
     return render(
         request,
         "imaging/uploads.html",
@@ -40,30 +43,32 @@ def upload_page(request: HttpRequest, slug: str) -> HttpResponse:
             "places_url": reverse("upload_places", args=[study.slug]),
             "max_files": settings.UPLOAD_MAX_FILES,
             "max_bytes": settings.UPLOAD_MAX_TOTAL_BYTES,
-            "waiting": inbox_count(study),
-            "volunteers": json.dumps(selectors.volunteer_codes(study)),
+            "waiting": inbox_count(reach),
+            "site": reach.site,
+            "sites": json.dumps([{"code": site.code, "name": site.name} for site in sites]),
+            "volunteers": json.dumps(selectors.volunteer_codes(reach)),
             "arms": json.dumps([{"code": arm.code, "name": arm.name} for arm in arms]),
             "arm_codes": [arm.code for arm in arms],
-            "uploads": selectors.sent_together(study),
-            "series": selectors.series_of(study),
+            "uploads": selectors.sent_together(reach),
+            "series": selectors.series_of(reach),
         },
     )
 
 
 @require_safe
 def upload_status(request: HttpRequest, slug: str) -> JsonResponse:
-    study = get_study(request.user, slug, Role.COORDINATOR)
+    reach = get_reach(request.user, slug)
     try:
         batch = uuid.UUID(request.GET["batch"]) if "batch" in request.GET else None
     except ValueError:
         return JsonResponse({"error": "The address names no batch."}, status=400)
-    return JsonResponse({"uploads": selectors.upload_history(study, batch)})
+    return JsonResponse({"uploads": selectors.upload_history(reach, batch)})
 
 
 @require_POST
 def upload_places(request: HttpRequest, slug: str) -> JsonResponse:
     """A mapping file or a pattern for files that are about to be sent."""
-    study = get_study(request.user, slug, Role.COORDINATOR)
+    study = get_reach(request.user, slug).study
     try:
         body = json.loads(request.body)
         batch = uuid.UUID(str(body["batch"]))
@@ -109,7 +114,7 @@ def rules_page(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 def upload_finish(request: HttpRequest, slug: str) -> JsonResponse:
     """All files of a batch have arrived: have them read."""
-    study = get_study(request.user, slug, Role.COORDINATOR)
+    study = get_reach(request.user, slug).study
     try:
         body = json.loads(request.body)
         batch = uuid.UUID(str(body["batch"]))
@@ -126,11 +131,13 @@ def upload_finish(request: HttpRequest, slug: str) -> JsonResponse:
 
 @require_POST
 def series_delete(request: HttpRequest, slug: str, series_id: uuid.UUID) -> HttpResponse:
-    study = get_study(request.user, slug, Role.COORDINATOR)
+    reach = get_reach(request.user, slug)
+    study = reach.study
     series = get_object_or_404(
         Series.objects.select_related("volunteer__study", "arm"),
         pk=series_id,
         volunteer__study=study,
+        **reach.within("volunteer__site"),
     )
     said = f"{series.arm.name} of {series.volunteer.code}"
     try:

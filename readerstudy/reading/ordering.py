@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
@@ -55,6 +56,45 @@ def design_of(study: Study) -> Design:
     )
 
 
+def local_volunteers(study: Study) -> dict[str, list[str]]:
+    """Whom each local reader reads: {reader code: volunteers' codes of the reader's site}.
+
+    Readers without a site read all and are not named.
+    """
+    local = {m.reader_code: m.site_id for m in reader_memberships(study) if m.site_id is not None}
+    codes: dict[int, list[str]] = defaultdict(list)
+    rows = Volunteer.objects.filter(study=study, site__in=set(local.values()))
+    for site, code in rows.order_by("code").values_list("site", "code"):
+        codes[site].append(code)
+    return {reader: codes[site] for reader, site in local.items()}
+
+
+def of_reader(design: Design, local: Mapping[str, Sequence[str]], reader: str) -> Design:
+    """The design with the volunteers that this reader reads."""
+    if reader not in local:
+        return design
+    own = set(local[reader])
+    return replace(
+        design,
+        volunteers=tuple(code for code in design.volunteers if code in own),
+        practice_volunteers=tuple(code for code in design.practice_volunteers if code in own),
+    )
+
+
+def _local_faults(study: Study, design: Design) -> list[str]:
+    faults = []
+    local = local_volunteers(study)
+    for reader in local:
+        own = of_reader(design, local, reader)
+        try:
+            if design.practice_items and design.practice_volunteers and not own.practice_volunteers:
+                raise OrderImpossible("None of the volunteers of practice is of the reader's site.")
+            check_design(own)
+        except OrderImpossible as impossible:
+            faults.append(f"{reader}, who reads one site: {impossible}")
+    return faults
+
+
 def order_faults(study: Study) -> list[str]:
     """Why no order can keep the protocol's rules, in words; empty when one can."""
     design = design_of(study)
@@ -66,6 +106,8 @@ def order_faults(study: Study) -> list[str]:
         check_design(design)
     except OrderImpossible as impossible:
         faults.append(str(impossible))
+    else:
+        faults += _local_faults(study, design)
     return faults
 
 
@@ -115,6 +157,9 @@ def do_store_randomisation(
         **design_of(study).as_json(),
         "readers": [member.reader_code for member in readers],
     }
+    local = local_volunteers(study)
+    if local:
+        constraints["local"] = local
     seed = seed or secrets.token_hex(16)
     try:
         permutation = derive_permutation(ARRANGEMENT, constraints, seed)
@@ -139,7 +184,6 @@ def do_store_randomisation(
             )
             stored.write(session, [Showing.from_row(row) for row in rows])
     # The seed stays out of the trail: who could read it there could derive the order.
-    first = next(iter(permutation.values()))
     record(
         "reading.randomisation.stored",
         actor,
@@ -149,12 +193,21 @@ def do_store_randomisation(
             "algorithm": ARRANGEMENT,
             "sha256": randomisation.sha256,
             "readers": constraints["readers"],
-            "items_a_reader": sum(row[3] != PRACTICE for row in first["1"]),
+            **_items(permutation, by_reader=bool(local)),
             "practice_items": study.practice_items,
             "occasions": study.occasions,
         },
     )
     return randomisation
+
+
+def _items(permutation: Permutation, *, by_reader: bool) -> dict[str, Any]:
+    """How many items each reader has on an occasion; local readers differ."""
+    counts = {
+        reader: sum(row[3] != PRACTICE for row in occasions["1"])
+        for reader, occasions in permutation.items()
+    }
+    return {"items_by_reader": counts} if by_reader else {"items_a_reader": max(counts.values())}
 
 
 class _StoredParts:
@@ -204,11 +257,14 @@ def derive_permutation(algorithm: str, constraints: dict[str, Any], seed: str) -
     if algorithm == ALGORITHM:
         return _derive_version_1(constraints, seed)
     design = Design.from_json(constraints)
+    local = constraints.get("local", {})
     return {
         reader: {
             str(occasion): [
                 showing.as_row()
-                for showing in derive_showings(design, seed=seed, reader=reader, occasion=occasion)
+                for showing in derive_showings(
+                    of_reader(design, local, reader), seed=seed, reader=reader, occasion=occasion
+                )
             ]
             for occasion in range(1, design.occasions + 1)
         }

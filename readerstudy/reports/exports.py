@@ -15,6 +15,7 @@ from analysis.tables import csv_bytes
 from readerstudy.studies.models import Study
 
 from .bundles.spreadsheet_text import safe_frame
+from .by_site import site_frame
 from .reading_files import READING_DESCRIPTIONS, reading_frame
 from .report import Report
 from .selectors import PIXEL_COUNTS
@@ -23,11 +24,13 @@ from .selectors import PIXEL_COUNTS
 def csv_names(report: Report) -> list[str]:
     """The CSV files that the report has."""
     asked = [name for name, (table, _) in PREFERENCE_FILES.items() if table in report.data]
-    return [*CSV_FILES, *asked]
+    return [*CSV_FILES, *asked, *(SITE_FILES if report.sites else [])]
 
 
 def csv_file(report: Report, name: str) -> bytes:
     """One CSV file of the report, by its name."""
+    if name in SITE_FILES:
+        return _csv(report, SITE_FILES[name](report))
     made = CSV_FILES[name] if name in CSV_FILES else PREFERENCE_FILES[name][1]
     return _csv(report, made(report))
 
@@ -38,9 +41,20 @@ def reading_file(study: Study, report: Report, name: str) -> bytes:
 
 
 def _csv(report: Report, frame: pd.DataFrame) -> bytes:
+    frame = with_sites(report, frame)
     if report.notice:
         frame = frame.assign(notice=report.notice)
     return csv_bytes(safe_frame(frame))
+
+
+def with_sites(report: Report, frame: pd.DataFrame) -> pd.DataFrame:
+    """The volunteer's site beside each volunteer, in a study that has sites."""
+    if not report.sites or "volunteer" not in frame.columns or "site" in frame.columns:
+        return frame
+    frame = frame.copy()
+    at = int(frame.columns.get_loc("volunteer")) + 1  # type: ignore[arg-type]
+    frame.insert(at, "site", [report.site_of.get(code, "") for code in frame["volunteer"]])
+    return frame
 
 
 def _named(report: Report, frame: pd.DataFrame) -> pd.DataFrame:
@@ -127,7 +141,11 @@ PREFERENCE_FILES: dict[str, tuple[str, Callable[[Report], pd.DataFrame]]] = {
     "rankings.csv": ("rankings", lambda report: _named(report, report.results.rankings)),
     "rankings_long.csv": ("rankings", lambda report: _named(report, report.answers[1])),
 }
+SITE_FILES: dict[str, Callable[[Report], pd.DataFrame]] = {
+    "by_site.csv": lambda report: _named(report, site_frame(report)),
+}
 DESCRIPTIONS = {
+    "by_site.csv": "Scores, SNR and CNR of each site: n, mean, SD, median of each arm",
     "choices.csv": "Forced choices: counts, share, exact p and q of each comparison",
     "abilities.csv": "Bradley–Terry: odds of each arm against the first, by criterion",
     "choices_long.csv": "Every forced choice: volunteer, reader, criterion, pair, chosen",

@@ -110,6 +110,16 @@ class Report:
         return {row["code"]: row["name"] for row in (*self.data["criteria"], *self.data["tissues"])}
 
     @cached_property
+    def sites(self) -> dict[str, str]:
+        """The names of the sites by their codes; empty in a study without."""
+        return {site["code"]: site["name"] for site in self.data.get("sites", [])}
+
+    @property
+    def site_of(self) -> dict[str, str]:
+        """The code of each volunteer's site."""
+        return dict(self.data.get("volunteer_sites", {}))
+
+    @cached_property
     def warnings(self) -> list[PlanWarning]:
         """Before unblinding, without those that follow from what an arm is (its air, its DLR):
         they would tell the letters. What is missing is said in both forms."""

@@ -34,6 +34,7 @@ from .pages.listing import frame_list, table_1
 from .pages.lists import agreement_list, sensitivity_tables, test_list
 from .pages.panels import imaged_volunteers
 from .pages.repeats import repeats_list
+from .pages.sites import site_list
 from .paper_tables import ratio_table, score_table
 from .plan_versions import asked_version
 from .preference_tables import preference_tables
@@ -88,7 +89,7 @@ def navigation(study: Study, report: Report) -> list[dict[str, str]]:
     found += [
         (part, title, reverse("results_part", args=[study.slug, part]))
         for part, (title, _) in PARTS.items()
-        if title
+        if title and (part != "sites" or report.sites)
     ]
     if not report.is_masked and imaged_volunteers(study):
         found.append(("panels", "Image panels", reverse("results_panels", args=[study.slug])))
@@ -193,6 +194,14 @@ def _readers(request: HttpRequest, context: Context) -> HttpResponse:
     context["filters"] = [("criterion", "Criterion", [("", "All"), *criteria], chosen)]
     nothing = "No points were given: there is nothing by reader."
     return _lists(request, context, [people.reader_list(report, chosen)], nothing)
+
+
+def _sites(request: HttpRequest, context: Context) -> HttpResponse:
+    report: Report = context["report"]
+    if not report.sites:
+        raise Http404("The study has no sites.")
+    nothing = "Nothing was scored or measured: there is nothing by site."
+    return _lists(request, context, [site_list(report)], nothing)
 
 
 def _volunteers(request: HttpRequest, context: Context) -> HttpResponse:
@@ -371,6 +380,7 @@ PARTS: dict[str, tuple[str, Callable[[HttpRequest, Context], HttpResponse]]] = {
     "sensitivity": ("Sensitivity", _sensitivity),
     "readers": ("Readers", _readers),
     "volunteers": ("Volunteers", _volunteers),
+    "sites": ("Sites", _sites),
     "figures": ("Figures", _figures),
     "behind": ("", _behind),
 }

@@ -72,6 +72,19 @@ def data_of(study: Study) -> Document:
         "never_submitted": unsubmitted_items(study),
         "acquisition": acquisition_rows(study),
         **_preferences(study, protocol),
+        **_sites(study, protocol),
+    }
+
+
+def _sites(study: Study, protocol: Document) -> Document:
+    """Which volunteer and which local reader belongs to which site; nothing without sites."""
+    if not protocol.get("sites"):
+        return {}
+    placed = study.volunteers.filter(site__isnull=False).order_by("code")
+    return {
+        "sites": [{"code": site["code"], "name": site["name"]} for site in protocol["sites"]],
+        "volunteer_sites": dict(placed.values_list("code", "site__code")),
+        "reader_sites": protocol["local_readers"],
     }
 
 

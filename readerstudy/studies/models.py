@@ -25,6 +25,7 @@ CODE = RegexValidator(
 
 class Role(models.TextChoices):
     COORDINATOR = "coordinator", "Coordinator"
+    SITE_COORDINATOR = "site_coordinator", "Site coordinator"
     READER = "reader", "Reader"
     STATISTICIAN = "statistician", "Statistician"
 
@@ -176,12 +177,39 @@ class Amendment(models.Model):
 BLINDED_STATES = (Study.State.DRAFT, Study.State.READING)
 
 
+class Site(models.Model):
+    """One hospital of a study that several take part in. A study without sites is one hospital's.
+
+    Volunteers belong to one; their codes are one space over the whole study. A site coordinator
+    sees one site's volunteers and no other; a reader with a site reads its volunteers alone
+    (local reading), one without reads all (central reading).
+    """
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="sites")
+    code = models.CharField(max_length=20, validators=[CODE])  # what tables and exports say
+    name = models.CharField(max_length=100)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["study", "code"]
+        constraints = [
+            models.UniqueConstraint(fields=["study", "code"], name="site_code_once_a_study")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Membership(models.Model):
     study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="memberships"
     )
-    role = models.CharField(max_length=15, choices=Role.choices)
+    role = models.CharField(max_length=20, choices=Role.choices)
+    # Whose volunteers a site coordinator sees, or a local reader reads.
+    site = models.ForeignKey(
+        Site, null=True, blank=True, on_delete=models.RESTRICT, related_name="memberships"
+    )
     # What stands for a reader in tables and exports: R1, R2, …
     reader_code = models.CharField(max_length=20, blank=True, validators=[CODE])
     created_at = models.DateTimeField(auto_now_add=True)
@@ -193,6 +221,12 @@ class Membership(models.Model):
                 fields=["study", "reader_code"],
                 condition=~models.Q(reader_code=""),
                 name="reader_code_once_a_study",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(role="reader")
+                | models.Q(role="site_coordinator", site__isnull=False)
+                | models.Q(role__in=["coordinator", "statistician"], site=None),
+                name="site_where_the_role_has_one",
             ),
         ]
 

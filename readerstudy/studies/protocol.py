@@ -77,6 +77,21 @@ def protocol_of(study: Study) -> dict[str, Any]:
         },
         "plan": _plan(study),
         "planning": study.planning,
+        **_sites(study),
+    }
+
+
+def _sites(study: Study) -> dict[str, Any]:
+    """Sites, and who reads the volunteers of one alone; nothing in a study without sites."""
+    sites = list(study.sites.all())
+    if not sites:
+        return {}
+    local = Membership.objects.filter(study=study, role=Role.READER, site__isnull=False)
+    return {
+        "sites": [{"code": site.code, "name": site.name} for site in sites],
+        "local_readers": dict(
+            local.order_by("reader_code").values_list("reader_code", "site__code")
+        ),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from readerstudy.accounts.models import User
 
-from .models import Arm, Membership, Role, Study
+from .models import Arm, Membership, Role, Site, Study
 
 
 def control_arm(study: Study) -> Arm | None:
@@ -23,18 +23,24 @@ def derived_arms_of(source: Arm) -> list[Arm]:
 
 def reader_memberships(study: Study) -> list[Membership]:
     """The readers, in the order of their codes (R2 before R10)."""
-    readers = Membership.objects.filter(study=study, role=Role.READER).select_related("user")
+    readers = Membership.objects.filter(study=study, role=Role.READER).select_related(
+        "user", "site"
+    )
     return sorted(readers, key=lambda member: (len(member.reader_code), member.reader_code))
 
 
 def members_of(study: Study) -> list[Membership]:
     """Everyone, grouped by role: coordinators, readers by code, statisticians."""
     order = {role: index for index, role in enumerate(Role.values)}
-    members = Membership.objects.filter(study=study).select_related("user")
+    members = Membership.objects.filter(study=study).select_related("user", "site")
     return sorted(
         members,
         key=lambda m: (order[m.role], len(m.reader_code), m.reader_code, m.user.email),
     )
+
+
+def sites_of(study: Study) -> list[Site]:
+    return list(Site.objects.filter(study=study))
 
 
 def reads_only(user: User, study: Study) -> bool:
@@ -43,4 +49,4 @@ def reads_only(user: User, study: Study) -> bool:
     if user.is_administrator:
         return False
     roles = set(Membership.objects.filter(study=study, user=user).values_list("role", flat=True))
-    return not roles & {Role.COORDINATOR, Role.STATISTICIAN}
+    return not roles & {Role.COORDINATOR, Role.SITE_COORDINATOR, Role.STATISTICIAN}

@@ -20,7 +20,7 @@ from readerstudy.audit.services import record
 
 from .access import require_role
 from .errors import StudyError
-from .models import Arm, Membership, Plan, Role, Study
+from .models import Arm, Membership, Plan, Role, Site, Study
 from .protocol import protocol_of, sha256_of
 
 # Addresses under /studies/ that are not studies.
@@ -146,27 +146,41 @@ def do_update_arm(
 # --- Members --------------------------------------------------------------------------------------
 
 
-def check_add_member(study: Study, actor: User | None, role: str) -> None:
+def check_add_member(study: Study, actor: User | None, role: str, site: Site | None = None) -> None:
     require_role(actor, study, Role.COORDINATOR)
     if role not in Role.values:
         raise StudyError(f"There is no role “{role}”.")
+    if site is not None and site.study_id != study.pk:
+        raise StudyError("That is no site of this study.")
+    if role == Role.SITE_COORDINATOR and site is None:
+        raise StudyError("Choose the site whose coordinator this is.")
+    if site is not None and role not in {Role.SITE_COORDINATOR, Role.READER}:
+        raise StudyError(f"A {Role(role).label.lower()} is of the whole study: choose no site.")
     if role == Role.READER and not study.is_draft:
         raise StudyError("The reading order is stored: no reader can be added after the launch.")
 
 
 @transaction.atomic
 def do_add_member(
-    study: Study, actor: User | None, user: User, role: str, reader_code: str = ""
+    study: Study,
+    actor: User | None,
+    user: User,
+    role: str,
+    reader_code: str = "",
+    site: Site | None = None,
 ) -> Membership:
-    """Give a person a role. A reader without a code gets the next free one: R1, R2, …"""
+    """Give a person a role. A reader without a code gets the next free one: R1, R2, …
+
+    `site`: whose coordinator it is, or whose volunteers a local reader reads.
+    """
     study = lock_study(study)
-    check_add_member(study, actor, role)
-    return _add_member(study, actor, user, role, reader_code)
+    check_add_member(study, actor, role, site)
+    return _add_member(study, actor, user, role, reader_code, site)
 
 
 @transaction.atomic
 def do_invite_member(
-    study: Study, actor: User | None, email: str, name: str, role: str
+    study: Study, actor: User | None, email: str, name: str, role: str, site: Site | None = None
 ) -> tuple[Membership, str | None]:
     """Give a role to whoever has that address; whoever has no account yet is invited.
 
@@ -174,7 +188,7 @@ def do_invite_member(
     already has an account.
     """
     study = lock_study(study)
-    check_add_member(study, actor, role)
+    check_add_member(study, actor, role, site)
     email = email.strip().lower()
     user = User.objects.filter(email=email).first()
     link: str | None = None
@@ -183,7 +197,7 @@ def do_invite_member(
             user, link = do_invite_user(actor, email, name)
         except AccountError as error:
             raise StudyError(str(error)) from None
-    return _add_member(study, actor, user, role, ""), link
+    return _add_member(study, actor, user, role, "", site), link
 
 
 @transaction.atomic
@@ -205,6 +219,7 @@ def do_remove_member(membership: Membership, actor: User | None) -> None:
             "user": membership.user_id,
             "role": membership.role,
             "reader_code": membership.reader_code,
+            **site_in_trail(membership.site),
         },
     )
     membership.delete()
@@ -222,7 +237,12 @@ def check_remove_member(membership: Membership, actor: User | None) -> None:
 
 
 def _add_member(
-    study: Study, actor: User | None, user: User, role: str, reader_code: str
+    study: Study,
+    actor: User | None,
+    user: User,
+    role: str,
+    reader_code: str,
+    site: Site | None = None,
 ) -> Membership:
     if Membership.objects.filter(study=study, user=user, role=role).exists():
         raise StudyError(f"{user} already is {Role(role).label.lower()} in this study.")
@@ -230,7 +250,7 @@ def _add_member(
         reader_code = reader_code or next_reader_code(study)
     elif reader_code:
         raise StudyError("Only a reader has a reader code.")
-    membership = Membership(study=study, user=user, role=role, reader_code=reader_code)
+    membership = Membership(study=study, user=user, role=role, reader_code=reader_code, site=site)
     _clean(membership)
     membership.save(force_insert=True)
     record(
@@ -238,9 +258,14 @@ def _add_member(
         actor,
         study_id=study.pk,
         subject=membership,
-        new={"user": user.pk, "role": role, "reader_code": reader_code},
+        new={"user": user.pk, "role": role, "reader_code": reader_code, **site_in_trail(site)},
     )
     return membership
+
+
+def site_in_trail(site: Site | None) -> dict[str, str]:
+    """What an event says of a site; nothing in a study that has none."""
+    return {"site": site.code} if site is not None else {}
 
 
 def next_reader_code(study: Study) -> str:

@@ -23,6 +23,7 @@ from readerstudy.imaging.models import ImagingRules, InboxSeries, Series, Upload
 from readerstudy.imaging.rules import do_change_rules
 from readerstudy.imaging.selectors import load_volume
 from readerstudy.jobs.worker import run_pending
+from readerstudy.studies.access import Reach
 from readerstudy.studies.models import Arm, Study
 from tests.factories import make_coordinator, make_reader, make_study
 
@@ -119,7 +120,7 @@ def test_an_arm_is_guessed_from_how_stored_series_were_acquired(study: Study) ->
     send_zip(study, as_files(series(phantom(3), change=fast), "V01/DF"))
     send_zip(study, as_files(series(phantom(3), change=named("A", FlipAngle=120)), "V01/STD"))
     send(study, as_files(series(phantom(3), change=fast)))
-    (person,) = inbox_of(study)
+    (person,) = inbox_of(Reach(study))
     (item,) = person.series
     assert item.arm_guess == arm_of(study, "DF")
     assert "acquired like" in item.because
@@ -131,7 +132,7 @@ def test_a_folder_of_two_people_waits_as_two(study: Study) -> None:
     files |= as_files(series(phantom(3), change=named("B")), "V01/STD/b")
     send_zip(study, files)
     assert not Series.objects.exists()
-    people = inbox_of(study)
+    people = inbox_of(Reach(study))
     assert len(people) == 2
     assert all("2 different people" in s.note for s in InboxSeries.objects.all())
 
@@ -154,8 +155,8 @@ def test_echoes_b_values_and_orientations_are_split(study: Study) -> None:
     assert refusals(study) == {}
     rows = list(InboxSeries.objects.order_by("number"))
     assert [row.slices for row in rows] == [3, 3, 3, 3]
-    assert len(inbox_of(study)) == 1  # one person
-    assert inbox_of(study)[0].series[3].description.split(" · ")[1] == "coronal"
+    assert len(inbox_of(Reach(study))) == 1  # one person
+    assert inbox_of(Reach(study))[0].series[3].description.split(" · ")[1] == "coronal"
 
 
 def test_a_place_that_does_not_fit_is_refused_and_the_series_still_waits(study: Study) -> None:

@@ -22,6 +22,7 @@ from readerstudy.imaging.selectors import (
     upload_history,
 )
 from readerstudy.jobs.models import Job
+from readerstudy.studies.access import Reach
 from readerstudy.studies.models import Study
 from tests.factories import make_study
 
@@ -197,7 +198,7 @@ def test_another_geometry_than_the_control_is_stored_and_told_whichever_comes_la
     send_zip(study, as_files(series(phantom(4)), f"V02/{df}"))
     job = send_zip(study, as_files(series(phantom(3)), f"V02/{std}"))
     assert job.result["differs"] == ["double-fast of V02: 4 slices instead of 3"]
-    assert [row.differs for row in series_of(study) if row.differs] == [
+    assert [row.differs for row in series_of(Reach(study)) if row.differs] == [
         ["column spacing 0.6 mm instead of 0.625 mm"],
         ["4 slices instead of 3"],
     ]
@@ -310,7 +311,7 @@ def test_an_attempt_that_loses_its_lease_publishes_nothing(study: Study) -> None
 def test_the_history_names_refused_files_once_a_reason(study: Study) -> None:
     std = codes(study)[0]
     send_zip(study, {f"V01/{std}/{i}.txt": b"no" for i in range(6)})
-    (record,) = upload_history(study)
+    (record,) = upload_history(Reach(study))
     assert record["refusals"] == [
         {"name": f"V01/{std}/0.txt and 5 others", "reason": "This is not a DICOM file."}
     ]
@@ -321,7 +322,7 @@ def test_files_sent_together_are_one_line_of_the_history(study: Study) -> None:
     std = codes(study)[0]
     files = as_files(series(phantom(4)), f"V01/{std}") | {"V01/notes.txt": b"no"}
     send(study, files)
-    (record,) = sent_together(study)
+    (record,) = sent_together(Reach(study))
     assert record["name"].startswith("5 files, sent ")
     assert (record["state"], record["accepted"]) == ("done", 4)
     assert record["refusals"] == [{"name": "V01/notes.txt", "reason": "This is not a DICOM file."}]

@@ -23,6 +23,7 @@ from readerstudy.imaging.uploads import do_finish_batch, do_receive
 from readerstudy.imaging.volumes import write_volume
 from readerstudy.jobs.models import Job
 from readerstudy.jobs.worker import run_pending
+from readerstudy.studies.access import Reach
 from readerstudy.studies.models import Study
 
 from .datasets import as_files, phantom, series
@@ -72,7 +73,7 @@ def test_stored_series_and_half_sent_uploads_outlive_the_migration() -> None:
     now = Study.objects.get(slug="old")
     stored = Series.objects.select_related("volunteer", "arm").get()
     assert rules_of(now).dates == ImagingRules.Dates.DROPPED
-    assert inbox_count(now) == 0
+    assert inbox_count(Reach(now)) == 0
     assert merged([stored.deidentification])[0]["attribute"] == "(not counted by attribute)"
     refresh_display(stored.volunteer)
     assert float(load_volume(stored).max()) == float(phantom(4).max())

@@ -48,7 +48,12 @@ arm.append(element("option", "", "From the folder names", { value: "" }));
 for (const { code, name } of JSON.parse(root.dataset.arms || "[]")) {
   arm.append(element("option", "", name, { value: code }));
 }
+const site = element("select");
+const sites = JSON.parse(root.dataset.sites || "[]");
+site.append(element("option", "", "Of volunteers that are known", { value: "" }));
+for (const { code, name } of sites) site.append(element("option", "", name, { value: code }));
 const places = element("div", "field-row");
+if (sites.length) places.append(field("Site", site, "Where new volunteers were scanned"));
 places.append(
   field("Volunteer", volunteer, "A study code; empty: from the folder names"),
   known,
@@ -252,6 +257,7 @@ async function pickUp() {
 async function send(entries) {
   if (!entries.length) return;
   const target = { volunteer: volunteer.value.trim(), arm: arm.value };
+  if (site.value) target.site = site.value;
   const found = { mapping: (await mapping.files[0]?.text()) ?? "", pattern: pattern.value.trim() };
   // A zip is read by itself; loose files that were picked together belong together.
   const loose = entries.filter((entry) => !isZip(entry));

@@ -115,7 +115,7 @@ def bundle(study: Study, report: Report, user: User | None = None) -> bytes:
 def data_makers(study: Study, report: Report, user: User | None) -> Makers:
     found = variables(study, report)
     makers: Makers = {name: partial(csv_file, report, name) for name in csv_names(report)}
-    makers["ratings_wide.csv"] = lambda: csv_bytes(safe_frame(ratings_wide(report)))
+    makers["ratings_wide.csv"] = lambda: csv_bytes(safe_frame(_wide(report)))
     makers |= {
         name: partial(reading_file, study, report, name) for name in reading_files(study, user)
     }
@@ -129,6 +129,10 @@ def data_makers(study: Study, report: Report, user: User | None) -> Makers:
     makers["dictionary.csv"] = lambda: csv_bytes(safe_frame(dictionary_frame(found)))
     makers["results.json"] = lambda: _results_document(report).encode("utf-8")
     return makers | _exclusion_makers(study, report)
+
+
+def _wide(report: Report) -> pd.DataFrame:
+    return with_sites(report, ratings_wide(report))
 
 
 def _results_document(report: Report) -> str:
@@ -163,13 +167,14 @@ def _exclusion_makers(study: Study, report: Report) -> Makers:
 
 def labelled_makers(study: Study, report: Report) -> Makers:
     found = variables(study, report)
-    wide = cache(lambda: ratings_wide(report))
-    scores, regions = report.frames
+    wide = cache(lambda: _wide(report))
+    scores, regions = (with_sites(report, frame) for frame in report.frames)
+    derived = with_sites(report, report.results.derived)
     frames: Mapping[str, Callable[[], pd.DataFrame]] = {
         **({} if scores.empty else {"ratings_long": lambda: scores, "ratings_wide": wide}),
         **({} if regions.empty else {"roi_long": lambda: regions}),
         **(
-            {} if report.results.derived.empty else {"derived_long": lambda: report.results.derived}
+            {} if derived.empty else {"derived_long": lambda: derived}
         ),
     }
     title = f"{report.title} – {report.notice}" if report.notice else report.title
@@ -194,9 +199,9 @@ def _labelled(
 def _workbook(report: Report, wide: pd.DataFrame, dictionary: pd.DataFrame, title: str) -> bytes:
     results = results_of(report)
     sheets = {
-        "ratings": report.frames[0],
+        "ratings": with_sites(report, report.frames[0]),
         "ratings wide": wide,
-        "roi": report.frames[1],
+        "roi": with_sites(report, report.frames[1]),
         "descriptives": marked(results.descriptives, report.notice),
         "tests": marked(results.tests, report.notice),
         "agreement": marked(results.agreement, report.notice),

@@ -74,7 +74,21 @@ def variables(study: Study, report: Report) -> list[Variable]:
         Variable("derived_long", "value", f"Value under the noise estimate {noise}", "number"),
         Variable("derived_long", "noise_estimate", "Noise estimate", "text"),
     ]
-    return found
+    return _with_sites(report, found)
+
+
+def _with_sites(report: Report, found: list[Variable]) -> list[Variable]:
+    """The site stands behind the volunteer in every table, in a study that has sites."""
+    if not report.sites:
+        return found
+    placed: list[Variable] = []
+    for variable in found:
+        placed.append(variable)
+        if variable.name == "volunteer":
+            placed.append(
+                Variable(variable.table, "site", "Site (code)", "text", labels=report.sites)
+            )
+    return placed
 
 
 def arm_labels(report: Report) -> dict[str, str]:

@@ -86,7 +86,7 @@ def reader_list(report: Report, criterion: str = "") -> ListTable | None:
                         exact=f"n = {len(given)}, mean {mean!r}, SD {spread!r}",
                     )
                 )
-            cells += [_change(values[a], values[b]) for a, b in plan.comparisons]
+            cells += [change_cell(values[a], values[b]) for a, b in plan.comparisons]
             rows.append(cells)
     columns = [
         Column("Criterion", False),
@@ -106,7 +106,7 @@ def reader_list(report: Report, criterion: str = "") -> ListTable | None:
     return ListTable("readers", "Scores by reader", columns, rows, legend)
 
 
-def _change(first: pd.Series, second: pd.Series) -> ListCell:
+def change_cell(first: pd.Series, second: pd.Series) -> ListCell:
     apart = (second - first).dropna()
     if apart.empty:
         return ListCell("–", exact="no volunteer scored in both arms")

@@ -23,16 +23,17 @@ class Tab:
 
 # URL name, label, who may open it, other pages that stand under the tab.
 _UNDER_READINESS = ("launch", "lock", "variants", "variant_evidence")
+_OF_A_SITE = (Role.COORDINATOR, Role.SITE_COORDINATOR)
 _BOTH = (Role.COORDINATOR, Role.STATISTICIAN)
 TABS: tuple[tuple[str, str, tuple[Role, ...], tuple[str, ...]], ...] = (
     ("study", "Overview", _BOTH, ()),
     ("study_design", "Design", (Role.COORDINATOR,), ("study_amendments",)),
     ("study_members", "Members", (Role.COORDINATOR,), ()),
-    ("uploads", "Uploads", (Role.COORDINATOR,), ()),
+    ("uploads", "Uploads", _OF_A_SITE, ()),
     (
         "readiness",
         "Readiness",
-        (Role.COORDINATOR,),
+        _OF_A_SITE,
         ("launch", "lock", "unlock", "variants", "variant_evidence"),
     ),
     ("regions", "Regions", (Role.COORDINATOR,), ()),

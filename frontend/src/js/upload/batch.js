@@ -137,7 +137,7 @@ export class Batch extends EventTarget {
   }
 
   async start() {
-    const place = [this.urls.tus, this.target.volunteer, this.target.arm, this.places];
+    const place = [this.urls.tus, this.target.volunteer, this.target.arm, this.places, this.target.site];
     ({ id: this.id, key: this.idKey } = await batchId(this.files, place));
     this.memory = new Memory(this.id);
     await this.begin();
