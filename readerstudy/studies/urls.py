@@ -12,4 +12,14 @@ urlpatterns: list[URLPattern] = [
         views.study_member_remove,
         name="study_member_remove",
     ),
+    path(
+        "studies/<slug:slug>/members/sites/<int:site_id>/remove/",
+        views.study_site_remove,
+        name="study_site_remove",
+    ),
+    path(
+        "studies/<slug:slug>/members/sites/<int:site_id>/rename/",
+        views.study_site_rename,
+        name="study_site_rename",
+    ),
 ]

@@ -14,8 +14,9 @@ from readerstudy.accounts.models import User
 from . import selectors, services, wording
 from .access import get_study, has_role
 from .errors import StudyError
-from .forms import InviteForm
-from .models import Membership, Role
+from .forms import InviteForm, SiteForm
+from .models import Membership, Role, Site
+from .sites import do_add_site, do_remove_site, do_rename_site
 
 
 def _user(request: HttpRequest) -> User:
@@ -51,9 +52,11 @@ def study(request: HttpRequest, slug: str) -> HttpResponse:
 def study_members(request: HttpRequest, slug: str) -> HttpResponse:
     """Who takes part. An invitation's link is shown in the answer to its POST, and only there."""
     found = get_study(request.user, slug, Role.COORDINATOR)
-    form = InviteForm(_posted(request), label_suffix="")
+    sites = selectors.sites_of(found)
+    invites = request.method == "POST" and request.POST.get("form") != "site"
+    form = InviteForm(_posted(request) if invites else None, sites=sites, label_suffix="")
     invited: tuple[Membership, str | None] | None = None
-    if request.method == "POST" and form.is_valid():
+    if invites and form.is_valid():
         try:
             invited = services.do_invite_member(
                 found,
@@ -61,11 +64,21 @@ def study_members(request: HttpRequest, slug: str) -> HttpResponse:
                 form.cleaned_data["email"],
                 form.cleaned_data["name"],
                 form.cleaned_data["role"],
+                form.site,
             )
         except StudyError as error:
             form.add_error(None, list(error.messages))
         else:
-            form = InviteForm(label_suffix="")
+            form = InviteForm(sites=sites, label_suffix="")
+    site_form = SiteForm(_posted(request) if not invites else None, label_suffix="", prefix="site")
+    if request.method == "POST" and not invites and site_form.is_valid():
+        try:
+            made = do_add_site(found, _user(request), **site_form.cleaned_data)
+        except StudyError as error:
+            site_form.add_error(None, list(error.messages))
+        else:
+            messages.success(request, f"{made.name} takes part as {made.code}.")
+            return redirect("study_members", found.slug)
     return render(
         request,
         "studies/members.html",
@@ -73,6 +86,8 @@ def study_members(request: HttpRequest, slug: str) -> HttpResponse:
             "study": found,
             "members": selectors.members_of(found),
             "form": form,
+            "sites": sites,
+            "site_form": site_form,
             "invited": invited[0] if invited else None,
             "invitation_link": invited[1] if invited else None,
         },
@@ -91,4 +106,28 @@ def study_member_remove(request: HttpRequest, slug: str, membership_id: int) -> 
         messages.success(request, f"{membership.user} is no longer {membership.role} here.")
         if membership.user_id == _user(request).pk:
             return redirect("home")
+    return redirect("study_members", found.slug)
+
+
+@require_POST
+def study_site_remove(request: HttpRequest, slug: str, site_id: int) -> HttpResponse:
+    found = get_study(request.user, slug, Role.COORDINATOR)
+    site = get_object_or_404(Site, pk=site_id, study=found)
+    try:
+        do_remove_site(site, _user(request))
+    except StudyError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"{site.name} no longer takes part.")
+    return redirect("study_members", found.slug)
+
+
+@require_POST
+def study_site_rename(request: HttpRequest, slug: str, site_id: int) -> HttpResponse:
+    found = get_study(request.user, slug, Role.COORDINATOR)
+    site = get_object_or_404(Site, pk=site_id, study=found)
+    try:
+        do_rename_site(site, _user(request), request.POST.get("name", ""))
+    except StudyError as error:
+        messages.error(request, str(error))
     return redirect("study_members", found.slug)

@@ -20,7 +20,7 @@ from analysis.results_document import write_results
 from analysis.tables import csv_bytes, result_tables
 from readerstudy.accounts.models import User
 from readerstudy.reports.exclusions import exclusions_of, without
-from readerstudy.reports.exports import csv_file, csv_names, file_name, reading_file
+from readerstudy.reports.exports import csv_file, csv_names, file_name, reading_file, with_sites
 from readerstudy.reports.post_hoc import marked
 from readerstudy.reports.reading_files import reading_files
 from readerstudy.reports.report import Report
@@ -173,9 +173,7 @@ def labelled_makers(study: Study, report: Report) -> Makers:
     frames: Mapping[str, Callable[[], pd.DataFrame]] = {
         **({} if scores.empty else {"ratings_long": lambda: scores, "ratings_wide": wide}),
         **({} if regions.empty else {"roi_long": lambda: regions}),
-        **(
-            {} if derived.empty else {"derived_long": lambda: derived}
-        ),
+        **({} if derived.empty else {"derived_long": lambda: derived}),
     }
     title = f"{report.title} – {report.notice}" if report.notice else report.title
     makers: Makers = {}
