@@ -81,6 +81,8 @@ CLOSED = {
     "study_amendments",
     "study_members",
     "study_member_remove",
+    "study_site_remove",
+    "study_site_rename",
     "uploads",
     "upload_status",
     "upload_places",

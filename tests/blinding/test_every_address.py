@@ -119,6 +119,7 @@ def arguments(study: Study) -> dict[str, list[Any]]:
         "part": ["figures"],
         "upload_id": [upload.pk],
         "job_id": [job.pk, uuid.uuid4()],
+        "site_id": [1],
         "membership_id": list(Membership.objects.values_list("pk", flat=True)),
         "name": ["scores", "scores_snr", "ratings_long.csv"],
         "image_format": ["svg", "png"],

@@ -173,6 +173,7 @@ def _values(studies: list[Study]) -> dict[str, list[Any]]:
         "provider_id": ["hospital"],
         "pk": [],
         "membership_id": [],
+        "site_id": [],
         "name": ["scores"],
         "image_format": ["svg"],
         "key": ["a-link-that-is-over"],

@@ -11,7 +11,7 @@ from readerstudy.imaging.models import UploadedFile
 from readerstudy.imaging.uploads import do_create_upload, do_finish_batch, do_receive
 from readerstudy.jobs.models import Job
 from readerstudy.jobs.worker import run_pending
-from readerstudy.studies.models import Arm, Study
+from readerstudy.studies.models import Arm, Site, Study
 
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
@@ -28,13 +28,20 @@ def send(
     *,
     volunteer: str = "",
     arm: Arm | None = None,
+    site: Site | None = None,
     run: bool = True,
 ) -> Job:
     """One batch; read at once unless `run` is false."""
     batch = uuid.uuid4()
     for name, content in files.items():
         upload = do_create_upload(
-            study, None, name=name, size=len(content), batch=batch, volunteer=volunteer, arm=arm
+            *(study, None),
+            name=name,
+            size=len(content),
+            batch=batch,
+            volunteer=volunteer,
+            arm=arm,
+            site=site,
         )
         do_receive(upload, 0, io.BytesIO(content))
     job = do_finish_batch(study, batch, None)

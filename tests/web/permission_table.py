@@ -137,6 +137,8 @@ ANSWERS: dict[tuple[int, ...], tuple[str, ...]] = {
     ),
     (302, 405, 405, 405, 405, 405, 405, 405): (
         "study_member_remove",
+        "study_site_remove",
+        "study_site_rename",
         "account_sign_in_end",
         "account_sign_ins_end",
         "upload_finish",
@@ -191,4 +193,16 @@ ANSWERS: dict[tuple[int, ...], tuple[str, ...]] = {
         "api_bundle",
         "api_file",
     ),
+}
+
+# A site coordinator of the study is answered as somebody of another study, but here.
+SITE_COORDINATOR: dict[str, int] = {
+    "uploads": 200,
+    "upload_status": 200,
+    "uploads_inbox": 200,
+    "readiness": 200,
+    "readiness_panel": 200,
+    "readiness_people": 200,
+    "readiness_withdraw": 200,
+    "study_new": 403,
 }

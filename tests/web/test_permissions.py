@@ -9,7 +9,9 @@ from django.test import Client
 
 from readerstudy.imaging.models import Series, Upload
 from readerstudy.jobs.models import Job
-from readerstudy.studies.models import Membership
+from readerstudy.studies.models import Membership, Role
+from readerstudy.studies.services import do_add_member
+from readerstudy.studies.sites import do_add_site
 from tests.blinding.addresses import Address, every_address, filled
 from tests.blinding.test_every_address import arguments
 from tests.factories import (
@@ -18,10 +20,11 @@ from tests.factories import (
     make_reader,
     make_statistician,
     make_study,
+    make_user,
 )
 from tests.reading.imaged_study import make_imaged_study, start_reading
 
-from .permission_table import ANSWERS, PEOPLE
+from .permission_table import ANSWERS, PEOPLE, SITE_COORDINATOR
 
 # A study's own addresses refuse others in every method; these belong to the person, not the study.
 OF_ONESELF = ("account", "mfa", "health", "ready", "reading_signin", "reading_faults")
@@ -50,9 +53,15 @@ def test_every_address_answers_everybody_as_the_table_says(
         "foreign statistician": make_statistician(foreign),
         "administrator": make_administrator(),
     }
+    site = do_add_site(study, None, "ZRH", "Zürich")
+    study.volunteers.update(site=site)
+    member = do_add_member(study, None, make_user(), Role.SITE_COORDINATOR, site=site)
     start_reading(study)
     assert tuple(people) == PEOPLE
     expected = {name: row for row, names in ANSWERS.items() for name in names}
+    stranger = PEOPLE.index("foreign coordinator")
+    expected = {n: (*row, SITE_COORDINATOR.get(n, row[stranger])) for n, row in expected.items()}
+    people["site coordinator"] = member.user
     own = [address for address in every_address() if not address.namespace]
     assert {address.name for address in own} == set(expected), "a new address needs a row"
 
