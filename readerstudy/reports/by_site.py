@@ -44,7 +44,11 @@ def site_frame(report: Report) -> pd.DataFrame:
     readers = _readers(report)
     sites = [*report.sites, NO_SITE]
     records = []
-    for (metric, row), group in values.groupby(["metric", "row"], sort=False):
+    groups = dict(list(values.groupby(["metric", "row"])))
+    for metric, row in _in_order(report):
+        group = groups.get((metric, row))
+        if group is None:
+            continue
         for site in sites:
             for arm in report.plan.arms:
                 own = group[(group["site"] == site) & (group["arm"] == arm)]["value"].astype(float)
@@ -65,6 +69,13 @@ def site_frame(report: Report) -> pd.DataFrame:
                 )
     frame = pd.DataFrame(records, columns=list(COLUMNS))
     return frame.astype({"readers": "Int64"})
+
+
+def _in_order(report: Report) -> list[tuple[str, str]]:
+    """Metrics and rows as the tables have them, scores first."""
+    cells = report.results.descriptives
+    pairs = list(dict.fromkeys(zip(cells["metric"], cells["row"], strict=True)))
+    return sorted(pairs, key=lambda pair: pair[0] != "score")
 
 
 def _readers(report: Report) -> dict[str, int]:

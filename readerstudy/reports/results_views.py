@@ -99,7 +99,7 @@ def navigation(study: Study, report: Report) -> list[dict[str, str]]:
             "part": part,
             "title": title,
             "address": address + report.plan_query,
-            "key": str(number),
+            "key": str(number % 10),  # of the tenth, 0
         }
         for number, (part, title, address) in enumerate(found, start=1)
     ]

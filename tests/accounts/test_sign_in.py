@@ -256,6 +256,11 @@ def test_a_second_factor_is_asked_for_and_a_recovery_code_replaces_it_once(
     client.post(reverse("mfa_authenticate"), {"code": codes[0]})
     assert not signed_in(client)  # each code once
     client.post(reverse("mfa_authenticate"), {"code": code_of(secret)})
+    assert signed_in(client)
+    client.post(reverse("account_logout"))
+    sign_in(client)
+    client.post(reverse("mfa_authenticate"), {"code": code_of(secret)})
+    assert not signed_in(client)  # overheard and sent again within its half minute
     said = actions()
     for action in ("second_factor_added", "second_factor_failed"):
         assert f"accounts.{action}" in said
