@@ -17,11 +17,21 @@ from readerstudy.studies.models import Study
 from readerstudy.studies.services import check_is_draft, lock_study
 
 from .errors import ImagingError
+from .geometry import differences
 from .grouping import Candidate, SourceFile
 from .inbox_storing import InboxDraft, publish_inbox
-from .models import ARCHIVE_NAME, FILE_NAME, BatchRules, InboxSeries, Series, Upload, UploadedFile
+from .models import (
+    ARCHIVE_NAME,
+    FILE_NAME,
+    BatchRules,
+    InboxSeries,
+    Series,
+    Upload,
+    UploadedFile,
+    Volunteer,
+)
 from .raw_data import ReadRaw, publish_one
-from .selectors import off_the_control
+from .selectors import geometry_of
 from .services import do_add_volunteer, publish_drafts
 from .storing import SeriesDraft
 
@@ -91,16 +101,19 @@ class Publishing:
         candidates = {draft.id: candidate for draft, candidate in drafts}
         entries = []
         strangers: list[tuple[SeriesDraft, str]] = []
+        found: dict[tuple[str, int | None], Volunteer] = {}
         for draft, candidate in drafts:
             upload = candidate.sources[0].upload
+            place = (draft.volunteer_code.casefold(), upload.site_id)
             try:
-                volunteer = do_add_volunteer(
-                    study, draft.volunteer_code, self._actor(), upload.site
-                )
+                if place not in found:
+                    found[place] = do_add_volunteer(
+                        study, draft.volunteer_code, self._actor(), upload.site
+                    )
             except ImagingError as error:  # another site's
                 strangers.append((draft, str(error)))
             else:
-                entries.append((draft, volunteer, upload))
+                entries.append((draft, found[place], upload))
         stored, refused = publish_drafts(study, entries, self._actor())
         refused += strangers
         for draft, reason in refused:
@@ -196,11 +209,13 @@ def _differing(stored: Sequence[uuid.UUID]) -> list[str]:
     """What does not lie on its control's grid, of the volunteers that something was stored of: a
     control that comes later may be the one that is wrong."""
     volunteers = Series.objects.filter(pk__in=stored).values("volunteer")
-    found = Series.objects.filter(volunteer__in=volunteers).select_related("volunteer", "arm")
+    rows = Series.objects.filter(volunteer__in=volunteers).select_related("volunteer", "arm")
+    found = [(series, geometry_of(series)) for series in rows]
+    grids = {series.volunteer_id: grid for series, grid in found if series.arm.is_control}
     return [
         f"{series.arm.name} of {series.volunteer.code}: {'; '.join(differs)}"
-        for series in found
-        if (differs := off_the_control(series))
+        for series, grid in found
+        if (differs := differences(grids.get(series.volunteer_id, grid), grid))
     ]
 
 

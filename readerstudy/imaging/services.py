@@ -218,8 +218,11 @@ def publish_drafts(
             refused.append((draft, str(error)))
     for volunteer in {item.volunteer_id: item.volunteer for item in stored}.values():
         refresh_display(volunteer)
-    for series in stored:
-        series.refresh_from_db()
+    # As they stand now, with the factors that they are shown by.
+    fresh = Series.objects.select_related("volunteer__study", "arm", "upload").in_bulk(
+        [series.pk for series in stored]
+    )
+    stored = [fresh[series.pk] for series in stored]
     if stored:
         hooks.series_stored(study, stored, actor)
     return stored, refused

@@ -43,8 +43,8 @@ class StoredSlice:
     slope: float = 1.0
     intercept: float = 0.0
 
-    def pixels(self) -> np.ndarray:
-        """[rows, columns] float32, rescale slope and intercept applied."""
+    def read_into(self, image: np.ndarray) -> None:
+        """Fill [rows, columns] float32; rescale slope and intercept applied."""
         count = self.plane.rows * self.plane.columns
         if isinstance(self.content, Path):
             stored = np.fromfile(
@@ -56,8 +56,9 @@ class StoredSlice:
             )
         stored = stored.reshape(self.plane.rows, self.plane.columns)
         if self.slope == 1.0 and self.intercept == 0.0:
-            return stored.astype(np.float32)  # exact: 16 bits fit
-        return (stored.astype(np.float64) * self.slope + self.intercept).astype(np.float32)
+            image[...] = stored  # exact: 16 bits fit
+        else:
+            image[...] = stored.astype(np.float64) * self.slope + self.intercept
 
     def store(self, name: str) -> None:
         """Put the file into storage; one on this machine is moved and read no more."""
@@ -97,7 +98,7 @@ def assemble(slices: Sequence[StoredSlice]) -> Assembled:
     for index, source in enumerate(order):
         if not (math.isfinite(slices[source].slope) and math.isfinite(slices[source].intercept)):
             raise ImagingError(f"The rescale values are no numbers ({slices[source].plane.name}).")
-        volume[index] = slices[source].pixels()
+        slices[source].read_into(volume[index])
     if not np.all(np.isfinite(volume)):
         raise ImagingError("Some voxels have no finite value.")
     if float(volume.max()) == float(volume.min()):
@@ -220,7 +221,8 @@ def refresh_display(volunteer: Volunteer) -> None:
         volunteer.save(update_fields=["display"])
     inside: np.ndarray | None = None
     control_median = 0.0
-    for series in Series.objects.filter(volunteer=volunteer).select_related("arm"):
+    matched: list[Series] = []
+    for series in Series.objects.filter(volunteer=volunteer):
         if series.display.get("control_sha256") == control.volume_sha256:
             continue
         if inside is None:
@@ -241,4 +243,5 @@ def refresh_display(volunteer: Volunteer) -> None:
             "body_median": own_median,
             "limited": limited,
         }
-        series.save(update_fields=["display_factor", "display"])
+        matched.append(series)
+    Series.objects.bulk_update(matched, ["display_factor", "display"])
