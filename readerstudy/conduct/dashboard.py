@@ -57,6 +57,18 @@ class Worker:
 
 
 @dataclass(frozen=True)
+class Disk:
+    """The one that images lie on."""
+
+    free: int
+    total: int
+
+    @property
+    def free_percent(self) -> int:
+        return round(100 * self.free / self.total) if self.total else 0
+
+
+@dataclass(frozen=True)
 class Dashboard:
     readers: Sequence[PacedReader]
     expected_end: datetime.date | None
@@ -64,14 +76,8 @@ class Dashboard:
     failed_jobs: Sequence[Job]
     workers: Sequence[Worker]
     waiting_without_worker: bool
-    storage_used: int
-    storage_total: int
+    disk: Disk | None  # none: images lie in an object store, which says nothing of its room
     storage_study: int
-
-    @property
-    def storage_free_percent(self) -> int:
-        free = self.storage_total - self.storage_used
-        return round(100 * free / self.storage_total) if self.storage_total else 0
 
 
 def dashboard(study: Study) -> Dashboard:
@@ -85,7 +91,6 @@ def dashboard(study: Study) -> Dashboard:
         .order_by()
     )
     workers = workers_seen()
-    usage = shutil.disk_usage(settings.MEDIA_ROOT)
     return Dashboard(
         readers=readers,
         # Only when every reader who is not done has a pace: the slowest one decides.
@@ -98,8 +103,7 @@ def dashboard(study: Study) -> Dashboard:
         ),
         workers=workers,
         waiting_without_worker=bool(counts.get(Job.State.QUEUED)) and not workers,
-        storage_used=usage.total - usage.free,
-        storage_total=usage.total,
+        disk=_disk(),
         storage_study=_study_bytes(study),
     )
 
@@ -192,6 +196,16 @@ def workers_seen() -> list[Worker]:
     ]
     busy = Job.objects.filter(state=Job.State.RUNNING, lease_until__gt=now).count()
     return seen or [Worker(f"working on a job ({n + 1})", 0) for n in range(busy)]
+
+
+def _disk() -> Disk | None:
+    if settings.S3_BUCKET:
+        return None
+    try:
+        usage = shutil.disk_usage(settings.MEDIA_ROOT)
+    except OSError:  # not there until the first image is
+        return None
+    return Disk(usage.free, usage.total)
 
 
 def _study_bytes(study: Study) -> int:

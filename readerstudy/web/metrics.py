@@ -20,6 +20,7 @@ from django.views.decorators.http import require_safe
 from readerstudy.jobs.selectors import queue_lines, worker_lines
 
 from .health import recent_checks
+from .local_folders import local_folders
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -120,7 +121,7 @@ def _disk() -> Iterator[Metric]:
     size = GaugeMetricFamily(
         "readerstudy_storage_size_bytes", "Size of the folder's disk", labels=["folder"]
     )
-    for name, folder in (("storage", settings.MEDIA_ROOT), ("uploads", settings.UPLOAD_ROOT)):
+    for name, folder in local_folders("storage"):
         try:
             usage = shutil.disk_usage(folder)
         except OSError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -15,6 +14,7 @@ from readerstudy.jobs.models import Job
 from readerstudy.jobs.selectors import queue_lines, worker_lines
 
 from .health import checks
+from .local_folders import local_folders
 
 
 @require_safe
@@ -55,7 +55,7 @@ def _queues() -> list[dict[str, Any]]:
 
 def _disks() -> list[dict[str, Any]]:
     found = []
-    for name, folder in (("images", settings.MEDIA_ROOT), ("uploads", settings.UPLOAD_ROOT)):
+    for name, folder in local_folders("images"):
         try:
             usage = shutil.disk_usage(folder)
         except OSError:

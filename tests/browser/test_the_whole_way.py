@@ -1,4 +1,8 @@
-"""A study from upload to tables, as its people do it: in a browser, with a worker beside it."""
+"""A study from upload to tables, as its people do it: in a browser, with workers beside it.
+
+On the parts that a hospital runs: PostgreSQL, RabbitMQ, an object store, two web processes, two
+workers. On SQLite and a folder the same pages are walked by the other tests of this directory.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from playwright.sync_api import Browser, Page, expect
 from analysis import AnalysisPlan, run_plan
 from readerstudy.studies.templates_lumbar import CRITERIA as LUMBAR_CRITERIA
 
-from .whole_site import PASSWORD, WholeSite, scans_zip, serving_site
+from .whole_site import PASSWORD, WholeSite, scans_zip, spread_site
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -28,8 +32,8 @@ ARMS = 5
 
 
 @pytest.fixture
-def site(front_end: None, tmp_path: Path) -> Iterator[WholeSite]:
-    with serving_site(tmp_path) as site:
+def site(front_end: None, tmp_path: Path, postgresql_address: str) -> Iterator[WholeSite]:
+    with spread_site(tmp_path, postgresql_address) as site:
         yield site
 
 
@@ -95,9 +99,11 @@ def stored_scores(site: WholeSite) -> pd.DataFrame:
     return pd.DataFrame(json.loads(printed))
 
 
-def test_a_study_goes_from_upload_to_tables(chromium: Browser, site: WholeSite) -> None:
+def test_a_study_goes_from_upload_to_tables(
+    chromium: Browser, site: WholeSite, tmp_path: Path
+) -> None:
     make_study(site)
-    site.start_worker()
+    workers = [site.start_worker() for _ in range(2)]
 
     # The coordinator sends one zip; the worker de-identifies it and fills the derived arms.
     coordinator = signed_in(chromium, site, "coordinator")
@@ -160,6 +166,9 @@ def test_a_study_goes_from_upload_to_tables(chromium: Browser, site: WholeSite) 
         for column in ("n", "n_nonzero", "w_plus", "w_minus", "p", "q"):
             assert float(row[column]) == pytest.approx(getattr(test, column), abs=1e-12), column
 
+    # Both parts were in use: jobs came as messages, images lie in the store alone.
+    assert any("jobs.wake" in worker.output() for worker in workers)
+    assert not (tmp_path / "var" / "storage").exists()
     assert "is sound" in site.manage("verify_audit")
     assert "are sound" in site.manage("verify_snapshot", SLUG)
 

@@ -1,4 +1,8 @@
-"""A whole site for a browser: web and worker as real processes on the platform's own settings."""
+"""A whole site for a browser: web and worker as real processes on the platform's own settings.
+
+On SQLite and local files, or spread out as a hospital's is (`spread_site`): PostgreSQL, RabbitMQ,
+an object store, two web processes.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,11 @@ import io
 import socket
 import urllib.error
 import urllib.request
+import uuid
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -17,6 +23,9 @@ from denoise_engine.simulation import simulate_acquisition
 from readerstudy.demo.scans import volunteer_zip
 from readerstudy.demo.sources import load_sources
 from tests.jobs.site import Site, wait_for
+from tests.object_store import object_store, settings_of
+from tests.postgresql import create_database
+from tests.rabbitmq import broker
 
 PASSWORD = "a long enough pass phrase"
 PROTOCOLS = {"STD": "standard", "DF": "double-fast", "TF": "triple-fast"}
@@ -26,6 +35,8 @@ class WholeSite(Site):
     """Settings as a user has them; only the place of the data differs."""
 
     address = ""
+    web_processes = 1
+    store: Mapping[str, str] = MappingProxyType({})  # where images lie, if not in a folder
 
     @property
     def environment(self) -> dict[str, str]:
@@ -33,6 +44,7 @@ class WholeSite(Site):
             **super().environment,
             "DJANGO_SETTINGS_MODULE": "readerstudy.settings",
             "JOB_LEASE_SECONDS": "15",
+            **self.store,
         }
 
     def serve(self) -> None:
@@ -43,7 +55,8 @@ class WholeSite(Site):
         self.address = f"http://127.0.0.1:{port}"
         self.start(
             *("-m", "gunicorn", "readerstudy.wsgi", "--bind", f"127.0.0.1:{port}"),
-            *("--worker-class", "gthread", "--workers", "1", "--threads", "4"),
+            *("--worker-class", "gthread", "--threads", "4"),
+            *("--workers", str(self.web_processes)),
         )
         wait_for(self._answers, "the web process to answer")
 
@@ -58,14 +71,30 @@ class WholeSite(Site):
 
 
 @contextlib.contextmanager
-def serving_site(home: Path) -> Iterator[WholeSite]:
-    site = WholeSite(home, f"sqlite:///{home}/site.sqlite3")
+def serving_site(home: Path, site: WholeSite | None = None) -> Iterator[WholeSite]:
+    site = site or WholeSite(home, f"sqlite:///{home}/site.sqlite3")
     site.manage("migrate", "--verbosity=0")
     try:
         site.serve()
         yield site
     finally:
         site.stop()
+
+
+@contextlib.contextmanager
+def spread_site(home: Path, postgresql_address: str) -> Iterator[WholeSite]:
+    """The same on the parts that operators run, by configuration alone."""
+    url = create_database(postgresql_address, f"whole_{uuid.uuid4().hex}")
+    with broker() as messages, object_store() as (store, _):
+        site = WholeSite(home, url, broker_url=messages.url)
+        site.store = settings_of(store, "images")
+        site.web_processes = 2
+        site.python(
+            "from django.core.files.storage import default_storage\n"
+            "default_storage.connection.create_bucket(Bucket='images')"
+        )
+        with serving_site(home, site) as serving:
+            yield serving
 
 
 def scans_zip(volunteers: int, *, size: int = 128, slices: int = 2) -> bytes:

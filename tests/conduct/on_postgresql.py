@@ -1,5 +1,5 @@
-"""Two at once, and hosts whose clocks differ. Run on PostgreSQL alone (`test_on_postgresql`): SQLite
-has one writer and one host."""
+"""Two at once, and hosts whose clocks differ. Run on PostgreSQL alone (`test_on_postgresql`):
+SQLite has one writer and one host."""
 
 from __future__ import annotations
 
