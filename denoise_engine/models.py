@@ -15,6 +15,8 @@ WEIGHTS = Path(__file__).resolve().parent / "weights"
 MANIFEST = WEIGHTS / "manifest.json"
 # Networks from k-space to images: no methods of denoising, so in a list of their own.
 RECONSTRUCTION_MANIFEST = WEIGHTS / "reconstruction.json"
+# Networks that make another image than the one measured: in a list of their own too.
+TRANSFER_MANIFEST = WEIGHTS / "transfer.json"
 
 
 @dataclass(frozen=True)

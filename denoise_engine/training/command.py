@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "training on",
     )
     parser.add_argument(
-        "--pairs", type=Path, help="transfer networks: a BIDS folder of real pairs, beside the heads"
+        "--pairs", type=Path, help="transfer networks: BIDS folder of real pairs, beside the heads"
     )
     parser.add_argument("--start", help="a shipped model to begin with; unrolled: its file")
     parser.add_argument("--learning-rate", type=float, default=1.5e-3)

@@ -1,0 +1,86 @@
+"""``python -m denoise_engine train sr-unet`` and ``anisotropic-unet``: from heads to weights."""
+
+import argparse
+import time
+from pathlib import Path
+
+NETWORKS = ("sr-unet", "anisotropic-unet")
+
+
+def train_transfer(arguments: argparse.Namespace) -> int:
+    """Train, showing progress, and write the averaged weights."""
+    import torch
+
+    from denoise_engine.training.transfer import (
+        TransferProgress,
+        TransferRecipe,
+        TransferTrainer,
+    )
+    from denoise_engine.training.transfer_data import PatchSampler
+    from denoise_engine.training.transfer_held_out import held_out_scans, judge, judge_cubic
+    from denoise_engine.transfer.heads import load_heads
+    from denoise_engine.transfer.pairs import read_pairs
+
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    data: Path = arguments.data
+    recipe = TransferRecipe(
+        kind=arguments.model,
+        seed=arguments.seed,
+        steps=arguments.steps,
+        minutes=arguments.minutes,
+        learning_rate=arguments.learning_rate,
+    )
+    heads = [] if arguments.export else load_heads(data, "train")
+    for head in heads:
+        print(f"  {head.name}: {head.source.what}, {head.volume.shape}", flush=True)
+    validation = load_heads(data, "validation")[0]
+    scans = held_out_scans(validation, recipe.factors)
+    print(f"cubic on {validation.name}: {_in_words(judge_cubic(scans))}", flush=True)
+    pairs = read_pairs(arguments.pairs) if arguments.pairs else []
+    sampler = None
+    if not arguments.export:
+        sampler = PatchSampler(
+            heads,
+            seed=recipe.seed,
+            factors=recipe.factors,
+            patches=recipe.patches,
+            size=recipe.size,
+            pairs=pairs,
+        )
+    trainer = TransferTrainer(
+        sampler, recipe, arguments.out, judge=lambda network: judge(network, scans)
+    )
+    if arguments.resume or arguments.export:
+        trainer.resume()
+    if not arguments.export:
+        shown = 0.0
+
+        def report(progress: TransferProgress, done: float) -> None:
+            nonlocal shown
+            now = time.monotonic()
+            if now - shown < 30 and done < 1:
+                return
+            shown = now
+            print(
+                f"{100 * done:5.1f} %  step {progress.step:6d}  loss {progress.mean_loss:.4f}  "
+                f"{progress.seconds / max(progress.step, 1):.2f} s a step"
+                + (f"  {progress.skipped} skipped" if progress.skipped else "")
+                + (f"  held out {_in_words(progress.curve[-1])}" if progress.curve else ""),
+                flush=True,
+            )
+
+        trainer.run(report)
+    from denoise_engine.training.transfer_export import export_transfer
+
+    weights = export_transfer(trainer, data, arguments.out, note=arguments.note)
+    print(f"wrote {weights}; its card is {weights.with_suffix('.md')}")
+    return 0
+
+
+def _in_words(figures: dict[str, float]) -> str:
+    scans = [name.removeprefix("psnr_") for name in figures if name.startswith("psnr_")]
+    return "  ".join(
+        f"{scan.replace('_', ' ×')} {figures['psnr_' + scan]:.2f} dB {figures['ssim_' + scan]:.3f}"
+        for scan in scans
+    )

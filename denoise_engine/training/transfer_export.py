@@ -1,0 +1,143 @@
+"""From a transfer training to a model that can be shipped: weights, manifest, model card."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save
+
+from denoise_engine.training.transfer import TransferTrainer
+from denoise_engine.training.transfer_card import LIMITS, PURPOSE, USE, transfer_card_as_text
+from denoise_engine.training.transfer_data import Range
+from denoise_engine.training.transfer_held_out import (
+    HeldOutScan,
+    held_out_scans,
+    judge,
+    judge_cubic,
+)
+from denoise_engine.transfer.calibration import Factors, fit_factors
+from denoise_engine.transfer.heads import SOURCES, HeadSource, load_heads, source_hash
+from denoise_engine.transfer.networks import TransferNetwork, parameter_count
+
+VERSION = "1"
+PIXEL_RANGE = (1.0, 1.15)  # mm, of the heads that train
+_SAMPLES = 8
+_SEED = 5
+
+
+def export_transfer(
+    trainer: TransferTrainer,
+    data: Path,
+    out: Path,
+    *,
+    sources: tuple[HeadSource, ...] = SOURCES,
+    note: str = "",
+) -> Path:
+    """Write weights (bfloat16), card and list into ``out``; return the path of the weights.
+
+    To ship them, copy weights and card and the entry of ``transfer.json`` into
+    ``denoise_engine/weights``, then let ``benchmarks/transfer.py --write`` fill in what is measured
+    on the test heads.
+
+    Parameters
+    ----------
+    trainer : TransferTrainer
+        Finished, or at a checkpoint.
+    data : Path
+        The data folder.
+    out : Path
+        Where to write.
+    sources : tuple of HeadSource
+        The heads; the first of the validation part judges and calibrates.
+    note : str
+        A sentence about this training for the card.
+    """
+    network = trainer.averaged_network()
+    shipped = {k: v.to(torch.bfloat16).contiguous() for k, v in network.state_dict().items()}
+    network.load_state_dict({k: v.float() for k, v in shipped.items()})
+    head = load_heads(data, "validation", sources)[0]
+    scans = held_out_scans(head, trainer.recipe.factors)
+    card = transfer_card(trainer, network, scans, data, sources) | {"note": note}
+    content = save(shipped, metadata={"card": json.dumps(card)})
+    digest = hashlib.sha256(content).hexdigest()
+    out.mkdir(parents=True, exist_ok=True)
+    name = trainer.recipe.kind
+    weights = out / f"{name}-v{VERSION}.safetensors"
+    weights.write_bytes(content)
+    weights.with_suffix(".md").write_text(transfer_card_as_text(card, digest), encoding="utf-8")
+    entry = {"version": VERSION, "file": weights.name, "sha256": digest}
+    (out / "transfer.json").write_text(json.dumps({name: entry}, indent=2) + "\n")
+    return weights
+
+
+def transfer_card(
+    trainer: TransferTrainer,
+    network: TransferNetwork,
+    scans: Sequence[HeldOutScan],
+    data: Path,
+    sources: tuple[HeadSource, ...],
+) -> dict[str, Any]:
+    """Return the card that goes into the header of the weights, in plain JSON values."""
+    recipe = trainer.recipe
+    factors = calibrate(network, scans)
+    return {
+        "name": recipe.kind,
+        "version": VERSION,
+        "purpose": PURPOSE,
+        "architecture": {
+            "kind": recipe.kind,
+            "factors": list(recipe.factors),
+            "channels": list(recipe.channels),
+            "fine": recipe.fine,
+            "dropout": recipe.dropout,
+        },
+        "parameters": parameter_count(network),
+        "pixel_range": list(PIXEL_RANGE),
+        "forward_model": asdict(Range()),
+        "recipe": asdict(recipe),
+        "steps": trainer.progress.step,
+        "minutes": round(trainer.progress.seconds / 60, 1),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "data": [
+            {
+                "path": source.path,
+                "what": source.what,
+                "part": source.part,
+                "licence": source.licence,
+                "sha256": source_hash(data, source),
+            }
+            for source in sources
+        ],
+        "validation": {"cubic": judge_cubic(scans), "network": judge(network, scans)},
+        "calibration": asdict(factors),
+        "curve": trainer.progress.curve,
+        "limits": list(LIMITS),
+        "use": list(USE),
+        "command": f"python -m denoise_engine train {recipe.kind} --data DATA --out OUT "
+        f"--seed {recipe.seed} --steps {trainer.progress.step} "
+        f"--learning-rate {recipe.learning_rate:g}",
+    }
+
+
+def calibrate(network: TransferNetwork, scans: Sequence[HeldOutScan]) -> Factors:
+    """Fit the factors of both variances on the validation scans, where there is no air."""
+    errors, intrinsic, parameter = [], [], []
+    for scan in scans:
+        thick = torch.from_numpy(scan.thick)[None, None]
+        with torch.no_grad(), torch.random.fork_rng():
+            torch.manual_seed(_SEED)
+            correction, log_variance = network(thick, scan.factor)
+            network.sample_dropout(True)
+            samples = torch.stack([network(thick, scan.factor)[0] for _ in range(_SAMPLES)])
+            network.sample_dropout(False)
+        error = scan.target - scan.cubic - correction[0, 0].numpy()
+        errors.append(np.square(error[scan.signal].astype(np.float64)))
+        intrinsic.append(log_variance.exp()[0, 0].double().numpy()[scan.signal])
+        parameter.append(samples.var(dim=0)[0, 0].double().numpy()[scan.signal])
+    return fit_factors(*(np.concatenate(part) for part in (errors, intrinsic, parameter)))

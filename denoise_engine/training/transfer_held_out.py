@@ -1,0 +1,79 @@
+"""The learning curve of the transfer networks: the middle of the validation head."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from denoise_engine.metrics import psnr, ssim
+from denoise_engine.transfer.forward import LOW_FIELD, THICK, Degradation, degrade
+from denoise_engine.transfer.grids import interpolate
+from denoise_engine.transfer.heads import Head, typical_intensity
+from denoise_engine.transfer.networks import TransferNetwork
+
+Floats = NDArray[np.float32]
+
+_SEED = 77
+_SHAPE = (64, 128, 128)
+
+
+@dataclass(frozen=True)
+class HeldOutScan:
+    """A degraded block of a head: intensities about 1; ``signal`` is where there is no air."""
+
+    name: str
+    factor: int
+    thick: Floats
+    cubic: Floats
+    target: Floats
+    signal: NDArray[np.bool_]
+
+
+def held_out_scans(head: Head, factors: Sequence[int] = (4, 8)) -> list[HeldOutScan]:
+    """Degrade the middle of a head, the same for every network: thick slices, and low field."""
+    scale = np.float32(1 / typical_intensity(head.volume))
+    corner = [
+        max(0, (n - wanted) // 2) for n, wanted in zip(head.volume.shape, _SHAPE, strict=True)
+    ]
+    block = head.volume[
+        tuple(slice(c, c + wanted) for c, wanted in zip(corner, _SHAPE, strict=True))
+    ]
+    scans = []
+    for word, settings in (("thick", THICK), ("low", LOW_FIELD)):
+        for factor in factors:
+            scans.append(_scan(f"{word}_{factor}", block, settings[factor], head, scale))
+    return scans
+
+
+def _scan(name: str, block: Floats, how: Degradation, head: Head, scale: np.float32) -> HeldOutScan:
+    thick = degrade(block, how, head.tissues, np.random.default_rng(_SEED)) * scale
+    target = block * scale
+    return HeldOutScan(
+        name, how.factor, thick, interpolate(thick, how.factor), target, target > 0.3
+    )
+
+
+def judge(network: TransferNetwork, scans: Sequence[HeldOutScan]) -> dict[str, float]:
+    """Return PSNR and SSIM where there is no air, of each scan."""
+    figures: dict[str, float] = {}
+    for scan in scans:
+        with torch.no_grad():
+            correction, _ = network(torch.from_numpy(scan.thick)[None, None], scan.factor)
+        add_figures(figures, scan, scan.cubic + correction[0, 0].numpy())
+    return figures
+
+
+def judge_cubic(scans: Sequence[HeldOutScan]) -> dict[str, float]:
+    """Return the same figures of cubic interpolation."""
+    figures: dict[str, float] = {}
+    for scan in scans:
+        add_figures(figures, scan, scan.cubic)
+    return figures
+
+
+def add_figures(figures: dict[str, float], scan: HeldOutScan, image: Floats) -> None:
+    """Enter PSNR (peak: the target's) and SSIM under the scan's name."""
+    figures[f"psnr_{scan.name}"] = round(psnr(image, scan.target, scan.signal), 3)
+    figures[f"ssim_{scan.name}"] = round(ssim(image, scan.target, scan.signal), 4)

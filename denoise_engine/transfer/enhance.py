@@ -1,0 +1,230 @@
+"""Thin slices from thick ones: check, interpolate, correct by a network, say what to doubt."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from denoise_engine.runtime import Backend, Device, Precision, choose_backend
+from denoise_engine.transfer.checks import (
+    Spacing,
+    checked_scan,
+    chosen_factor,
+    refuse_without_skull,
+)
+from denoise_engine.transfer.grids import interpolate
+from denoise_engine.transfer.heads import typical_intensity
+from denoise_engine.transfer.models import DEFAULT_MODEL, LoadedTransfer, load_transfer
+from denoise_engine.transfer.patches import PatchSettings, Progress, in_patches
+
+Floats = NDArray[np.float32]
+
+SAMPLES = 8
+
+
+@dataclass(frozen=True)
+class TransferResult:
+    """A volume of thinner slices and what is known of its errors.
+
+    Attributes
+    ----------
+    volume : ndarray of float32
+        (factor · slices, rows, columns), unit of the input.
+    spacing : tuple of float
+        Of ``volume``, mm.
+    factor : int
+    intrinsic : ndarray of float32
+        SD of the error that the network expects whatever its weights, calibrated; unit of the
+        input.
+    parameter : ndarray of float32 or None
+        SD over samples with channels left out at random, calibrated; None if not asked for.
+    model, model_version, weights_sha256 : str
+    backend : Backend
+    patches : PatchSettings
+    samples, seed : int
+        Of the parameter uncertainty; 0 samples: it was not asked for.
+    warnings : tuple of str
+    seconds : float
+    """
+
+    volume: Floats
+    spacing: Spacing
+    factor: int
+    intrinsic: Floats = field(repr=False)
+    parameter: Floats | None = field(repr=False)
+    model: str
+    model_version: str
+    weights_sha256: str
+    backend: Backend
+    patches: PatchSettings
+    samples: int
+    seed: int
+    warnings: tuple[str, ...]
+    seconds: float
+
+    @property
+    def uncertainty(self) -> Floats:
+        """SD of the error that is to be expected, both parts together; unit of the input."""
+        if self.parameter is None:
+            return self.intrinsic
+        return np.asarray(np.hypot(self.intrinsic, self.parameter), dtype=np.float32)
+
+    def record(self) -> dict[str, Any]:
+        """Return everything but the pixels and the time, as plain JSON values."""
+        return {
+            "method": self.model,
+            "model": self.model,
+            "model_version": self.model_version,
+            "weights_sha256": self.weights_sha256,
+            "factor": self.factor,
+            "spacing": [round(s, 4) for s in self.spacing],
+            "patches": {
+                "size": self.patches.size,
+                "overlap": self.patches.overlap,
+                "blend": self.patches.blend,
+            },
+            "uncertainty": {"dropout_samples": self.samples, "seed": self.seed},
+            "backend": str(self.backend),
+            "warnings": list(self.warnings),
+        }
+
+
+def enhance(
+    volume: ArrayLike,
+    spacing: Spacing,
+    *,
+    model: str = DEFAULT_MODEL,
+    factor: int | None = None,
+    patches: PatchSettings = PatchSettings(),  # noqa: B008 - frozen and without state
+    samples: int = 0,
+    seed: int = 0,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    progress: Progress | None = None,
+) -> TransferResult:
+    """Make thin slices of thick ones.
+
+    Parameters
+    ----------
+    volume : array_like
+        (slices, rows, columns): a T1-weighted magnitude scan of a whole head, any unit.
+    spacing : tuple of float
+        Slice, row and column spacing, mm.
+    model : str
+        A shipped network (:func:`transfer_models`).
+    factor : int, optional
+        Thin slices to each thick one; by default the trained one that makes voxels nearest to
+        cubes.
+    patches : PatchSettings
+        How the volume is cut, and overlaps.
+    samples : int
+        Runs with channels left out at random, for the parameter uncertainty; 0 for none. Each takes
+        as long as the enhancement itself.
+    seed : int
+        Of these.
+    device, precision : str
+        As for :func:`denoise_engine.denoise`.
+    progress : callable, optional
+        Called with (patches done, patches in all).
+
+    Raises
+    ------
+    UnusableVolumeError
+        NaN, too small, turned, without skull, or spaced as no scan of the training.
+    ModelError, BackendError
+        No such model, wrong hash, no such device.
+    """
+    return enhance_with(
+        load_transfer(model),
+        volume,
+        spacing,
+        factor=factor,
+        patches=patches,
+        samples=samples,
+        seed=seed,
+        device=device,
+        precision=precision,
+        progress=progress,
+    )
+
+
+def enhance_with(
+    loaded: LoadedTransfer,
+    volume: ArrayLike,
+    spacing: Spacing,
+    *,
+    factor: int | None = None,
+    patches: PatchSettings = PatchSettings(),  # noqa: B008 - frozen and without state
+    samples: int = 0,
+    seed: int = 0,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    progress: Progress | None = None,
+) -> TransferResult:
+    """Do what :func:`enhance` does with a network that is already loaded."""
+    start = time.perf_counter()
+    image, warnings = checked_scan(volume, spacing)
+    times, more = chosen_factor(spacing, factor, loaded.card)
+    refuse_without_skull(image, spacing)
+    backend = choose_backend(device, precision)
+    scale = np.float32(typical_intensity(image))
+    thick = image / scale
+    network = loaded.network.to(backend.device)
+    runs = 1 + samples
+
+    def run(number: int) -> tuple[Floats, Floats]:
+        def told(done: int, total: int) -> None:
+            if progress is not None:
+                progress(number * total + done, runs * total)
+
+        return in_patches(network, thick, times, settings=patches, backend=backend, progress=told)
+
+    correction, variance = run(0)
+    parameter = None
+    if samples:
+        parameter = _spread_of_samples(network, run, samples, seed)
+    calibration = loaded.card["calibration"]
+    enhanced = np.maximum(interpolate(thick, times) + correction, 0) * scale
+    return TransferResult(
+        volume=enhanced,
+        spacing=(spacing[0] / times, spacing[1], spacing[2]),
+        factor=times,
+        intrinsic=np.sqrt(variance * np.float32(calibration["intrinsic"])) * scale,
+        parameter=None
+        if parameter is None
+        else parameter * np.float32(np.sqrt(calibration["parameter"])) * scale,
+        model=loaded.file.name,
+        model_version=loaded.file.version,
+        weights_sha256=loaded.file.sha256,
+        backend=backend,
+        patches=patches,
+        samples=samples,
+        seed=seed,
+        warnings=(*warnings, *more),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _spread_of_samples(network: Any, run: Any, samples: int, seed: int) -> Floats:
+    """SD over runs with channels left out at random (Welford's sums: no run is kept)."""
+    mean: NDArray[np.float64] | None = None
+    squares: NDArray[np.float64] | None = None
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network.sample_dropout(True)
+        try:
+            for k in range(samples):
+                sample = run(k + 1)[0].astype(np.float64)
+                if mean is None or squares is None:
+                    mean, squares = sample, np.zeros_like(sample)
+                    continue
+                step = sample - mean
+                mean += step / (k + 1)
+                squares += step * (sample - mean)
+        finally:
+            network.sample_dropout(False)
+    assert squares is not None
+    return np.sqrt(squares / max(samples - 1, 1)).astype(np.float32)

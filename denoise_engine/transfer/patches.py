@@ -1,0 +1,140 @@
+"""A volume through a network patch by patch, blended smoothly so that no seam is left.
+
+Near the border of a patch a network sees less than it was trained to. Patches overlap, and each
+counts by a Gaussian that falls towards its border (MONAI's sliding window). The volume is first
+continued beyond its borders, so that its own edge lies inside of the first patches.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from denoise_engine.errors import UnusableVolumeError
+from denoise_engine.runtime import Backend
+from denoise_engine.transfer.networks import TransferNetwork, slices_at_once
+
+Floats = NDArray[np.float32]
+Progress = Callable[[int, int], None]
+
+_EDGE_SLICES = 2  # thick slices by which the volume is continued
+_EDGE_PIXELS = 8
+
+
+@dataclass(frozen=True)
+class PatchSettings:
+    """How a volume is cut.
+
+    Attributes
+    ----------
+    size : int
+        Rows and columns of a patch, and its length along the slices on the fine grid; a multiple
+        of 16, at least 32.
+    overlap : float
+        Share of a patch that the next one sees again, in each direction: 0, 0.25, 0.5 or 0.75.
+    blend : bool
+        Whether patches fade into one another; without it all count alike, which shows seams.
+    """
+
+    size: int = 96
+    overlap: float = 0.25
+    blend: bool = True
+
+    def __post_init__(self) -> None:
+        if self.size < 32 or self.size % 16:
+            raise UnusableVolumeError(
+                f"A patch must measure a multiple of 16, at least 32, not {self.size}."
+            )
+        if self.overlap not in (0.0, 0.25, 0.5, 0.75):
+            raise UnusableVolumeError(
+                f"The overlap must be 0, 0.25, 0.5 or 0.75, not {self.overlap:g}."
+            )
+
+
+def in_patches(
+    network: TransferNetwork,
+    thick: Floats,
+    factor: int,
+    *,
+    settings: PatchSettings,
+    backend: Backend,
+    progress: Progress | None = None,
+) -> tuple[Floats, Floats]:
+    """Run a network over a volume.
+
+    Parameters
+    ----------
+    network : TransferNetwork
+        On the device of ``backend``.
+    thick : ndarray of float32
+        (slices, rows, columns), intensities about 1.
+    factor : int
+    settings : PatchSettings
+    backend : Backend
+    progress : callable, optional
+        Called with (patches done, patches in all).
+
+    Returns
+    -------
+    correction, variance : ndarray of float32
+        (factor · slices, rows, columns): of cubic interpolation, and of the error to be expected.
+    """
+    from monai.inferers.utils import sliding_window_inference
+
+    network.low_precision = backend.dtype == "bfloat16"
+    roi = (settings.size // factor, settings.size, settings.size)
+    padded, before = _continued(thick, roi, slices_at_once(factor))
+    total = _patch_count(padded.shape, roi, settings.overlap)
+    done = 0
+
+    def predict(patch: Tensor) -> Tensor:
+        nonlocal done
+        if network.low_precision:
+            patch = patch.contiguous(memory_format=torch.channels_last_3d)
+        correction, log_variance = network(patch, factor)
+        done += 1
+        if progress is not None:
+            progress(min(done, total), total)
+        return torch.cat([correction, log_variance.exp()], dim=1)
+
+    with torch.no_grad():
+        found = sliding_window_inference(
+            torch.from_numpy(padded)[None, None].to(backend.device),
+            roi,
+            1,
+            predict,
+            overlap=settings.overlap,
+            mode="gaussian" if settings.blend else "constant",
+        )
+    assert isinstance(found, Tensor)
+    slices, rows, columns = thick.shape
+    k, i, j = before
+    inner = found[0, :, k * factor : (k + slices) * factor, i : i + rows, j : j + columns].cpu()
+    return inner[0].contiguous().numpy(), inner[1].contiguous().numpy()
+
+
+def _continued(
+    thick: Floats, roi: tuple[int, int, int], multiple: int
+) -> tuple[Floats, tuple[int, int, int]]:
+    """Repeat the outermost slices, rows and columns, at least to the size of a patch."""
+    widths = []
+    for axis, (count, least) in enumerate(zip(thick.shape, roi, strict=True)):
+        edge = _EDGE_SLICES if axis == 0 else _EDGE_PIXELS
+        of = multiple if axis == 0 else 8
+        wanted = max(count + 2 * edge, least)
+        wanted += -wanted % of
+        before = (wanted - count) // 2
+        widths.append((before, wanted - count - before))
+    before_all = (widths[0][0], widths[1][0], widths[2][0])
+    return np.pad(thick, widths, mode="edge"), before_all
+
+
+def _patch_count(shape: tuple[int, ...], roi: tuple[int, int, int], overlap: float) -> int:
+    counts = []
+    for total, size in zip(shape, roi, strict=True):
+        step = max(int(size * (1 - overlap)), 1)
+        counts.append(1 if total <= size else int(np.ceil((total - size) / step)) + 1)
+    return int(np.prod(counts))

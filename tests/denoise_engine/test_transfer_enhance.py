@@ -1,0 +1,133 @@
+"""Enhancing a scan: what is refused, what is warned of, what is told of the errors."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from denoise_engine import UnusableVolumeError
+from denoise_engine.transfer.calibration import (
+    fit_factors,
+    flagging,
+    reliability,
+    warning_map,
+)
+from denoise_engine.transfer.checks import (
+    checked_scan,
+    chosen_factor,
+    dark_share_below_surface,
+)
+from denoise_engine.transfer.enhance import enhance_with
+from denoise_engine.transfer.grids import interpolate
+from denoise_engine.transfer.models import LoadedTransfer
+from denoise_engine.transfer.patches import PatchSettings
+from tests.denoise_engine.heads import phantom, small_model
+
+SPACING = (8.0, 1.0, 1.0)
+
+
+def _scan(*, skull: bool = True) -> NDArray[np.float32]:
+    return phantom((48, 56, 56), skull=skull).reshape(6, 8, 56, 56).mean(axis=1)
+
+
+def _enhanced(model: LoadedTransfer, scan: NDArray[np.float32], *args: Any, **more: Any) -> Any:
+    """In the precision of the reference, in one patch."""
+    return enhance_with(model, scan, *args, patches=PatchSettings(80), precision="float32", **more)
+
+
+def test_a_scan_becomes_thinner_slices_with_maps_of_what_to_doubt() -> None:
+    model = small_model(calibration={"intrinsic": 4.0, "parameter": 9.0})
+    result = _enhanced(model, 10 * _scan(), SPACING, samples=2)
+    plain = _enhanced(small_model(), 10 * _scan(), SPACING, samples=2)
+    assert result.volume.shape == result.intrinsic.shape == (48, 56, 56)
+    assert result.spacing == (1.0, 1.0, 1.0)
+    assert result.factor == 8
+    # Variances are multiplied, maps are SDs, in the unit of the scan.
+    np.testing.assert_allclose(result.intrinsic, 2 * plain.intrinsic, rtol=0.2)
+    assert result.parameter is not None
+    assert plain.parameter is not None
+    assert result.parameter.mean() == pytest.approx(3 * plain.parameter.mean(), rel=0.2)
+    np.testing.assert_allclose(result.uncertainty**2, result.intrinsic**2 + result.parameter**2)
+    # An untrained network corrects little.
+    cubic = interpolate((10 * _scan()).astype(np.float32), 8)
+    assert np.abs(result.volume - cubic).mean() < 0.3 * cubic.mean()
+    record = json.loads(json.dumps(result.record()))
+    assert record["uncertainty"] == {"dropout_samples": 2, "seed": 0}
+    assert record["factor"] == 8
+    assert not record["warnings"]
+
+
+def test_the_unit_of_the_scan_does_not_matter() -> None:
+    one = _enhanced(small_model(), _scan(), SPACING)
+    ten = _enhanced(small_model(), 1024 * _scan(), SPACING)
+    np.testing.assert_allclose(ten.volume, 1024 * one.volume, rtol=1e-3, atol=20)
+
+
+def test_volumes_that_no_network_was_trained_on_are_refused_in_a_sentence() -> None:
+    scan, model = _scan(), small_model()
+    broken = scan.copy()
+    broken[2, 3, 4] = np.nan
+    tiny = scan[:, 8:48, 8:48]
+    refusals = [
+        (broken, SPACING, "not a number"),
+        (tiny, SPACING, "at least 4 slices of 48 × 48"),
+        (scan[:3], SPACING, "at least 4 slices"),
+        (scan, (1.0, 1.0, 8.0), "columns lie furthest apart"),
+        (scan, (0.5, 1.0, 1.0), "Turn the volume"),
+        (scan, (2.0, 1.0, 1.0), "trained where it is 4 or 8 times"),
+        (scan, (20.0, 1.0, 1.0), "Use interpolation"),
+        (scan, (2.0, 0.25, 0.25), "far from the 1 to 1.15 mm"),
+        (scan, (8.0, 0.0, 1.0), "above 0"),
+        (_scan(skull=False), SPACING, "skull seems to have been removed"),
+    ]
+    for volume, spacing, sentence in refusals:
+        with pytest.raises(UnusableVolumeError, match=sentence):
+            _enhanced(model, volume, spacing)
+    with pytest.raises(UnusableVolumeError, match="factors of 4 or 8"):
+        enhance_with(model, scan, SPACING, factor=3)
+
+
+def test_what_lies_a_little_outside_the_training_is_warned_of() -> None:
+    card = small_model().card
+    assert chosen_factor((7.0, 1.0, 1.0), None, card) == (8, [])
+    assert chosen_factor((4.0, 1.0, 1.0), None, card) == (4, [])
+    factor, (warning,) = chosen_factor((5.2, 1.0, 1.0), None, card)
+    assert factor == 4
+    assert "no cubes" in warning
+    factor, (warning,) = chosen_factor((6.4, 0.8, 0.8), None, card)
+    assert factor == 8
+    assert "0.80 mm lie outside" in warning
+    _, (warning,) = checked_scan(_scan() - 30, SPACING)
+    assert "no magnitude image" in warning
+
+
+def test_below_the_surface_of_a_head_is_dark_skull() -> None:
+    whole, stripped = _scan(), _scan(skull=False)
+    assert dark_share_below_surface(whole, SPACING) > dark_share_below_surface(stripped, SPACING)
+
+
+def test_the_factors_of_calibration_are_found_again() -> None:
+    rng = np.random.default_rng(0)
+    intrinsic, parameter = rng.gamma(2, 0.01, (2, 40_000))
+    squared = (3 * intrinsic + 0.5 * parameter) * rng.standard_normal(40_000) ** 2
+    found = fit_factors(squared, intrinsic, parameter)
+    assert found.intrinsic == pytest.approx(3, rel=0.15)
+    assert found.parameter == pytest.approx(0.5, abs=0.25)
+
+
+def test_flagging_by_the_true_error_beats_gradients_and_calibration_is_measured() -> None:
+    rng = np.random.default_rng(1)
+    expected = rng.gamma(2, 0.1, (16, 32, 32)).astype(np.float32)
+    error = (expected * rng.standard_normal(expected.shape)).astype(np.float32)
+    mask = np.ones(expected.shape, dtype=np.bool_)
+    image = phantom((16, 32, 32))
+    found = flagging(error, expected, image, mask)
+    assert found.over_rest > 2
+    assert found.over_gradient > 1.2
+    assert reliability(error, expected, mask).error < 0.06
+    assert reliability(error, 2 * expected, mask).error == pytest.approx(0.5, abs=0.05)
+    flags = warning_map(expected, mask, 0.1)
+    assert flags.mean() == pytest.approx(0.1, abs=0.01)
+    assert expected[flags].min() >= expected[~flags].max()
