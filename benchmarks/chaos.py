@@ -188,7 +188,7 @@ def faults_of_jobs(draft: Any) -> list[str]:
     ]
 
 
-def faults_of_uploads(draft: Any, sent: list[str]) -> list[str]:
+def faults_of_uploads(draft: Any, sent: list[str], slices: int = SLICES) -> list[str]:
     from readerstudy.imaging.models import Series
 
     stored = collections.Counter(
@@ -196,7 +196,7 @@ def faults_of_uploads(draft: Any, sent: list[str]) -> list[str]:
             "volunteer__code", "arm__code", "slices"
         )
     )
-    wanted = collections.Counter((code, "STD", SLICES) for code in sent)
+    wanted = collections.Counter((code, "STD", slices) for code in sent)
     faults = [f"upload lost: {one}" for one in wanted - stored]
     return [*faults, *(f"nobody sent: {one}" for one in stored - wanted)]
 

@@ -1,4 +1,4 @@
-"""Thirty radiologists score at once: does the server keep up, and is every score there once?
+"""Many radiologists score at once: does the server keep up, and is every score there once?
 
 Gunicorn as it is deployed, on two processors, and Locust playing the browsers: each signs in,
 fetches the images of its items and of the next two, scores six criteria, sometimes changes its
@@ -7,10 +7,14 @@ score that the server has confirmed is compared with the database.
 
     python -m pip install -r requirements-load.txt
     python benchmarks/reading_load.py [--seconds 300] [--readers 30] [--database sqlite|postgresql]
+                                      [--uploads 5] [--web-processes 2] [--workers 1]
 
-Without --database, SQLite and then PostgreSQL if it is installed. Think times, of a brisk reader:
-4 to 8 s before the first score, 0.6 to 2 s between scores, 0.5 to 1.5 s before submitting. On a
-machine of two processors Locust runs on the same two: the times are the worse for it.
+With --uploads, so many coordinators upload one volunteer after the other meanwhile, and workers
+read them; afterwards every volunteer that was sent is there once. What one process more brings is
+measured by benchmarks/growth.py. Without --database, SQLite and then PostgreSQL if it is installed.
+Think times, of a brisk reader: 4 to 8 s before the first score, 0.6 to 2 s between scores, 0.5 to
+1.5 s before submitting. On a machine of two processors Locust runs on the same two: the times are
+the worse for it.
 
 Ends with 1 at any error, any lost, doubled or altered score, or if 95 % of saves take longer than
 300 ms.
@@ -34,12 +38,19 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.reading_site.site import ROOT, Site, benchmark_site, load_of_the_machine
+from benchmarks.reading_site.site import (
+    ROOT,
+    WORKERS,
+    Site,
+    benchmark_site,
+    load_of_the_machine,
+)
 from tests import postgresql
 
 SAVE_P95_MS = 300.0
 # An item takes a reader at least this long, so that nobody runs out of items.
 SHORTEST_ITEM_SECONDS = 10.0
+SHORTEST_UNTHINKING_SECONDS = 0.5
 ARMS, REPEATS_PERCENT = 5, 50
 READERS_A_SECOND = 2
 SAVES = ("score",)
@@ -68,7 +79,9 @@ def missing_scores(log: list[dict[str, Any]]) -> list[str]:
     return faults
 
 
-def swarm(site: Site, address: str, emails: list[str], seconds: int) -> list[dict[str, Any]]:
+def swarm(
+    site: Site, address: str, emails: list[str], seconds: int, thinking: float = 1.0
+) -> list[dict[str, Any]]:
     """Let the readers read; what they sent and heard, a line each."""
     from tests.factories import PASSWORD
 
@@ -89,6 +102,7 @@ def swarm(site: Site, address: str, emails: list[str], seconds: int) -> list[dic
             "LOAD_EMAILS": " ".join(emails),
             "LOAD_PASSWORD": PASSWORD,
             "LOAD_SECONDS": str(seconds),
+            "LOAD_THINKING": str(thinking),
         },
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
@@ -126,6 +140,22 @@ def report(log: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
     return faults, [] if kept else [f"missed: {mark}"]
 
 
+def pace(log: list[dict[str, Any]]) -> dict[str, float]:
+    """Requests, saves and slices a second, once everybody was signed in."""
+    asked = [line for line in log if "request" in line]
+    began = max((line["at"] for line in asked if line["request"] == "sign in"), default=0.0)
+    steady = [line for line in asked if line["at"] > began]
+    if not steady:
+        return {}
+    seconds = max(line["at"] for line in steady) - began
+    counts = {
+        "requests": len(steady),
+        "saves": sum(line["request"] in SAVES for line in steady),
+        "slices": sum(line["request"].startswith("pixels") for line in steady),
+    }
+    return {name: count / seconds for name, count in counts.items()}
+
+
 def print_by_minute(saves: list[dict[str, Any]]) -> None:
     """The first minute holds thirty sign-ins, and thirty first items that nobody fetched ahead."""
     minutes: dict[int, list[float]] = collections.defaultdict(list)
@@ -141,7 +171,8 @@ def run(options: argparse.Namespace, database_url: str) -> list[str]:
         from benchmarks.reading_site.study import Size, make_study
 
         rows, columns, slices = (int(part) for part in options.size.split("x"))
-        items = options.seconds / SHORTEST_ITEM_SECONDS + 2
+        shortest = SHORTEST_ITEM_SECONDS if options.thinking else SHORTEST_UNTHINKING_SECONDS
+        items = options.seconds / shortest + 2
         volunteers = -(-int(100 * items) // (ARMS * (100 + REPEATS_PERCENT)))
         study = make_study(
             Size(rows, columns, slices),
@@ -151,7 +182,9 @@ def run(options: argparse.Namespace, database_url: str) -> list[str]:
         )
         emails = list(study.memberships.filter(role="reader").values_list("user__email", flat=True))
         two = set(sorted(os.sched_getaffinity(0))[:2])
-        address = site.serve(processors=two)
+        address = site.serve(
+            processors=two if options.web_processes <= 2 else None, processes=options.web_processes
+        )
         from django.db import connection
 
         print(
@@ -159,8 +192,18 @@ def run(options: argparse.Namespace, database_url: str) -> list[str]:
             f"{Size(rows, columns, slices)}; {load_of_the_machine()}",
             flush=True,
         )
-        log = swarm(site, address, emails, options.seconds)
+        from benchmarks.reading_site.uploading import uploading
+
+        size = Size(rows, columns, slices)
+        with uploading(site, address, options.uploads, options.workers, size) as uploads:
+            log = swarm(site, address, emails, options.seconds, options.thinking)
         faults, missed = report(log)
+        if uploads is not None:
+            sent = len(uploads.sent())
+            print(f"  {sent} volunteers uploaded and read in {uploads.seconds:.0f} s")
+            faults += uploads.faults()
+        if options.result:
+            options.result.write_text(json.dumps(pace(log)), encoding="utf-8")
         differing = missing_scores(log)
         served = site.log_of(0)
         if "Traceback" in served or "ERROR" in served:
@@ -191,6 +234,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=300)
     parser.add_argument("--readers", type=int, default=30)
     parser.add_argument("--database", choices=["sqlite", "postgresql"])
+    parser.add_argument("--uploads", type=int, default=0, help="coordinators who upload meanwhile")
+    parser.add_argument("--web-processes", type=int, default=WORKERS)
+    parser.add_argument("--workers", type=int, default=1, help="with --uploads")
+    parser.add_argument("--thinking", type=float, default=1.0, help="0: nobody ever thinks")
+    parser.add_argument("--result", type=Path, help="what a second brought, as JSON")
     parser.add_argument("--size", default="384x320x20", help="rows x columns x slices")
     options = parser.parse_args()
     if importlib.util.find_spec("locust") is None:

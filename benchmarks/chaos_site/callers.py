@@ -122,6 +122,9 @@ class Reader(Caller):
 class Coordinator(Caller):
     """Sends one volunteer after the other, in pieces, and has each read by a worker."""
 
+    piece = PIECE
+    pause = (0.5, 2.0)  # seconds between two volunteers
+
     def __init__(self, *args: Any, slug: str, archives: list[tuple[str, bytes]]) -> None:
         super().__init__(*args)
         self.base = f"/studies/{slug}/uploads"
@@ -134,7 +137,7 @@ class Coordinator(Caller):
                 return
             self.upload(volunteer, archive)
             self.sent.append(volunteer)
-            time.sleep(self.random.uniform(0.5, 2))
+            time.sleep(self.random.uniform(*self.pause))
 
     def upload(self, volunteer: str, archive: bytes) -> None:
         batch = str(uuid.uuid4())
@@ -148,7 +151,7 @@ class Coordinator(Caller):
         place = self.send("POST", f"{self.base}/tus/", headers=created).headers["Location"]
         offset = 0
         while offset < len(archive):
-            piece = archive[offset : offset + PIECE]
+            piece = archive[offset : offset + self.piece]
             head = {**tus, "Upload-Offset": str(offset)}
             head["Content-Type"] = "application/offset+octet-stream"
             # 409: a piece had arrived although its answer was lost.

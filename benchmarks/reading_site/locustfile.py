@@ -26,6 +26,8 @@ LOG = os.environ["LOAD_LOG"]
 EMAILS = os.environ["LOAD_EMAILS"].split()
 PASSWORD = os.environ["LOAD_PASSWORD"]
 SECONDS = float(os.environ["LOAD_SECONDS"])
+# 0: no reader ever thinks, so that the site and not the readers set the pace.
+THINKING = float(os.environ.get("LOAD_THINKING", "1"))
 
 # A brisk reader, by the clock of a hand on keys; most look longer.
 LOOKING = (4.0, 8.0)  # seconds before the first score of an item
@@ -224,4 +226,4 @@ class Radiologist(FastHttpUser):
         return receipt
 
     def rest(self, seconds: tuple[float, float]) -> None:
-        gevent.sleep(self.random.uniform(*seconds))
+        gevent.sleep(THINKING * self.random.uniform(*seconds))

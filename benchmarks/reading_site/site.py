@@ -65,7 +65,11 @@ class Site:
         call_command("collectstatic", interactive=False, verbosity=0)
 
     def serve(
-        self, *, settings: str = "readerstudy.settings", processors: set[int] | None = None
+        self,
+        *,
+        settings: str = "readerstudy.settings",
+        processors: set[int] | None = None,
+        processes: int = WORKERS,
     ) -> str:
         """Start gunicorn; its address. `processors`: those that it may run on."""
         with socket.socket() as probe:
@@ -78,7 +82,7 @@ class Site:
                 [
                     *(sys.executable, "-m", "gunicorn", "readerstudy.wsgi"),
                     *("--bind", f"127.0.0.1:{port}", "--worker-class", "gthread"),
-                    *("--workers", str(WORKERS), "--threads", str(THREADS)),
+                    *("--workers", str(processes), "--threads", str(THREADS)),
                     *("--keep-alive", str(KEEP_ALIVE_SECONDS)),
                 ],
                 cwd=ROOT,
@@ -95,6 +99,24 @@ class Site:
                 raise SystemExit(f"The web process did not start:\n{log.read_text()[-3000:]}")
             time.sleep(0.1)
         return address
+
+    def work(self) -> None:
+        """Start a worker and wait until it looks for jobs."""
+        log = self.home / f"worker{len(self.processes)}.log"
+        with log.open("wb") as lines:
+            process = subprocess.Popen(
+                [sys.executable, str(ROOT / "manage.py"), "worker"],
+                cwd=ROOT,
+                env={**self.environment, "LOG_LEVEL": "INFO"},
+                stdout=lines,
+                stderr=lines,
+            )
+        self.processes.append(process)
+        deadline = time.monotonic() + STARTING_SECONDS
+        while "worker started" not in log.read_text(errors="replace"):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"The worker did not start:\n{log.read_text()[-3000:]}")
+            time.sleep(0.1)
 
     def log_of(self, number: int) -> str:
         return (self.home / f"web{number}.log").read_text(encoding="utf-8", errors="replace")
