@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import errno
+import io
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage, storages
+from django.core.management import CommandError, call_command
 
 from readerstudy.imaging.volumes import delete_files, write_file
+from readerstudy.studies.models import Study
 from readerstudy.web import health
 from readerstudy.web.object_storage import ObjectStorage, client_config, told
+from tests.factories import make_study
 from tests.object_store import object_store
 
 
@@ -109,3 +114,26 @@ def test_a_full_store_and_a_wrong_key_are_told_as_a_disk_tells_them(store: Objec
     store._bucket = None
     with pytest.raises(OSError, match="404 NoSuchBucket"):
         store.save("a", ContentFile(b"b"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_backup_is_restored_into_the_store_and_what_was_there_goes(
+    store: ObjectStorage, tmp_path: Path
+) -> None:
+    study = make_study()
+    folder = f"series/{study.pk}"
+    write_file(f"{folder}/one/volume.npy", b"voxels" * 1000)
+    write_file(f"{folder}/two/volume.npy", b"others")
+    path = tmp_path / "backup.tar.gz"
+    call_command("backup", path, stdout=io.StringIO())
+    delete_files(f"{folder}/one")
+    write_file(f"{folder}/late/volume.npy", b"late")
+    with pytest.raises(CommandError, match="--replace"):
+        call_command("restore", path)
+    assert default_storage.exists(f"{folder}/late/volume.npy")
+    call_command("restore", path, replace=True, stdout=io.StringIO())
+    assert sorted(default_storage.listdir(folder)[0]) == ["one", "two"]
+    with default_storage.open(f"{folder}/one/volume.npy") as content:
+        assert content.read() == b"voxels" * 1000
+    assert Study.objects.get() == study
+    call_command("verify_audit", stdout=io.StringIO())

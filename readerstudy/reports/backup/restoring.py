@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import shutil
 import tarfile
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
 from django.core.files import File
-from django.core.files.storage import default_storage
 from django.core.management.color import no_style
 from django.db import connection, models, transaction
 
@@ -28,10 +26,10 @@ from .content import (
     migrations_applied,
     row_from,
 )
+from .placing import laying, place_of_storage
 from .writing import Say, check_backup, stored_files
 
 _BATCH = 500
-Moves = list[tuple[Path, Path]]  # where something is now, where it was
 
 
 def restore_backup(
@@ -49,13 +47,9 @@ def restore_backup(
     _check_fits(manifest)
     if not replace:
         _check_empty()
-    root = Path(default_storage.path(""))
-    root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root.parent, prefix=".restore-") as folder:
-        laid = Path(folder) / "new"
-        laid.mkdir()
+    place = place_of_storage()
+    with laying(place) as laid:
         say(f"{len(manifest['storage'])} files")
-        moved: Moves = []
         try:
             with tarfile.open(path, "r:gz") as tar, _checks_deferred():
                 _clear()
@@ -64,10 +58,11 @@ def restore_backup(
                 fault = _fault(manifest)
                 if fault:
                     raise BackupError(fault)
-                _swap(root, laid, Path(folder) / "old", moved)
+                place.take()
         except BaseException:
-            _move_back(moved)
+            place.give_back()
             raise
+    place.forget()
     ContentType.objects.clear_cache()
     say(f"{manifest['rows']} rows")
     record(
@@ -211,18 +206,3 @@ def _fault(manifest: dict[str, Any]) -> str:
     if chain.head != manifest["audit"]["head"]:
         return "The restored audit trail has another head than the backup. Nothing was restored."
     return ""
-
-
-def _swap(root: Path, laid: Path, old: Path, moved: Moves) -> None:
-    """The laid files take the storage's place; the old ones go with the temporary folder. What was
-    moved is noted as it goes."""
-    old.mkdir()
-    for source, target in ((root, old), (laid, root)):
-        for entry in list(source.iterdir()):
-            entry.rename(target / entry.name)
-            moved.append((target / entry.name, entry))
-
-
-def _move_back(moved: Moves) -> None:
-    for now, before in reversed(moved):
-        now.rename(before)
