@@ -1,9 +1,10 @@
-"""Pixels that look like written text: one bright value, in thin strokes, at one place on slices.
+"""Pixels that look like written text: many of one grey value, in thin strokes, beside darkness.
 
-A scanner or workstation that annotates writes letters with one value, mostly the largest, and
-writes the same ones on every slice. Anatomy never repeats one value at one place in many slices,
-and saturated tissue is no thin stroke. This finds what software wrote; it cannot prove that there
-is nothing: the header's own words and a person's eye on the contact sheet come beside it.
+Who annotates an image writes its letters with one value: the image's largest, or another. In a
+magnitude image with noise no value of tissue stands out from its neighbours in the histogram, and
+what does, saturated tissue, is no thin stroke. Every slice is looked at by itself: a name may stand
+on the first alone. This finds what software wrote; it cannot prove that there is nothing: the
+header's own words and a person's eye on the contact sheet come beside it.
 """
 
 from __future__ import annotations
@@ -15,33 +16,51 @@ SUSPICION = "Strokes of one grey value that look like written text were found in
 
 FEWEST_PIXELS = 60  # two or three letters
 STROKE = 5  # pixels: a stroke is thinner
-REPEATED = 0.8  # of the slices
 SURROUNDED = 0.6  # of a stroke's neighbours are darker by this factor
 MOST_OF_IMAGE = 0.08
 LINE_HEIGHT = 40  # pixels
+DARKEST = 0.25  # of a slice's largest value: darker text is hard to read, darker tissue is common
+LEVELS = 4096  # of the histogram
+NEIGHBOURS = 128  # levels to either side
+SPIKE = 6.0  # times as many pixels as the levels beside it hold
+SPIKES = 3  # values of a slice that are looked at
 
 
 def looks_written(volume: np.ndarray) -> bool:
     """Whether a [slices, rows, columns] volume of one series seems to hold text."""
-    if len(volume) == 0:
-        return False
-    mask = _one_value(volume)
+    return any(_is_written(plane, value) for plane in volume for value in _spikes(plane))
+
+
+def _spikes(plane: np.ndarray) -> list[tuple[float, float]]:
+    """Ranges of values, from and below, that more pixels have than those of similar brightness."""
+    peak = float(plane.max())
+    if peak <= 0:
+        return []
+    scale = (LEVELS - 1) / peak
+    bright = plane[plane > DARKEST * peak] * np.float32(scale)
+    counts = np.bincount((bright + np.float32(0.5)).astype(np.uint16), minlength=LEVELS)
+    many = np.flatnonzero(counts >= FEWEST_PIXELS)
+    found = []
+    for level in many[np.argsort(counts[many])[::-1]]:
+        beside = counts[max(0, level - NEIGHBOURS) : level + NEIGHBOURS + 1]
+        others = np.count_nonzero(beside) - 1
+        typical = (int(beside.sum()) - int(counts[level])) / others if others else 0.0
+        if counts[level] > SPIKE * typical:
+            found.append(((level - 0.5) / scale, (level + 0.5) / scale))
+        if len(found) == SPIKES:
+            break
+    return found
+
+
+def _is_written(plane: np.ndarray, values: tuple[float, float]) -> bool:
+    mask = (plane >= values[0]) & (plane < values[1])
     count = int(mask.sum())
     if not FEWEST_PIXELS <= count <= MOST_OF_IMAGE * mask.size:
         return False
     thick = ndimage.binary_opening(mask, np.ones((STROKE, STROKE), bool))
     if thick.sum() > 0.1 * count:
         return False
-    return _in_lines(mask) and _stands_out(np.asarray(volume[len(volume) // 2]), mask)
-
-
-def _one_value(volume: np.ndarray) -> np.ndarray:
-    """[rows, columns]: the brightest value of all, on most of the slices (on the one there is)."""
-    peak = volume.max()
-    if float(peak) <= 0:
-        return np.zeros(volume.shape[1:], dtype=bool)
-    hits = (volume >= peak).mean(axis=0, dtype=np.float32)
-    return np.asarray(hits >= REPEATED)
+    return _in_lines(mask) and _stands_out(plane, mask)
 
 
 def _in_lines(mask: np.ndarray) -> bool:

@@ -43,6 +43,10 @@ class StoredSlice:
     slope: float = 1.0
     intercept: float = 0.0
 
+    @property
+    def is_rescaled(self) -> bool:
+        return self.slope != 1.0 or self.intercept != 0.0
+
     def read_into(self, image: np.ndarray) -> None:
         """Fill [rows, columns] float32; rescale slope and intercept applied."""
         count = self.plane.rows * self.plane.columns
@@ -55,10 +59,10 @@ class StoredSlice:
                 self.content, dtype=self.pixel_dtype, count=count, offset=self.pixel_offset
             )
         stored = stored.reshape(self.plane.rows, self.plane.columns)
-        if self.slope == 1.0 and self.intercept == 0.0:
-            image[...] = stored  # exact: 16 bits fit
-        else:
+        if self.is_rescaled:
             image[...] = stored.astype(np.float64) * self.slope + self.intercept
+        else:
+            image[...] = stored  # exact: 16 bits fit
 
     def store(self, name: str) -> None:
         """Put the file into storage; one on this machine is moved and read no more."""
@@ -99,9 +103,9 @@ def assemble(slices: Sequence[StoredSlice]) -> Assembled:
         if not (math.isfinite(slices[source].slope) and math.isfinite(slices[source].intercept)):
             raise ImagingError(f"The rescale values are no numbers ({slices[source].plane.name}).")
         slices[source].read_into(volume[index])
-    if not np.all(np.isfinite(volume)):
+    if any(item.is_rescaled for item in slices) and not np.all(np.isfinite(volume)):
         raise ImagingError("Some voxels have no finite value.")
-    if float(volume.max()) == float(volume.min()):
+    if not any(np.any(plane != volume[0, 0, 0]) for plane in volume):
         raise ImagingError("All voxels have the same value: the images are empty.")
     return volume, geometry, order
 

@@ -10,7 +10,7 @@ import pytest
 from django.core.exceptions import PermissionDenied
 from django.core.files.storage import default_storage, storages
 from django.test import Client
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
@@ -187,10 +187,16 @@ def test_a_place_that_does_not_fit_is_refused_and_the_series_still_waits(study: 
 def written(text: str = "MUELLER HANS 1968", value: int = 4095, slices: int = 4) -> np.ndarray:
     """A phantom that a workstation has written on."""
     volume = np.repeat(phantom(slices, 128, 160), 1, axis=0)
-    letters = Image.new("1", (160, 128))
-    ImageDraw.Draw(letters).text((4, 4), text, fill=1)
-    volume[:, np.asarray(letters)] = value
+    volume[:, letters(text) > 0] = value
     return volume
+
+
+def letters(text: str = "MUELLER HANS 1968", size: int = 0) -> np.ndarray:
+    """How much of each pixel is written on: all or nothing, or smoothed, of a height in pixels."""
+    image = Image.new("L" if size else "1", (160, 128))
+    font = ImageFont.load_default(size=size) if size else None
+    ImageDraw.Draw(image).text((4, 4), text, fill=255 if size else 1, font=font)
+    return np.asarray(image) / (255 if size else 1)
 
 
 def test_written_text_is_found_and_anatomy_is_not() -> None:
@@ -199,6 +205,26 @@ def test_written_text_is_found_and_anatomy_is_not() -> None:
     assert not looks_written(phantom(4, 128, 160))
     clipped = np.minimum(phantom(4, 128, 160), 250)  # saturated tissue
     assert not looks_written(clipped)
+
+
+def test_text_is_found_whatever_its_grey_and_on_one_slice_too() -> None:
+    brightest = int(phantom(4, 128, 160).max())
+    beside_a_hot_pixel = written()
+    beside_a_hot_pixel[2, 100, 100] = 6000
+    assert looks_written(beside_a_hot_pixel)
+    assert looks_written(written(value=int(0.8 * brightest)))
+    assert looks_written(written(value=int(0.4 * brightest)))
+    first_alone = phantom(4, 128, 160)
+    first_alone[0, letters() > 0] = brightest
+    assert looks_written(first_alone)
+    each_its_own = phantom(4, 128, 160)
+    for plane in each_its_own:
+        plane[letters() > 0] = plane.max()
+    assert looks_written(each_its_own)
+    for size in (12, 18):
+        share = letters(size=size)
+        smoothed = np.rint(phantom(4, 128, 160) * (1 - share) + brightest * share)
+        assert looks_written(smoothed), size
 
 
 def test_images_with_text_are_quarantined_until_somebody_has_looked(study: Study) -> None:
