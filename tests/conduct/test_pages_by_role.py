@@ -22,7 +22,7 @@ from readerstudy.jobs.access import may_see
 from readerstudy.jobs.models import Job
 from readerstudy.reading.models import Session
 from readerstudy.studies import urls as studies_urls
-from readerstudy.studies.models import Membership, Role, Study
+from readerstudy.studies.models import Membership, Role, Site, Study
 from readerstudy.studies.services import do_add_member
 from readerstudy.variants.models import Variant
 from tests.factories import (
@@ -72,6 +72,8 @@ PAGES = (
     Page("study_members", RUNS),
     Page("study_members", RUNS, post=True),
     Page("study_member_remove", RUNS, post=True),
+    Page("study_site_remove", RUNS, post=True),
+    Page("study_site_rename", RUNS, post=True),
     Page("readiness", RUNS),
     Page("readiness_panel", RUNS),
     Page("readiness_derive", RUNS, post=True),
@@ -106,6 +108,8 @@ def address(page: Page, study: Study) -> str:
     args: list[object] = [study.slug] if page.of_a_study else []
     if page.name == "study_member_remove":
         args.append(Membership.objects.get(study=study, role=Role.STATISTICIAN).pk)
+    if page.name.startswith("study_site"):
+        args.append(Site.objects.create(study=study, code="ZRH", name="Zürich").pk)
     if page.name == "readiness_derive":
         args += ["V01", "DLR_DF"]
     if page.name == "readiness_withdraw":
