@@ -116,7 +116,11 @@ def _looked_at(grid: Grid) -> Check:
         for row in grid.rows
         if row.n_undecided
     ]
-    return _check("Every series was looked at and accepted", FAULT, details)
+    together = sum(cell.decision is not None and cell.decision.is_together for cell in grid.cells())
+    title = "Every series was accepted"
+    if together and not details:
+        title += f", {together} of them together, from the grid"
+    return _check(title, FAULT, details)
 
 
 def _alignment(grid: Grid) -> Check:

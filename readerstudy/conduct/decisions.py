@@ -11,6 +11,9 @@ from readerstudy.imaging.models import Series
 
 from .models import SeriesCheck
 
+# What an acceptance says of itself that nobody opened the series for.
+TOGETHER = "Accepted together with others, from the grid."
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -18,6 +21,10 @@ class Decision:
     reason: str
     by: str
     at: datetime.datetime
+
+    @property
+    def is_together(self) -> bool:
+        return self.accepted and self.reason == TOGETHER
 
 
 def decisions_of(series: Iterable[Series]) -> dict[uuid.UUID, Decision]:

@@ -19,6 +19,7 @@ from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Role, Study
 from readerstudy.studies.services import check_is_draft, lock_study
 
+from .decisions import TOGETHER
 from .models import SeriesCheck
 from .readiness import CellState, readiness_grid
 
@@ -58,21 +59,28 @@ def do_decide(series: Series, actor: User | None, *, accept: bool, reason: str =
 def do_accept_ready(study: Study, actor: User | None, volunteer_code: str = "") -> int:
     """Accept every series that is ready and has no decision, of one volunteer or of all.
 
-    Series that differ from the control, or were rejected, are left as they are.
+    Series that differ from the control, or were rejected, are left as they are, and what was made
+    from a rejected one waits for the next. Who accepts those of all volunteers has not opened each:
+    the decision says so.
     """
     study = lock_study(study)
     check_may_look(study, actor)
     check_is_draft(study)
+    cells = list(readiness_grid(study).cells())
+    rejected = {
+        (cell.volunteer.pk, cell.arm.pk) for cell in cells if cell.state == CellState.REJECTED
+    }
     ready = [
         cell.series
-        for cell in readiness_grid(study).cells()
+        for cell in cells
         if cell.series is not None
         and cell.state == CellState.READY
         and cell.decision is None
         and (not volunteer_code or cell.volunteer.code == volunteer_code)
+        and (cell.volunteer.pk, cell.arm.source_id) not in rejected
     ]
     for series in ready:
-        _decide(series, study, actor, True, "")
+        _decide(series, study, actor, True, "" if volunteer_code else TOGETHER)
     return len(ready)
 
 

@@ -10,6 +10,7 @@ from django.test import Client
 from PIL import Image
 
 from readerstudy.audit.models import Event
+from readerstudy.conduct.checks import launch_checks
 from readerstudy.conduct.models import SeriesCheck, SeriesShift
 from readerstudy.conduct.phase_correlation import measure_shift
 from readerstudy.conduct.quality import do_accept_ready, do_decide
@@ -102,9 +103,24 @@ def test_no_series_is_read_before_it_was_looked_at(study: Study) -> None:
         check_launch(study, None)
     assert do_accept_ready(study, coordinator) == 0, "a rejection is not swept away"
     do_decide(series, coordinator, accept=True)
+    assert "of them together, from the grid" in next(
+        check.title
+        for check in launch_checks(study, readiness_grid(study))
+        if check.title.startswith("Every series was")
+    )
     check_launch(study, None)
     actions = list(Event.objects.filter(actor=coordinator).values_list("action", "why"))
     assert actions == [("conduct.series.rejected", "Motion."), ("conduct.series.accepted", "")]
+
+
+def test_what_was_made_from_a_rejected_series_is_not_accepted_with_the_rest(study: Study) -> None:
+    SeriesCheck.objects.filter(series__volunteer__code="V02").delete()
+    source = Series.objects.get(volunteer__code="V02", arm__code="DF")
+    made = Series.objects.filter(volunteer__code="V02", arm__source=source.arm).count()
+    waiting = Series.objects.filter(volunteer__code="V02").count()
+    do_decide(source, None, accept=False, reason="Motion.")
+    assert made > 0
+    assert do_accept_ready(study, None) == waiting - 1 - made
 
 
 def test_a_worker_measures_every_arm_once_and_a_new_control_anew(study: Study) -> None:
