@@ -76,7 +76,10 @@ def fit_factors(
     intrinsic: NDArray[np.float64],
     parameter: NDArray[np.float64],
 ) -> Factors:
-    """Fit the two factors, neither below 0, to the relative error of bins of predicted variance.
+    """Fit the two factors to the relative error of bins of predicted variance.
+
+    The variance over samples is never made smaller: where it tells nothing that the intrinsic one
+    does not tell as well, it counts as it is, and the intrinsic one for the rest.
 
     Parameters
     ----------
@@ -89,7 +92,12 @@ def fit_factors(
             observed = float(squared_error[part].mean())
             rows.append(np.array([intrinsic[part].mean(), parameter[part].mean()]) / observed)
             wanted.append(1.0)
-    found, _ = optimize.nnls(np.array(rows), np.array(wanted))
+    shares, ones = np.array(rows), np.array(wanted)
+    found, _ = optimize.nnls(shares, ones)
+    if found[1] < 1:
+        rest = ones - shares[:, 1]
+        alone = float(shares[:, 0] @ rest) / float(shares[:, 0] @ shares[:, 0])
+        return Factors(max(alone, 0.0), 1.0)
     return Factors(float(found[0]), float(found[1]))
 
 

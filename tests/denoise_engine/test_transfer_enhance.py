@@ -111,10 +111,14 @@ def test_below_the_surface_of_a_head_is_dark_skull() -> None:
 def test_the_factors_of_calibration_are_found_again() -> None:
     rng = np.random.default_rng(0)
     intrinsic, parameter = rng.gamma(2, 0.01, (2, 40_000))
-    squared = (3 * intrinsic + 0.5 * parameter) * rng.standard_normal(40_000) ** 2
-    found = fit_factors(squared, intrinsic, parameter)
-    assert found.intrinsic == pytest.approx(3, rel=0.15)
-    assert found.parameter == pytest.approx(0.5, abs=0.25)
+    drawn = rng.standard_normal(40_000) ** 2
+    found = fit_factors((0.5 * intrinsic + 3 * parameter) * drawn, intrinsic, parameter)
+    assert found.intrinsic == pytest.approx(0.5, abs=0.25)
+    assert found.parameter == pytest.approx(3, rel=0.15)
+    # Samples that tell nothing of their own count as they are.
+    found = fit_factors(2 * intrinsic * drawn, intrinsic, 1e-3 * intrinsic)
+    assert found.parameter == 1
+    assert found.intrinsic == pytest.approx(2, rel=0.1)
 
 
 def test_flagging_by_the_true_error_beats_gradients_and_calibration_is_measured() -> None:
