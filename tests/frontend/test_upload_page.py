@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ def test_a_zip_arrives_whole_in_pieces_and_its_reading_is_followed(
     assert upload["metadata"]["volunteer"] == "V02"
     assert upload["metadata"]["arm"] == "fast"
     assert upload["metadata"]["filename"] == "scans.zip"
+    assert uuid.UUID(upload["metadata"]["id"])  # by which a lost answer is asked for again
     assert site.finished == [{"batch": upload["metadata"]["batch"]}]
     assert [r for r in site.requests if r.startswith("PATCH")] == [
         f"PATCH {n * 8 * MEBIBYTE}" for n in range(3)

@@ -40,6 +40,7 @@ class Command(BaseCommand):
         parser.add_argument("path", type=Path)
         parser.add_argument("--volunteer", default="")
         parser.add_argument("--arm", default="", help="arm code")
+        parser.add_argument("--site", default="", help="code of the site of new volunteers")
         parser.add_argument(
             "--mapping", type=Path, help="CSV with the columns path, volunteer and arm"
         )
@@ -59,6 +60,12 @@ class Command(BaseCommand):
             if arm is None:
                 codes = ", ".join(study.arms.values_list("code", flat=True))
                 raise CommandError(f"There is no arm “{options['arm']}”: the arms are {codes}.")
+        site = None
+        if options["site"]:
+            site = study.sites.filter(code__iexact=options["site"]).first()
+            if site is None:
+                codes = ", ".join(study.sites.values_list("code", flat=True)) or "none"
+                raise CommandError(f"There is no site “{options['site']}”: the sites are {codes}.")
         if not options["path"].exists():
             raise CommandError(f"There is no {options['path']}.")
         files, left_out = _files(options["path"])
@@ -71,6 +78,7 @@ class Command(BaseCommand):
                 None,
                 volunteer=options["volunteer"],
                 arm=arm,
+                site=site,
                 mapping=_mapping(options["mapping"]),
                 pattern=options["pattern"],
             )
