@@ -363,6 +363,7 @@ def do_take_files(
     *,
     volunteer: str = "",
     arm: Arm | None = None,
+    site: Site | None = None,
     mapping: str = "",
     pattern: str = "",
 ) -> Job:
@@ -375,7 +376,9 @@ def do_take_files(
         do_set_batch_rules(study, actor, batch, mapping=mapping, pattern=pattern)
     try:
         named = [(name, path.stat().st_size) for name, path in paths]
-        uploads = do_create_uploads(study, actor, named, batch=batch, volunteer=volunteer, arm=arm)
+        uploads = do_create_uploads(
+            study, actor, named, batch=batch, volunteer=volunteer, arm=arm, site=site
+        )
         for upload, (_name, path) in zip(uploads, paths, strict=True):
             shutil.copyfile(path, raw_path(upload.pk))
         Upload.objects.filter(study=study, batch=batch).update(
