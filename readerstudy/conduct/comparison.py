@@ -9,7 +9,6 @@ import numpy as np
 from django.urls import reverse
 from PIL import Image
 
-from readerstudy.imaging.display import to_display
 from readerstudy.imaging.geometry import Geometry, differences
 from readerstudy.imaging.models import Series, Volunteer
 from readerstudy.imaging.selectors import (
@@ -20,6 +19,7 @@ from readerstudy.imaging.selectors import (
     display_window,
     geometry_of,
     load_volume,
+    shown_values,
 )
 
 from .resampling import slice_on_grid
@@ -79,8 +79,7 @@ def comparison_slice(series: Series, index: int) -> bytes:
     if not differences(grid, own):
         return display_slice(series, index)
     values = slice_on_grid(load_volume(series), own, grid, index)
-    scale = float(series.volunteer.display["scale"])
-    return to_display(values, series.display_factor, scale).tobytes()
+    return shown_values(series, values).tobytes()
 
 
 def thumbnail(series: Series) -> bytes:
@@ -89,7 +88,7 @@ def thumbnail(series: Series) -> bytes:
     values = np.asarray(load_volume(series)[index], dtype=np.float64)
     display = series.volunteer.display
     if "scale" in display:
-        values = values * (series.display_factor * float(display["scale"]))
+        values = shown_values(series, values).astype(np.float64)
         low = float(display["center"]) - float(display["width"]) / 2
         high = low + float(display["width"])
     else:

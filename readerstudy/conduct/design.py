@@ -70,11 +70,13 @@ def do_copy_study(
 ) -> Study:
     """A draft with another study's design: no volunteer, image, region, score or person of it.
 
-    Volunteers' codes in the design (who serves practice) stay behind, as they are data.
+    Volunteers' codes in the design (who serves practice) stay behind, as they are data; so do
+    notice and credits, which speak of its images.
     """
     require_role(actor, source, Role.COORDINATOR)
     document = document_of(source)
     document["reading"] = {**document["reading"], "practice_volunteers": []}
+    document["study"] = {**document["study"], "notice": "", "credits": ""}
     return do_create_from_document(slug, document, actor, title=title, notice=notice)
 
 

@@ -1,10 +1,12 @@
 """How stored values become what a screen shows: one convention a volunteer.
 
 Every arm of a volunteer is sent as unsigned 16-bit integers,
-``clip(round(value * display_factor * display_scale), 0, 65535)``. The scale comes from the control
-alone: its maximum is shown as 16,000, which leaves a fourfold headroom for arms whose noise or
-edges reach higher. Scanners scale every series by themselves, so the factor of an arm matches its
-body median to the control's. Both are for display only; measurements use the stored values.
+``clip(round(value * display_factor * display_scale + offset), 0, 65535)``. The scale comes from the
+control alone: its maximum is shown as 16,000, which leaves a fourfold headroom for arms whose noise
+or edges reach higher. The offset too: 0 for magnitude images, and where the control holds negative
+values (real-valued inversion recovery) what lifts them above black. Scanners scale every series by
+themselves, so the factor of an arm matches its body median to the control's. Both are for display
+only; measurements use the stored values.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ CONTROL_MAXIMUM = 16_000.0
 DISPLAY_MAXIMUM = 65_535
 FACTOR_LIMITS = (1 / 64, 64.0)
 WINDOW_PERCENTILES = (1.0, 99.5)
+NEGATIVE_PERCENTILE = 0.5  # of a control: a few negative voxels, as of a filter, stay black
 OTSU_BINS = 256
 # Percentiles of the body, the background left out.
 PRESETS = (
@@ -35,6 +38,7 @@ class Display:
     """The convention of a volunteer; kept in `Volunteer.display`."""
 
     scale: float
+    offset: float
     center: float
     width: float
     control_sha256: str
@@ -42,6 +46,7 @@ class Display:
     def as_json(self) -> dict[str, Any]:
         return {
             "scale": self.scale,
+            "offset": self.offset,
             "center": self.center,
             "width": self.width,
             "control_sha256": self.control_sha256,
@@ -52,15 +57,21 @@ def display_of_control(volume: np.ndarray, sha256: str) -> Display:
     """Scale and first window of a volunteer, from the control's [slices, rows, columns]."""
     maximum = float(np.max(volume))
     scale = CONTROL_MAXIMUM / maximum if maximum > 0 else 1.0
-    low, high = (float(v) * scale for v in np.percentile(_sample(volume), WINDOW_PERCENTILES))
+    least, *window = np.percentile(_sample(volume), (NEGATIVE_PERCENTILE, *WINDOW_PERCENTILES))
+    offset = float(round(max(-float(least) * scale, 0.0)))
+    low, high = (float(v) * scale + offset for v in window)
     low = max(low, 0.0)
     width = max(high - low, 1.0)
     return Display(
-        scale=scale, center=round(low + width / 2, 1), width=round(width, 1), control_sha256=sha256
+        scale=scale,
+        offset=offset,
+        center=round(low + width / 2, 1),
+        width=round(width, 1),
+        control_sha256=sha256,
     )
 
 
-def presets_of_control(volume: np.ndarray, scale: float) -> list[dict[str, Any]]:
+def presets_of_control(volume: np.ndarray, scale: float, offset: float) -> list[dict[str, Any]]:
     """Further windows of a volunteer, in display units, from the control's percentiles.
 
     MR has no units in which windows could be given once for all, as CT has.
@@ -69,7 +80,9 @@ def presets_of_control(volume: np.ndarray, scale: float) -> list[dict[str, Any]]
     sample = _sample(body if body.size else volume)
     presets = []
     for code, name, percentiles in PRESETS:
-        low, high = (max(float(v) * scale, 0.0) for v in np.percentile(sample, percentiles))
+        low, high = (
+            max(float(v) * scale + offset, 0.0) for v in np.percentile(sample, percentiles)
+        )
         if code == "wide":
             low = 0.0
         width = max(high - low, 1.0)
@@ -137,7 +150,7 @@ def match_factor(control_median: float, own_median: float) -> tuple[float, bool]
     return min(max(wanted, low), high), not low <= wanted <= high
 
 
-def to_display(values: np.ndarray, factor: float, scale: float) -> np.ndarray:
+def to_display(values: np.ndarray, factor: float, scale: float, offset: float = 0.0) -> np.ndarray:
     """Values as little-endian uint16 in the display convention, same shape."""
-    shown = np.rint(np.asarray(values, dtype=np.float64) * (factor * scale))
+    shown = np.rint(np.asarray(values, dtype=np.float64) * (factor * scale) + offset)
     return np.clip(shown, 0, DISPLAY_MAXIMUM).astype("<u2")

@@ -72,8 +72,13 @@ def display_slice(series: Series, index: int) -> bytes:
     """
     if not 0 <= index < series.slices:
         raise IndexError(f"Slice {index} of {series.slices}.")
-    scale = float(_display(series.volunteer)["scale"])
-    return to_display(load_volume(series)[index], series.display_factor, scale).tobytes()
+    return shown_values(series, load_volume(series)[index]).tobytes()
+
+
+def shown_values(series: Series, values: np.ndarray) -> np.ndarray:
+    """Stored values of a series as uint16 in its volunteer's display convention."""
+    scale, offset = _scale_and_offset(series.volunteer)
+    return to_display(values, series.display_factor, scale, offset)
 
 
 def display_window(volunteer: Volunteer) -> dict[str, float]:
@@ -88,14 +93,17 @@ def display_presets(volunteer: Volunteer) -> list[dict[str, Any]]:
     if series is None:
         raise LookupError(f"{volunteer.code} has no control series.")
     first = display_window(volunteer)
-    others = _presets_of(str(series.pk), series.volume_sha256, float(_display(volunteer)["scale"]))
+    others = _presets_of(str(series.pk), series.volume_sha256, *_scale_and_offset(volunteer))
     return [{"code": "initial", "name": "Initial", **first}, *others]
 
 
 @lru_cache(maxsize=512)
-def _presets_of(series_id: str, _sha256: str, scale: float) -> tuple[dict[str, Any], ...]:
+def _presets_of(
+    series_id: str, _sha256: str, scale: float, offset: float
+) -> tuple[dict[str, Any], ...]:
     """Kept by series and content: a volume is read once for them, not at every item."""
-    return tuple(presets_of_control(load_volume(Series.objects.get(pk=series_id)), scale))
+    volume = load_volume(Series.objects.get(pk=series_id))
+    return tuple(presets_of_control(volume, scale, offset))
 
 
 def display_geometry(volunteer: Volunteer) -> dict[str, Any]:
@@ -124,6 +132,11 @@ def _display(volunteer: Volunteer) -> dict[str, Any]:
     if "scale" not in display:
         raise LookupError(f"{volunteer.code} has no control series.")
     return display
+
+
+def _scale_and_offset(volunteer: Volunteer) -> tuple[float, float]:
+    display = _display(volunteer)
+    return float(display["scale"]), float(display.get("offset", 0.0))
 
 
 # --- The upload page ------------------------------------------------------------------------------

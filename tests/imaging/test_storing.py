@@ -115,6 +115,23 @@ def test_all_arms_share_length_scale_and_window_and_the_factor_matches_the_body(
     assert window["center"] == pytest.approx((high + low) / 2, abs=2)
 
 
+def test_values_below_zero_are_not_all_black(study: Study, volunteer: Volunteer) -> None:
+    # Real-valued inversion recovery: half of the anatomy is negative.
+    values = phantom(4).astype(np.int16) - 150
+    control = do_store_series(volunteer, control_arm(study), series(values))
+    other = do_store_series(volunteer, arm(study, "DF"), series(values))
+    volunteer.refresh_from_db()
+    convention = volunteer.display
+    assert convention["offset"] > 0
+    shown = np.frombuffer(display_slice(control, 1), "<u2").reshape(20, 24)
+    wanted = np.float64(load_volume(control)[1]) * convention["scale"] + convention["offset"]
+    assert np.array_equal(shown, np.clip(np.rint(wanted), 0, 65535))
+    assert np.mean(shown == 0) < 0.1 < np.mean(values[1] < 0)
+    assert display_slice(other, 1) == display_slice(control, 1)
+    window = display_window(volunteer)
+    assert window["center"] - window["width"] / 2 < np.percentile(shown, 5)
+
+
 def test_a_control_that_comes_last_sets_the_factors_of_the_others(
     study: Study, volunteer: Volunteer
 ) -> None:

@@ -1,7 +1,5 @@
 /* The list of tissues and the table of what the server measured. */
 
-const figure = new Intl.NumberFormat("en", { maximumSignificantDigits: 4, useGrouping: false });
-
 function element(tag, className, text = "") {
   const made = document.createElement(tag);
   if (className) made.className = className;
@@ -45,7 +43,15 @@ export class TissueList {
   }
 }
 
-const ratio = (value) => (value === null || value === undefined ? "–" : figure.format(value));
+const COLUMNS = ["mean", "sd", "snr", "cnr"];
+
+/** How numbers of a column are written: four digits of the largest, as many decimals for all. */
+function writer(values) {
+  const known = values.filter((value) => value !== null && value !== undefined);
+  const largest = Math.max(...known.map(Math.abs), 1e-9);
+  const decimals = Math.min(Math.max(3 - Math.floor(Math.log10(largest)), 0), 4);
+  return (value) => (known.includes(value) ? value.toFixed(decimals) : "–");
+}
 
 /** One row an arm: mean, SD, SNR and CNR of the chosen tissue. */
 export function fillTable(table, arms, tissue, region) {
@@ -54,21 +60,16 @@ export function fillTable(table, arms, tissue, region) {
     : "Measurements";
   const body = table.tBodies[0];
   body.replaceChildren();
+  const measured = new Map(region?.measurements.map((one) => [one.arm, one]));
+  const written = COLUMNS.map((name) => writer([...measured.values()].map((one) => one[name])));
   for (const arm of arms) {
-    const measured = region?.measurements.find((one) => one.arm === arm.code);
     const row = body.insertRow();
     const name = element("th", "", arm.name);
     name.scope = "row";
     row.append(name);
-    const figures = measured
-      ? [
-          figure.format(measured.mean),
-          figure.format(measured.sd),
-          ratio(measured.snr),
-          ratio(measured.cnr),
-        ]
-      : ["–", "–", "–", "–"];
-    for (const text of figures) row.append(element("td", "num", text));
+    COLUMNS.forEach((column, index) => {
+      row.append(element("td", "num", written[index](measured.get(arm.code)?.[column])));
+    });
   }
 }
 
