@@ -1,4 +1,4 @@
-"""Commands of ``python -m denoise_engine``: methods, apply, reconstruct, evaluate, train, card …"""
+"""Commands of ``python -m denoise_engine``: methods, apply, reconstruct, transfer, train …"""
 
 import argparse
 import json
@@ -11,6 +11,7 @@ from pathlib import Path
 from denoise_engine.errors import EngineError, StrengthError, UnusableVolumeError
 from denoise_engine.reconstruction.command import add_arguments as add_reconstruction_arguments
 from denoise_engine.training.command import add_arguments as add_training_arguments
+from denoise_engine.transfer.command import add_arguments as add_transfer_arguments
 
 DEMO = Path("readerstudy") / "demo" / "data" / "lumbar"
 
@@ -77,6 +78,12 @@ def _parser() -> argparse.ArgumentParser:
     p = commands.add_parser("reconstruct", help="images from raw data (k-space)")
     add_reconstruction_arguments(p)
     p.set_defaults(command=_reconstruct)
+
+    p = commands.add_parser(
+        "transfer", help="thin slices from thick ones of a T1-weighted head, with warning maps"
+    )
+    add_transfer_arguments(p)
+    p.set_defaults(command=_transfer)
 
     p = commands.add_parser(
         "evaluate",
@@ -205,6 +212,13 @@ def _reconstruct(arguments: argparse.Namespace) -> int:
         return reconstruct_file(arguments, progress)
 
 
+def _transfer(arguments: argparse.Namespace) -> int:
+    from denoise_engine.transfer.command import transfer_file
+
+    with _progress("enhancing") as progress:
+        return transfer_file(arguments, progress)
+
+
 def _check_new_folder(folder: Path) -> None:
     if folder.exists():
         raise UnusableVolumeError(f"“{folder}” exists already; name a new folder.")
@@ -256,13 +270,16 @@ def _train(arguments: argparse.Namespace) -> int:
 def _card(arguments: argparse.Namespace) -> int:
     from denoise_engine.models import (
         RECONSTRUCTION_MANIFEST,
+        TRANSFER_MANIFEST,
         available_models,
         find_model,
         read_card,
     )
 
     networks = available_models(RECONSTRUCTION_MANIFEST)
-    file = networks.get(arguments.model) or find_model(arguments.model)
+    transfer = available_models(TRANSFER_MANIFEST)
+    of_name = networks.get(arguments.model) or transfer.get(arguments.model)
+    file = of_name or find_model(arguments.model)
     card = read_card(file)
     if arguments.json:
         print(json.dumps(card | {"sha256": file.sha256}, indent=2))
@@ -270,6 +287,10 @@ def _card(arguments: argparse.Namespace) -> int:
         from denoise_engine.training.unrolled_export import unrolled_card_as_text
 
         print(unrolled_card_as_text(card, file.sha256))
+    elif file.name in transfer:
+        from denoise_engine.training.transfer_card import transfer_card_as_text
+
+        print(transfer_card_as_text(card, file.sha256))
     else:
         from denoise_engine.training.card import card_as_text
 

@@ -138,7 +138,8 @@ def _making(card: dict[str, Any], sha256: str) -> list[str]:
         f"{card['versions']['torch']}.",
         *([f"- {card['note']}"] if card.get("note") else []),
         f"- SHA-256 of the weights: `{sha256}`",
-        f"- Made by: `{card['command']}`",
+        f"- Made by: `{card['command']}`"
+        + ("." if card["ended"] else f", stopped at step {card['steps']:,}, before its end."),
         "",
         "| head | what | part | licence | SHA-256 |",
         "| --- | --- | --- | --- | --- |",

@@ -120,8 +120,10 @@ def transfer_card(
         "limits": list(LIMITS),
         "use": list(USE),
         "command": f"python -m denoise_engine train {recipe.kind} --data DATA --out OUT "
-        f"--seed {recipe.seed} --steps {trainer.progress.step} "
-        f"--learning-rate {recipe.learning_rate:g}",
+        f"--seed {recipe.seed} --steps {recipe.steps} "
+        + (f"--minutes {recipe.minutes:g} " if recipe.minutes else "")
+        + f"--learning-rate {recipe.learning_rate:g}",
+        "ended": trainer.fraction_done() >= 1,
     }
 
 

@@ -21,6 +21,8 @@ Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 _BINS = 20
+# A spread over samples so far below the intrinsic variance is noise of its own, no measure.
+_NEGLIGIBLE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,8 @@ def fit_factors(
             wanted.append(1.0)
     shares, ones = np.array(rows), np.array(wanted)
     found, _ = optimize.nnls(shares, ones)
-    if found[1] < 1:
+    tells_nothing = float(parameter.mean()) < _NEGLIGIBLE * float(intrinsic.mean())
+    if found[1] < 1 or tells_nothing:
         rest = ones - shares[:, 1]
         alone = float(shares[:, 0] @ rest) / float(shares[:, 0] @ shares[:, 0])
         return Factors(max(alone, 0.0), 1.0)

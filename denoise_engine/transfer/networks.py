@@ -99,6 +99,7 @@ class TransferNetwork(nn.Module):
         self.up = nn.ModuleList(block(2 * up[k], up[k]) for k in range(HALVINGS))
         self.drop = nn.Dropout3d(a.dropout)
         self.out = nn.Conv3d(up[0], 2, 1)
+        _begin(self)
         with torch.no_grad():
             self.out.weight.mul_(0.1)  # the first guess is cubic interpolation itself
             self.out.get_parameter("bias").copy_(torch.tensor([0.0, -4.0]))
@@ -142,6 +143,36 @@ class TransferNetwork(nn.Module):
     def sample_dropout(self, on: bool) -> None:
         """Leave channels out at random also where the network is used, or stop doing so."""
         self.drop.train(on)
+
+
+def _begin(network: nn.Module) -> None:
+    """Draw weights that keep the size of what passes through.
+
+    Nothing normalises it: by torch's default it would shrink by 3 at every pair of convolutions,
+    and what the coarse levels see would not come through.
+    """
+    from monai.networks.blocks.convolutions import ResidualUnit
+
+    summed = {
+        id(module)
+        for unit in network.modules()
+        if isinstance(unit, ResidualUnit)
+        for module in unit.modules()
+    }
+    for module in network.modules():
+        if isinstance(module, nn.ConvTranspose3d):
+            # As wide as its stride: each output has part in one input voxel alone.
+            nn.init.normal_(module.weight, std=module.in_channels**-0.5)
+        elif isinstance(module, nn.Conv3d):
+            nn.init.kaiming_normal_(module.weight, a=0.05, nonlinearity="leaky_relu")
+            if id(module) in summed:
+                # Two ways are added up.
+                with torch.no_grad():
+                    module.weight.mul_(0.5**0.5)
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
 
 
 def slices_at_once(factor: int) -> int:

@@ -16,7 +16,7 @@ from tests.denoise_engine.heads import phantom, small_model
 def test_a_network_gives_factor_times_the_slices(kind: Kind, factor: int) -> None:
     torch.manual_seed(0)
     network = TransferNetwork(
-        Architecture(kind, factors=(2, 4, 8), channels=(4, 4, 8, 8), fine=4)
+        Architecture(kind, factors=(2, 4, 8), channels=(4, 4, 8, 8), fine=4, dropout=0.5)
     ).eval()
     thick = torch.rand(1, 1, 2 * slices_at_once(factor), 24, 16)
     with torch.no_grad():
