@@ -24,7 +24,7 @@ from readerstudy.studies.models import Role
 
 from . import selectors
 from .errors import ReadingError
-from .models import CommentRevision, MarksRevision, ScoreRevision, Session
+from .models import CommentRevision, Item, MarksRevision, ScoreRevision, Session
 
 MEANING = "I read these cases myself and gave these scores"
 
@@ -117,14 +117,17 @@ def sign(request: HttpRequest, token: str) -> HttpResponse:
             else:
                 return redirect("reading_sign", token)
     sheet = score_sheet(own)
+    counted = set(own.items.exclude(purpose=Item.Purpose.PRACTICE).values_list("token", flat=True))
+    scores = [row for row in sheet["scores"] if row[0] in counted]
     context = {
         "session": selectors.session_summary(own),
         "form": form,
         "fault": fault,
         "meaning": MEANING,
         "sha256": sha256_of_record(sheet),
-        "answers": len({(row[0], row[1]) for row in sheet["scores"]}),
-        "changes": sum(row[2] > 1 for row in sheet["scores"]),
+        "answers": len({(row[0], row[1]) for row in scores}),
+        "changes": len({(row[0], row[1]) for row in scores if row[2] > 1}),
+        "practice": len(sheet["scores"]) - len(scores),
         "standing": standing_signature(own),
         "earlier": signatures_of(own),
         "locked": own.study.is_locked,

@@ -44,7 +44,7 @@ def test_offline_for_ten_scores_and_two_items_then_back(window: Window, site: Si
     page.keyboard.press("Enter")
     at_item(page, "Item 3 of 4")
     score(page, "33")
-    expect(state).to_contain_text("16 answers wait")
+    expect(state).to_contain_text("14 answers and 2 submitted items wait")
     assert site.room.answers == {}
     # Back on an item already left, without a network: it shows what was answered.
     page.keyboard.press("p")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
+import numpy as np
 import pytest
-from playwright.sync_api import expect
+from PIL import Image
+from playwright.sync_api import Locator, expect
 
 from .conftest import Window
 from .harness import Site
@@ -22,6 +25,12 @@ from .reading_steps import (
 )
 
 pytestmark = pytest.mark.browser
+
+
+def is_in_front(said: Locator) -> bool:
+    """Whether bright words on a dark ground can be seen there, not an image over them."""
+    pixels = np.asarray(Image.open(io.BytesIO(said.screenshot())).convert("L"))
+    return bool(np.median(pixels) < 50 and 0.02 < np.mean(pixels > 150) < 0.4)
 
 
 def test_control_and_candidate_are_scored_by_digits_which_never_touch_the_window(
@@ -124,10 +133,12 @@ def test_a_session_by_keyboard_alone_ends_at_the_page_that_says_so(
     press("g")
     page.keyboard.type("Digits like 1 2 3 here are text")
     press("Escape")
-    press("Enter")  # on the button that opens the comment: it opens again
-    expect(page.locator("[data-comment]")).to_be_visible()
+    expect(page.locator("[data-open-comment]")).to_have_text("Comment: written")
+    press("a")
+    expect(page.locator(".images-said")).to_contain_text("Arrow:")
+    assert is_in_front(page.locator(".images-said"))
     press("Escape")
-    press("n")
+    press("Enter")  # the keyboard is back at the scores
     at_item(page, "Item 2 of 3")
     for position in (2, 3):
         at_item(page, f"Item {position} of 3")
@@ -244,7 +255,7 @@ def test_absolute_scores_one_image_and_practice_tells_the_wording_of_the_choice(
     score(page, "44444")
     page.keyboard.press("Enter")
     at_item(page, "Item 1 of 2")
-    expect(page.locator("[data-practice]")).to_be_hidden()
+    expect(page.locator("[data-practice]")).to_contain_text("Practice is over")
     expect(page.locator("[data-submitted]")).to_have_text("0 submitted")
 
 

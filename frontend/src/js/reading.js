@@ -49,17 +49,18 @@ const pause = new Pause(dialog("pause"), activity, endPause);
 const isBack = () => new Promise((resolve) => signIn.addEventListener("back", resolve, { once: true }));
 const items = new Items({ signIn: signInAgain, back: isBack, say });
 const panel = new CriteriaPanel(find("criteria"), find("question"), { give, cannot });
-const remarks = new Remarks(find("remarks"), view, { reason: whyChanged, say });
+const remarks = new Remarks(find("remarks"), view, { reason: whyChanged, say, back: backToScores });
 const help = dialog("key-help");
 
 // --- Beginning --------------------------------------------------------------------------------------
 
 async function begin() {
   const first = await items.open({ page: window.location.pathname, data: itemUrl }, () => true);
-  const window_ = new OneWindow(first.session_page);
-  window_.addEventListener("lost", () => elsewhere(window_, "Reading went on in another window, so this one stopped. Everything is saved; one window at a time is read in."));
+  const session = first.session_page;
+  const window_ = new OneWindow(session);
+  window_.addEventListener("lost", () => elsewhere(window_, session, "Reading went on in another window, so this one stopped. Everything is saved; one window at a time is read in."));
   if (!(await window_.enter())) {
-    elsewhere(window_, "So that no answer is given twice, only one window is read in at a time. Reading goes on at the same item.");
+    elsewhere(window_, session, "So that no answer is given twice, only one window is read in at a time. Read here instead, and the other one stops; reading goes on at your next item.");
     return;
   }
   item = first;
@@ -119,13 +120,13 @@ function bindPage() {
   fillHelp(help, table, view.mouse(), view.hangings());
 }
 
-function elsewhere(window_, text) {
+function elsewhere(window_, page, text) {
   const box = dialog("elsewhere");
   find("elsewhere-text").textContent = text;
   activity.hold("hidden");
   find("elsewhere-here").onclick = async () => {
     await window_.takeOver();
-    leaveFor(item?.session_page ?? window.location.href);
+    leaveFor(page);
   };
   box.oncancel = (event) => event.preventDefault();
   box.showModal();
@@ -262,6 +263,12 @@ async function cannot(code) {
   if (why === null) return;
   const index = panel.groups.findIndex(({ criterion }) => criterion.code === code);
   if (await give(code, { cannot_assess: why })) panel.focus(index + 1);
+}
+
+/** From the comment: to the criterion in turn, or to the button that submits. */
+function backToScores() {
+  if (panel.missing().length) panel.focus(panel.current);
+  else find("submit").focus();
 }
 
 // --- Moving on --------------------------------------------------------------------------------------------

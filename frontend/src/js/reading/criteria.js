@@ -52,7 +52,7 @@ export class CriteriaPanel extends EventTarget {
             this.update();
             return given;
           },
-          cannot: this.acts.cannot,
+          cannot: (code) => this.cannotAssess(code),
         },
         item,
       );
@@ -150,7 +150,12 @@ export class CriteriaPanel extends EventTarget {
 
   cannot() {
     const group = this.groups[this.current];
-    if (group) this.acts.cannot(group.criterion.code);
+    if (group) this.cannotAssess(group.criterion.code);
+  }
+
+  cannotAssess(code) {
+    this.lastCode = code;
+    this.acts.cannot(code);
   }
 
   /** Show which criteria are missing and go to the first. */

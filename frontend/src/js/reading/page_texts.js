@@ -14,9 +14,10 @@ export class PageTexts {
     // Data fetched ahead knows less than was submitted since; practice and reading count apart.
     const isSame = this.progress.practice === item.practice;
     const submitted = item.isFresh || !isSame ? item.submitted_count : this.progress.submitted;
+    this.isBegun = this.progress.practice === true && !item.practice;
     this.progress = { practice: item.practice, submitted: Math.max(submitted, item.submitted_count) };
     this.showProgress(item.total);
-    find("practice").hidden = !item.practice;
+    find("practice").hidden = !(item.practice || this.isBegun);
     this.feedback("");
     find("notice").textContent = item.notice;
     find("home").href = item.home;
@@ -25,9 +26,12 @@ export class PageTexts {
     find("submit").textContent = answers.submitted ? "Go on" : "Submit and go on";
   }
 
-  /** On practice items: the wording of the last choice. */
+  /** On practice items: the wording of the last choice. The first item after them says so. */
   feedback(text) {
-    const shown = text ? `You chose ${text}` : "Practice: the wording of each choice is shown here. Nothing counts yet.";
+    const said = this.isBegun
+      ? "Practice is over: from this item on every answer counts."
+      : "Practice: the wording of each choice is shown here. Nothing counts yet.";
+    const shown = text ? `You chose ${text}` : said;
     if (this.find("practice").textContent !== shown) this.find("practice").textContent = shown;
   }
 

@@ -5,10 +5,12 @@ const TYPING_MS = 1200;
 const MOST_ARROWS = 10;
 
 export class Remarks {
-  /** `reason(what)`: asks why something stored is changed; resolves to the text or null. */
-  constructor(box, view, { reason, say }) {
+  /** `reason(what)`: asks why something stored is changed; resolves to the text or null.
+   *  `back()`: the keyboard goes back to the scores. */
+  constructor(box, view, { reason, say, back }) {
     this.view = view;
     this.reason = reason;
+    this.back = back;
     this.say = say;
     this.find = (name) => box.querySelector(`[data-${name}]`);
     this.field = this.find("comment");
@@ -18,7 +20,8 @@ export class Remarks {
     this.field.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       event.preventDefault();
-      this.toggle(false);
+      this.open(false);
+      this.back();
     });
     view.onMark((mark) => this.add(mark));
   }
@@ -49,7 +52,9 @@ export class Remarks {
 
   open(isOpen) {
     this.find("comment-box").hidden = !isOpen;
-    this.find("open-comment").setAttribute("aria-expanded", String(isOpen));
+    const opener = this.find("open-comment");
+    opener.setAttribute("aria-expanded", String(isOpen));
+    opener.textContent = !isOpen && textOf(this.field) ? "Comment: written" : "Comment";
   }
 
   toggle(isOpen = this.find("comment-box").hidden) {
