@@ -11,22 +11,24 @@ noise SD apart, 0.2 to 0.4 dB). The kernels are therefore rounded at random, up 
 average.
 """
 
-import json
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from denoise_engine.ddlr.network import DDLR
-from denoise_engine.errors import TrainingDataError
+from denoise_engine.training.checkpoints import (
+    average_in,
+    fraction_done,
+    read_checkpoint,
+    write_checkpoint,
+)
 from denoise_engine.training.patches import Batch, PatchSampler
 
 _SNAPSHOT_EVERY = 100
@@ -160,10 +162,7 @@ class Trainer:
 
     def fraction_done(self) -> float:
         """Progress in steps, or in minutes where those run out first."""
-        done = self.progress.step / self.recipe.steps
-        if self.recipe.minutes is not None:
-            done = max(done, self.progress.seconds / (60 * self.recipe.minutes))
-        return done
+        return fraction_done(self.recipe, self.progress)
 
     def _extend_curve(self, *, last: bool = False) -> None:
         curve, minutes = self.progress.curve, self.progress.seconds / 60
@@ -188,21 +187,9 @@ class Trainer:
 
     def save(self) -> None:
         """Write the checkpoint: weights, their average, the optimiser's state, the position."""
-        tensors: dict[str, Tensor] = {}
-        for name, value in self.network.state_dict().items():
-            tensors[f"weights.{name}"] = value.contiguous()
-        for name, value in self.average.items():
-            tensors[f"average.{name}"] = value.contiguous()
-        for index, state in self._optimiser.state_dict()["state"].items():
-            for key, value in state.items():
-                tensors[f"optimiser.{index}.{key}"] = torch.as_tensor(value).contiguous()
-        metadata = {
-            "recipe": json.dumps(asdict(self.recipe)),
-            "progress": json.dumps(asdict(self.progress)),
-        }
-        partial = self._checkpoint.with_suffix(".partial")
-        save_file(tensors, partial, metadata=metadata)
-        os.replace(partial, self._checkpoint)
+        write_checkpoint(
+            self._out, self.network, self.average, self._optimiser, self.recipe, self.progress
+        )
 
     def resume(self) -> None:
         """Go on from the checkpoint in the output folder.
@@ -212,34 +199,12 @@ class Trainer:
         TrainingDataError
             If there is none, or it was written with another recipe.
         """
-        if not self._checkpoint.exists():
-            raise TrainingDataError(
-                f"There is no checkpoint in “{self._out}” to resume from. Start without --resume."
-            )
-        metadata = read_metadata(self._checkpoint)
-        saved, now = json.loads(metadata["recipe"]), asdict(self.recipe)
-        changed = [
-            k for k in now if k not in {"steps", "minutes"} and saved.get(k, now[k]) != now[k]
-        ]
-        if changed:
-            raise TrainingDataError(
-                "The checkpoint was written with other settings: " + ", ".join(changed) + "."
-            )
-        self.progress = Progress(**json.loads(metadata["progress"]))
-        tensors = load_file(self._checkpoint)
-        self.network.load_state_dict(_part(tensors, "weights."))
-        self.average = {k: v.to(self.device) for k, v in _part(tensors, "average.").items()}
-        states: dict[int, dict[str, Tensor]] = {}
-        for name, value in _part(tensors, "optimiser.").items():
-            index, key = name.split(".")
-            states.setdefault(int(index), {})[key] = value
-        groups = self._optimiser.state_dict()["param_groups"]
-        self._optimiser.load_state_dict({"state": states, "param_groups": groups})
+        checkpoint = read_checkpoint(self._out, self.recipe)
+        self.progress = Progress(**checkpoint.progress)
+        self.network.load_state_dict(checkpoint.weights)
+        self.average = {k: v.to(self.device) for k, v in checkpoint.average.items()}
+        checkpoint.restore(self._optimiser)
         self._good = self._snapshot()
-
-    @property
-    def _checkpoint(self) -> Path:
-        return self._out / "checkpoint.safetensors"
 
     def _learning_rate(self, done: float) -> float:
         warm = min(1.0, (self.progress.step + 1) / self.recipe.warm_up)
@@ -270,10 +235,7 @@ class Trainer:
             self.progress.rollbacks += 1
             return value
         self._optimiser.step()
-        keep = min(recipe.average, (1 + self.progress.step) / (10 + self.progress.step))
-        with torch.no_grad():
-            for name, weights in self.network.state_dict().items():
-                self.average[name].lerp_(weights, 1 - keep)
+        average_in(self.average, self.network, self.recipe.average, self.progress.step)
         mean = self.progress.mean_loss
         self.progress.mean_loss = value if math.isnan(mean) else 0.98 * mean + 0.02 * value
         if self.progress.step % _SNAPSHOT_EVERY == 0:
@@ -308,15 +270,3 @@ def _rounded_at_random(kernel: Tensor, rng: torch.Generator) -> Tensor:
     up = torch.randint(0, 1 << 16, bits.shape, generator=rng, dtype=torch.int32, device=bits.device)
     rounded = ((bits + up) & -(1 << 16)).view(torch.float32)
     return kernel + (rounded - kernel.detach())
-
-
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """Read the text header of a safetensors file."""
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        return dict(file.metadata() or {})

@@ -11,20 +11,22 @@ Seitzer M, et al. On the pitfalls of heteroscedastic uncertainty estimation with
 neural networks. ICLR 2022.
 """
 
-import json
 import math
-import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from denoise_engine.errors import TrainingDataError
-from denoise_engine.training.loop import read_metadata
+from denoise_engine.training.checkpoints import (
+    average_in,
+    fraction_done,
+    read_checkpoint,
+    write_checkpoint,
+)
 from denoise_engine.training.transfer_data import PatchSampler, TransferBatch
 from denoise_engine.transfer.networks import Architecture, TransferNetwork
 
@@ -142,10 +144,7 @@ class TransferTrainer:
 
     def fraction_done(self) -> float:
         """Progress in steps, or in minutes where those run out first."""
-        done = self.progress.step / self.recipe.steps
-        if self.recipe.minutes is not None:
-            done = max(done, self.progress.seconds / (60 * self.recipe.minutes))
-        return done
+        return fraction_done(self.recipe, self.progress)
 
     def averaged_network(self) -> TransferNetwork:
         """Return a single-precision network with the averaged weights."""
@@ -155,21 +154,9 @@ class TransferTrainer:
 
     def save(self) -> None:
         """Write the checkpoint: weights, their average, the optimiser's state, the position."""
-        tensors: dict[str, Tensor] = {}
-        for name, value in self.network.state_dict().items():
-            tensors[f"weights.{name}"] = value.contiguous()
-        for name, value in self.average.items():
-            tensors[f"average.{name}"] = value.contiguous()
-        for index, state in self._optimiser.state_dict()["state"].items():
-            for key, value in state.items():
-                tensors[f"optimiser.{index}.{key}"] = torch.as_tensor(value).contiguous()
-        metadata = {
-            "recipe": json.dumps(asdict(self.recipe)),
-            "progress": json.dumps(asdict(self.progress)),
-        }
-        partial = self._checkpoint.with_suffix(".partial")
-        save_file(tensors, partial, metadata=metadata)
-        os.replace(partial, self._checkpoint)
+        write_checkpoint(
+            self._out, self.network, self.average, self._optimiser, self.recipe, self.progress
+        )
 
     def resume(self) -> None:
         """Go on from the checkpoint in the output folder.
@@ -179,32 +166,12 @@ class TransferTrainer:
         TrainingDataError
             If there is none, or it was written with another recipe.
         """
-        if not self._checkpoint.exists():
-            raise TrainingDataError(
-                f"There is no checkpoint in “{self._out}” to resume from. Start without --resume."
-            )
-        metadata = read_metadata(self._checkpoint)
-        saved, now = json.loads(metadata["recipe"]), json.loads(json.dumps(asdict(self.recipe)))
-        changed = [k for k in now if k not in {"steps", "minutes"} and saved.get(k) != now[k]]
-        if changed:
-            raise TrainingDataError(
-                "The checkpoint was written with other settings: " + ", ".join(changed) + "."
-            )
-        self.progress = TransferProgress(**json.loads(metadata["progress"]))
-        tensors = load_file(self._checkpoint)
-        self.network.load_state_dict(_part(tensors, "weights."))
-        self.average = _part(tensors, "average.")
+        checkpoint = read_checkpoint(self._out, self.recipe)
+        self.progress = TransferProgress(**checkpoint.progress)
+        self.network.load_state_dict(checkpoint.weights)
+        self.average = checkpoint.average
         self._optimiser = self._new_optimiser()
-        states: dict[int, dict[str, Tensor]] = {}
-        for name, value in _part(tensors, "optimiser.").items():
-            index, key = name.split(".")
-            states.setdefault(int(index), {})[key] = value
-        groups = self._optimiser.state_dict()["param_groups"]
-        self._optimiser.load_state_dict({"state": states, "param_groups": groups})
-
-    @property
-    def _checkpoint(self) -> Path:
-        return self._out / "checkpoint.safetensors"
+        checkpoint.restore(self._optimiser)
 
     def _new_network(self) -> TransferNetwork:
         return TransferNetwork(architecture_of(self.recipe))
@@ -246,10 +213,7 @@ class TransferTrainer:
             self.progress.skipped += 1
             return math.nan
         self._optimiser.step()
-        keep = min(self.recipe.average, (self.progress.step + 1) / (self.progress.step + 10))
-        with torch.no_grad():
-            for name, value in self.network.state_dict().items():
-                self.average[name].lerp_(value, 1 - keep)
+        average_in(self.average, self.network, self.recipe.average, self.progress.step)
         return float(loss.detach())
 
 
@@ -272,7 +236,3 @@ def architecture_of(recipe: TransferRecipe) -> Architecture:
         fine=recipe.fine,
         dropout=recipe.dropout,
     )
-
-
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

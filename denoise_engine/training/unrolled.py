@@ -8,22 +8,23 @@ square root of the signal: neither the noisiest scans nor the cleanest rule the 
 weights' exponential moving average is what is kept.
 """
 
-import json
 import math
-import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from denoise_engine.errors import TrainingDataError
 from denoise_engine.reconstruction.unrolled import Architecture, UnrolledNetwork
-from denoise_engine.training.loop import read_metadata
+from denoise_engine.training.checkpoints import (
+    average_in,
+    fraction_done,
+    read_checkpoint,
+    write_checkpoint,
+)
 from denoise_engine.training.unrolled_data import ScanBatch, ScanSampler
 
 Judge = Callable[[UnrolledNetwork], dict[str, float]]
@@ -129,10 +130,7 @@ class UnrolledTrainer:
 
     def fraction_done(self) -> float:
         """Progress in steps, or in minutes where those run out first."""
-        done = self.progress.step / self.recipe.steps
-        if self.recipe.minutes is not None:
-            done = max(done, self.progress.seconds / (60 * self.recipe.minutes))
-        return done
+        return fraction_done(self.recipe, self.progress)
 
     def averaged_network(self) -> UnrolledNetwork:
         """Return a single-precision network with the averaged weights."""
@@ -144,21 +142,9 @@ class UnrolledTrainer:
 
     def save(self) -> None:
         """Write the checkpoint: weights, their average, the optimiser's state, the position."""
-        tensors: dict[str, Tensor] = {}
-        for name, value in self.network.state_dict().items():
-            tensors[f"weights.{name}"] = value.contiguous()
-        for name, value in self.average.items():
-            tensors[f"average.{name}"] = value.contiguous()
-        for index, state in self._optimiser.state_dict()["state"].items():
-            for key, value in state.items():
-                tensors[f"optimiser.{index}.{key}"] = torch.as_tensor(value).contiguous()
-        metadata = {
-            "recipe": json.dumps(asdict(self.recipe)),
-            "progress": json.dumps(asdict(self.progress)),
-        }
-        partial = self._checkpoint.with_suffix(".partial")
-        save_file(tensors, partial, metadata=metadata)
-        os.replace(partial, self._checkpoint)
+        write_checkpoint(
+            self._out, self.network, self.average, self._optimiser, self.recipe, self.progress
+        )
 
     def resume(self) -> None:
         """Go on from the checkpoint in the output folder.
@@ -168,38 +154,18 @@ class UnrolledTrainer:
         TrainingDataError
             If there is none, or it was written with another recipe.
         """
-        if not self._checkpoint.exists():
-            raise TrainingDataError(
-                f"There is no checkpoint in “{self._out}” to resume from. Start without --resume."
-            )
-        metadata = read_metadata(self._checkpoint)
-        saved, now = json.loads(metadata["recipe"]), json.loads(json.dumps(asdict(self.recipe)))
-        changed = [k for k in now if k not in {"steps", "minutes"} and saved.get(k) != now[k]]
-        if changed:
-            raise TrainingDataError(
-                "The checkpoint was written with other settings: " + ", ".join(changed) + "."
-            )
-        self.progress = UnrolledProgress(**json.loads(metadata["progress"]))
-        tensors = load_file(self._checkpoint)
-        self.network.load_state_dict(_part(tensors, "weights."))
-        self.average = _part(tensors, "average.")
+        checkpoint = read_checkpoint(self._out, self.recipe)
+        self.progress = UnrolledProgress(**checkpoint.progress)
+        self.network.load_state_dict(checkpoint.weights)
+        self.average = checkpoint.average
         self._optimiser = self._new_optimiser()
-        states: dict[int, dict[str, Tensor]] = {}
-        for name, value in _part(tensors, "optimiser.").items():
-            index, key = name.split(".")
-            states.setdefault(int(index), {})[key] = value
-        groups = self._optimiser.state_dict()["param_groups"]
-        self._optimiser.load_state_dict({"state": states, "param_groups": groups})
+        checkpoint.restore(self._optimiser)
 
     def start_from(self, weights: dict[str, Tensor]) -> None:
         """Begin with the weights of a trained network, all U-nets on their own way."""
         self.network.load_state_dict({name: value.float() for name, value in weights.items()})
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self.progress.parted_at = 0
-
-    @property
-    def _checkpoint(self) -> Path:
-        return self._out / "checkpoint.safetensors"
 
     def _new_network(self) -> UnrolledNetwork:
         channels: Any = tuple(self.recipe.channels)
@@ -252,10 +218,7 @@ class UnrolledTrainer:
             self.progress.skipped += 1
             return math.nan
         self._optimiser.step()
-        keep = min(self.recipe.average, (self.progress.step + 1) / (self.progress.step + 10))
-        with torch.no_grad():
-            for name, value in self.network.state_dict().items():
-                self.average[name].lerp_(value, 1 - keep)
+        average_in(self.average, self.network, self.recipe.average, self.progress.step)
         return float(loss.detach())
 
     def _loss(self, priors: list[Tensor], target: Tensor) -> Tensor:
@@ -266,7 +229,3 @@ class UnrolledTrainer:
             error = torch.view_as_real(prior - target).abs().sum(dim=-1) / signal.sqrt()
             total = total + weight / sum(weights) * error.mean()
         return total
-
-
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
