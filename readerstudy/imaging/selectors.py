@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from django.db.models import Count, Min, Q, QuerySet
-from django.utils import timezone
 
-from readerstudy.jobs.models import Job
 from readerstudy.studies.access import Reach
 from readerstudy.studies.models import Arm, Study
 
 from .display import presets_of_control, to_display
 from .geometry import Geometry, differences
-from .models import ARCHIVE_NAME, FILE_NAME, Series, Upload, UploadedFile, Volunteer
+from .models import Series, Volunteer
 from .volumes import read_volume
 
 
@@ -141,10 +136,6 @@ def _scale_and_offset(volunteer: Volunteer) -> tuple[float, float]:
 
 # --- The upload page ------------------------------------------------------------------------------
 
-SHOWN_UPLOADS = 100
-SHOWN_BATCHES = 50
-SHOWN_REFUSALS = 200
-
 
 def acquired_arms(study: Study) -> list[Arm]:
     return [arm for arm in study.arms.all() if not arm.is_derived]
@@ -179,121 +170,3 @@ def series_of(reach: Reach) -> list[StoredRow]:
         )
         for one in stored
     ]
-
-
-def upload_history(reach: Reach, batch: uuid.UUID | None = None) -> list[dict[str, Any]]:
-    """The last uploads, newest first: state, progress from 0 to 1, and refused files by name.
-
-    With `batch`, all files that were sent together, however many.
-    """
-    uploads = (
-        Upload.objects.filter(study=reach.study, **reach.within())
-        .select_related("job")
-        .annotate(taken=Count("files", filter=Q(files__accepted=True)))
-        .order_by("-created_at")
-    )
-    shown = uploads[:SHOWN_UPLOADS] if batch is None else uploads.filter(batch=batch)
-    return [_upload_record(upload) for upload in shown]
-
-
-def sent_together(reach: Reach) -> list[dict[str, Any]]:
-    """The last uploads as they were sent, newest first: a folder of many files is one of them."""
-    batches = (
-        Upload.objects.filter(study=reach.study, **reach.within())
-        .order_by()
-        .values("batch")
-        .annotate(
-            n=Count("pk"),
-            sent=Min("created_at"),
-            failed=Count("pk", filter=Q(state=Upload.State.FAILED)),
-        )
-        .order_by("-sent")[:SHOWN_BATCHES]
-    )
-    return [_batch_record(reach.study, dict(row)) for row in batches]
-
-
-def _batch_record(study: Study, row: dict[str, Any]) -> dict[str, Any]:
-    uploads = Upload.objects.filter(study=study, batch=row["batch"]).select_related("job")
-    if row["failed"]:
-        uploads = uploads.filter(state=Upload.State.FAILED)
-    files = UploadedFile.objects.filter(upload__study=study, upload__batch=row["batch"])
-    record = _upload_record(uploads[0])
-    if row["n"] > 1:
-        record["name"] = f"{row['n']} files, sent {_minute(row['sent'])}"
-    return {
-        **record,
-        "accepted": files.filter(accepted=True).count(),
-        "refusals": _refusals(files),
-    }
-
-
-def _upload_record(upload: Upload) -> dict[str, Any]:
-    state, message, progress = upload.state, upload.get_state_display(), 0.0
-    read = stored = 0.0
-    job = upload.job
-    if state == Upload.State.RECEIVING:
-        progress = upload.received / upload.size if upload.size else 1.0
-    elif state in (Upload.State.QUEUED, Upload.State.READING) and job is not None:
-        if job.state in (Job.State.FAILED, Job.State.CANCELLED):
-            state, message = Upload.State.FAILED, job.error or "The upload could not be read."
-        else:
-            progress = job.progress_done / job.progress_total if job.progress_total else 0.0
-            read, stored = _stages(job)
-            message = job.message or message
-    elif state == Upload.State.DONE:
-        progress = read = stored = 1.0
-    if upload.error:
-        message = upload.error
-    taken: int = getattr(upload, "taken", 0)
-    return {
-        "id": str(upload.pk),
-        "batch": str(upload.batch),
-        "name": _shown_name(upload),
-        "state": str(state),
-        "size": upload.size,
-        "received": upload.received,
-        "progress": round(progress, 4),
-        "read": round(read, 4),
-        "stored": round(stored, 4),
-        # Series of the same batch that wait in the inbox.
-        "waiting": len(job.result.get("inbox", [])) if job is not None else 0,
-        # Series that do not lie on their control's grid.
-        "differs": list(job.result.get("differs", [])) if job is not None else [],
-        "message": message,
-        "accepted": taken,
-        "refusals": _refusals(upload.files.all()),
-        "created_at": upload.created_at.isoformat(),
-    }
-
-
-def _stages(job: Job) -> tuple[float, float]:
-    """What is read and what is stored, 0 to 1: a job counts its files twice, then publishes."""
-    files = (job.progress_total - 1) // 2
-    if files <= 0:
-        return 0.0, 0.0
-    return min(job.progress_done / files, 1.0), max(0.0, (job.progress_done - files) / files)
-
-
-def _shown_name(upload: Upload) -> str:
-    """An upload that was read has lost its name; when it was sent tells it from others."""
-    if upload.name not in (ARCHIVE_NAME, FILE_NAME):
-        return upload.name
-    return f"{upload.name}, sent {_minute(upload.created_at)}"
-
-
-def _minute(at: datetime) -> str:
-    return f"{timezone.localtime(at):%Y-%m-%d %H:%M}"
-
-
-def _refusals(files: QuerySet[UploadedFile]) -> list[dict[str, str]]:
-    """Refused files; many with one reason are said once."""
-    by_reason: dict[str, list[str]] = {}
-    for name, reason in files.filter(accepted=False).values_list("name", "reason"):
-        by_reason.setdefault(reason, []).append(name)
-    shown = []
-    for reason, names in by_reason.items():
-        if len(names) > 3:
-            shown.append({"name": f"{names[0]} and {len(names) - 1} others", "reason": reason})
-        else:
-            shown += [{"name": name, "reason": reason} for name in names]
-    return shown[:SHOWN_REFUSALS]

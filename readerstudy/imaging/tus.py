@@ -47,7 +47,7 @@ def _tus(view: View[P]) -> View[P]:
             try:
                 response = view(request, *args, **kwargs)
             except (ImagingError, StudyError) as error:
-                response = _text(409, str(error))
+                response = _text(422, str(error))  # 409 would be asked again
             except uploads.OffsetConflict:
                 response = _text(409, "The piece does not start where the last one ended.")
             except uploads.UploadBusy:
@@ -97,8 +97,8 @@ def collection(request: HttpRequest, slug: str) -> HttpResponse:
         size=size,
         batch=batch,
         volunteer=metadata.get("volunteer", "").strip(),
-        arm=_arm(study, metadata.get("arm", "").strip()),
-        site=reach.site or _site(study, metadata.get("site", "").strip()),
+        arm=named_arm(study, metadata.get("arm", "").strip()),
+        site=reach.site or named_site(study, metadata.get("site", "").strip()),
         upload_id=own_id,
     )
     response = HttpResponse(status=201)
@@ -153,7 +153,7 @@ def _metadata(header: str) -> dict[str, str]:
     return metadata
 
 
-def _arm(study: Study, code: str) -> Arm | None:
+def named_arm(study: Study, code: str) -> Arm | None:
     if not code:
         return None
     arm = study.arms.filter(code__iexact=code).first()
@@ -162,7 +162,7 @@ def _arm(study: Study, code: str) -> Arm | None:
     return arm
 
 
-def _site(study: Study, code: str) -> Site | None:
+def named_site(study: Study, code: str) -> Site | None:
     """What a coordinator of the whole study chose; a site coordinator's is their own."""
     if not code:
         return None

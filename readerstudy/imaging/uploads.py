@@ -31,7 +31,7 @@ from .models import BatchRules, Upload
 from .parsing.archives import shown_name
 from .services import check_is_of_site, check_volunteer_code, find_volunteer
 
-PIECE = 1024 * 1024
+PIECE = 256 * 1024  # what a slow line that breaks loses at most
 NAME_LENGTH = 255
 OVER = (Upload.State.DONE, Upload.State.FAILED)
 
@@ -48,6 +48,30 @@ class UploadBusy(Exception):
     """Another request is writing to the same upload."""
 
 
+def check_place(
+    study: Study,
+    actor: User | None,
+    *,
+    volunteer: str,
+    arm: Arm | None,
+    site: Site | None = None,
+) -> None:
+    """What was chosen for files, before any of them is sent."""
+    require_site(actor, study, site.pk if site else None)
+    check_is_draft(study)
+    if site is not None and site.study_id != study.pk:
+        raise ImagingError("That is no site of this study.")
+    known = find_volunteer(study, volunteer) if volunteer else None
+    if known is not None:
+        check_is_of_site(known, site)
+    if volunteer:
+        check_volunteer_code(volunteer)
+    if arm is not None and arm.is_derived:
+        raise ImagingError(
+            f"{arm.name} is a derived arm: the platform makes its images. Choose an acquired arm."
+        )
+
+
 def check_create_uploads(
     study: Study,
     actor: User | None,
@@ -58,21 +82,11 @@ def check_create_uploads(
     arm: Arm | None,
     site: Site | None = None,
 ) -> None:
-    require_site(actor, study, site.pk if site else None)
-    check_is_draft(study)
-    if site is not None and site.study_id != study.pk:
-        raise ImagingError("That is no site of this study.")
-    known = find_volunteer(study, volunteer) if volunteer else None
-    if known is not None:
-        check_is_of_site(known, site)
+    check_place(study, actor, volunteer=volunteer, arm=arm, site=site)
     if any(size < 0 or size > settings.UPLOAD_MAX_TOTAL_BYTES for size in sizes):
         raise ImagingError(
             f"A file may hold up to {settings.UPLOAD_MAX_TOTAL_BYTES // 1024**3} GB: split it."
         )
-    if volunteer:
-        check_volunteer_code(volunteer)
-    if arm is not None and arm.is_derived:
-        raise ImagingError(f"{arm.name} is a derived arm: the platform makes its images.")
     handed_over = Q(state__in=[Upload.State.QUEUED, Upload.State.READING, *OVER])
     receiving = Q(state=Upload.State.RECEIVING)
     sums = Upload.objects.filter(study=study, batch=batch).aggregate(

@@ -19,11 +19,12 @@ from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Role
 from readerstudy.studies.selectors import sites_of
 
-from . import rules, selectors, services, uploads
+from . import rules, selectors, services, tus, uploads
 from .errors import ImagingError
 from .forms import RulesForm
 from .inbox_selectors import inbox_count
 from .models import Series
+from .upload_history import sent_together
 
 
 @require_safe
@@ -49,7 +50,7 @@ def upload_page(request: HttpRequest, slug: str) -> HttpResponse:
             "volunteers": json.dumps(selectors.volunteer_codes(reach)),
             "arms": json.dumps([{"code": arm.code, "name": arm.name} for arm in arms]),
             "arm_codes": [arm.code for arm in arms],
-            "uploads": selectors.sent_together(reach),
+            "uploads": sent_together(reach),
             "series": selectors.series_of(reach),
         },
     )
@@ -62,27 +63,42 @@ def upload_status(request: HttpRequest, slug: str) -> JsonResponse:
         batch = uuid.UUID(request.GET["batch"]) if "batch" in request.GET else None
     except ValueError:
         return JsonResponse({"error": "The address names no batch."}, status=400)
-    return JsonResponse({"uploads": selectors.upload_history(reach, batch)})
+    return JsonResponse({"uploads": sent_together(reach, batch)})
 
 
 @require_POST
 def upload_places(request: HttpRequest, slug: str) -> JsonResponse:
-    """A mapping file or a pattern for files that are about to be sent."""
-    study = get_reach(request.user, slug).study
+    """Where files that are about to be sent go: what was chosen, or a mapping file or a pattern.
+
+    What is wrong with it is said here, before a byte is on its way.
+    """
+    reach = get_reach(request.user, slug)
+    study, actor = reach.study, cast(User, request.user)
+    names = ("volunteer", "arm", "site", "mapping", "pattern")
     try:
         body = json.loads(request.body)
         batch = uuid.UUID(str(body["batch"]))
-        mapping, pattern = body.get("mapping", ""), body.get("pattern", "")
-        if not isinstance(mapping, str) or not isinstance(pattern, str):
+        given = {name: body.get(name, "") for name in names}
+        if not all(isinstance(value, str) for value in given.values()):
             raise TypeError
     except (ValueError, KeyError, TypeError, AttributeError):
         return JsonResponse({"error": "The request does not name a batch."}, status=400)
+    chosen = {name: value if name == "mapping" else value.strip() for name, value in given.items()}
+    lines = 0
     try:
-        lines = uploads.do_set_batch_rules(
-            study, cast(User, request.user), batch, mapping=mapping, pattern=pattern.strip()
+        uploads.check_place(
+            study,
+            actor,
+            volunteer=chosen["volunteer"],
+            arm=tus.named_arm(study, chosen["arm"]),
+            site=reach.site or tus.named_site(study, chosen["site"]),
         )
+        if chosen["mapping"] or chosen["pattern"]:
+            lines = uploads.do_set_batch_rules(
+                study, actor, batch, mapping=chosen["mapping"], pattern=chosen["pattern"]
+            )
     except (ImagingError, StudyError) as error:
-        return JsonResponse({"error": str(error)}, status=409)
+        return JsonResponse({"error": str(error)}, status=422)
     return JsonResponse({"lines": lines})
 
 

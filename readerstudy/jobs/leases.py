@@ -48,11 +48,15 @@ def _runnable(queues: Collection[str], now: datetime.datetime) -> QuerySet[Job]:
     due = Q(run_after__isnull=True) | Q(run_after__lte=now)
     waiting = Q(state=Job.State.QUEUED) & due
     abandoned = Q(state=Job.State.RUNNING, lease_until__lt=now)
-    return Job.objects.filter(waiting | abandoned, queue__in=queues).order_by("created_at", "id")
+    found = Job.objects.filter(waiting | abandoned, queue__in=queues)
+    # What a person waits for at a page (images sent, an export) is not held up by the hours of
+    # denoising that follow from it, where one worker serves both queues.
+    return found.annotate(is_long=Q(queue=Job.Queue.GPU)).order_by("is_long", "created_at", "id")
 
 
 def claim(queues: Collection[str]) -> Job | None:
-    """Take the oldest job that waits or whose lease ran out, in one transaction.
+    """Take a job that waits or whose lease ran out, in one transaction: short work (the queue cpu)
+    before long, the oldest first.
 
     A job that has used up its attempts while its workers died is failed here, with the reason.
     """

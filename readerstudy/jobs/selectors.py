@@ -80,3 +80,24 @@ def queues_without_worker() -> list[str]:
     """Queues that no living worker serves."""
     served = {name for line in worker_lines() if not line.is_gone for name in line.queues.split()}
     return [name for name in Job.Queue.values if name not in served]
+
+
+def why_waiting(job: Job) -> str:
+    """Why a job of some study has not begun, for its people; nothing of another study's work."""
+    if job.state != Job.State.QUEUED:
+        return ""
+    if job.queue in queues_without_worker():
+        return "Waiting: no worker is running. Tell whoever runs the server."
+    running = Job.objects.filter(state=Job.State.RUNNING)
+    own = running.filter(study_id=job.study_id).exclude(label="").first()
+    before = Job.objects.filter(
+        state=Job.State.QUEUED, queue=job.queue, created_at__lt=job.created_at
+    ).count()
+    if own is not None:
+        busy = f"the worker is busy with “{own.label}”"
+    elif running.exists():
+        busy = "the worker is busy with other work"
+    else:
+        busy = "the worker takes it up in a moment"
+    queue = f"; {before} {'jobs come' if before > 1 else 'job comes'} first" if before else ""
+    return f"Waiting: {busy}{queue}."

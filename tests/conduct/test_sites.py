@@ -120,7 +120,7 @@ def test_what_a_site_sends_becomes_its_own_and_touches_no_other_sites_volunteer(
         return client.post(reverse("upload_tus", args=[study.slug]), headers=headers)
 
     refused = create(here, uuid.uuid4(), volunteer="v01", arm="STD")
-    assert refused.status_code == 409
+    assert refused.status_code == 422
     assert "V01 belongs to no volunteer of Zürich" in refused.content.decode()
     batch = uuid.uuid4()
     location = create(here, batch, site="BSL")["Location"]  # the own site, whatever is asked

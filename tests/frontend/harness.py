@@ -87,16 +87,23 @@ class Site:
     # --- Uploads ---
 
     def upload_records(self) -> list[dict[str, Any]]:
-        hidden = {"data", "metadata", "length"}
+        """A record a batch, as its first upload says it."""
+        batches: dict[str, list[dict[str, Any]]] = {}
+        for upload in self.uploads.values():
+            batches.setdefault(upload["metadata"]["batch"], []).append(upload)
+        hidden = {"data", "metadata", "length", "id"}
         return [
-            {name: value for name, value in upload.items() if name not in hidden}
+            {name: value for name, value in mine[0].items() if name not in hidden}
             | {
-                "batch": upload["metadata"]["batch"],
-                "name": upload["metadata"]["filename"],
-                "size": upload["length"],
-                "received": len(upload["data"]),
+                "batch": batch,
+                "uploads": [upload["id"] for upload in mine],
+                "name": mine[0]["metadata"]["filename"],
+                "files": len(mine),
+                "arrived": sum(len(upload["data"]) == upload["length"] for upload in mine),
+                "size": sum(upload["length"] for upload in mine),
+                "received": sum(len(upload["data"]) for upload in mine),
             }
-            for upload in self.uploads.values()
+            for batch, mine in batches.items()
         ]
 
     # --- Measuring ---
@@ -199,7 +206,8 @@ def upload_page() -> bytes:
         data-finish-url="/upload/finish/" data-places-url="/upload/places/"
         data-max-files="20" data-max-bytes="1073741824"
         data-inbox-url="/inbox/" data-volunteers="{{ volunteers }}"
-        data-arms="{{ arms }}"></div></div></section>{% endblock %}"""
+        data-arms="{{ arms }}"></div></div></section>
+        <p id="stored" data-fresh>@STORED@ stored</p>{% endblock %}"""
     )
     context = Context({"volunteers": volunteers, "arms": arms, "csrf_token": "x" * 64})
     return template.render(context).encode()
@@ -272,7 +280,9 @@ class Handler(BaseHTTPRequestHandler):
             case ["measuring", "data"]:
                 return self.json(200, self.site.measuring_data())
             case ["upload"]:
-                return self.reply(200, self.pages["upload"], "text/html; charset=utf-8")
+                done = sum(one["state"] == "done" for one in self.site.uploads.values())
+                page = self.pages["upload"].replace(b"@STORED@", str(done).encode())
+                return self.reply(200, page, "text/html; charset=utf-8")
             case ["upload", "status"]:
                 return self.json(200, {"uploads": self.site.upload_records()})
             case ["home"]:
@@ -307,8 +317,10 @@ class Handler(BaseHTTPRequestHandler):
                 return self.json(*self.site.save_region(sent))
             case ["upload", "places"]:
                 self.site.places.append(sent)
-                if "volunteer" not in sent["mapping"]:
-                    return self.json(409, {"error": "The first line names its columns."})
+                if sent["mapping"] and "volunteer" not in sent["mapping"]:
+                    return self.json(422, {"error": "The first line names its columns."})
+                if " " in sent["volunteer"]:
+                    return self.json(422, {"error": "That cannot be a volunteer's code."})
                 return self.json(200, {"lines": 1})
             case ["upload", "finish"]:
                 self.site.finished.append(sent)
@@ -336,7 +348,6 @@ class Handler(BaseHTTPRequestHandler):
             "length": int(self.headers["Upload-Length"]),
             "data": bytearray(),
             "state": "receiving",
-            "progress": 0,
             "message": "",
             "accepted": 0,
             "refusals": [],
@@ -370,7 +381,7 @@ class Handler(BaseHTTPRequestHandler):
         self.reply(204, b"", "text/plain", headers)
 
     def do_DELETE(self) -> None:
-        self.site.uploads.pop(self.path.rsplit("/", 1)[1], None)
+        self.site.uploads.pop(self.path.rstrip("/").rsplit("/", 1)[1], None)
         self.reply(204, b"", "text/plain", {"Tus-Resumable": "1.0.0"})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,11 @@ def pick(window: Window, *files: Path) -> None:
 
 def told(window: Window) -> Any:
     return expect(window.page.locator(".upload-list [role=status]").first)
+
+
+def wait_for_second_piece(window: Window, site: Site) -> None:
+    while f"PATCH {8 * MEBIBYTE}" not in site.requests:
+        window.page.wait_for_timeout(50)
 
 
 @pytest.fixture
@@ -62,16 +68,13 @@ def test_a_zip_arrives_whole_in_pieces_and_its_reading_is_followed(
     told(window).to_have_text("File 4 of 10")
     assert [bar.evaluate("bar => bar.value") for bar in bars.all()] == [1, 1, 0.25]
     refusals = [{"name": "notes.txt", "reason": "This is not a DICOM file."}]
-    upload.update(
-        state="done", progress=1, message="Done", accepted=9, waiting=2, refusals=refusals
-    )
-    told(window).to_have_text(
-        "Done: 9 taken, 2 series in the inbox for you to place, some refused:"
-    )
+    upload.update(state="done", tone="warn", accepted=9, waiting=2, refused=1, refusals=refusals)
+    told(window).to_have_text("Done: 9 taken, 2 series in the inbox for you to place, 1 refused:")
     expect(window.page.get_by_role("link", name="Open the inbox")).to_be_visible()
     expect(window.page.locator(".upload-refusals li")).to_have_text(
         "notes.txt: This is not a DICOM file."
     )
+    expect(window.page.locator("#stored")).to_have_text("1 stored")  # without loading it again
     assert window.violations() == []
     assert window.troubles == []
     leftovers = "() => Object.keys(localStorage).filter(key => key.includes('upload'))"
@@ -97,9 +100,12 @@ def test_an_upload_can_be_paused_and_goes_on_where_it_was(
     site.slow_pieces = 0.5
     open_page(window, site)
     pick(window, archive)
+    # What has left shows at once, while the first piece is not confirmed yet.
     told(window).to_contain_text("Sending: 8.4 MB of 21.0 MB")
+    wait_for_second_piece(window, site)
     window.page.get_by_role("button", name="Pause").click()
-    told(window).to_contain_text("Paused")
+    expect(window.page.get_by_role("button", name="Go on")).to_be_focused()
+    told(window).to_have_text(re.compile(r"Paused: (8\.4|16\.8) MB of 21\.0 MB"))
     window.page.wait_for_timeout(1200)
     assert site.finished == []
     window.page.get_by_role("button", name="Go on").click()
@@ -114,19 +120,44 @@ def test_after_a_reload_the_same_file_goes_on_where_it_was(
     site.slow_pieces = 0.5
     open_page(window, site)
     pick(window, archive)
-    told(window).to_contain_text("Sending: 8.4 MB")
+    wait_for_second_piece(window, site)
     window.page.on("dialog", lambda dialog: dialog.accept())
     window.page.reload()
     site.slow_pieces = 0.0
     window.page.wait_for_selector("#upload[data-ready='1']")
-    told(window).to_contain_text("Not finished: ")
-    told(window).to_contain_text("Choose the same files again")
+    told(window).to_have_text(re.compile(r"Not finished: (8\.4|16\.8) MB of 21\.0 MB arrived\. "))
+    told(window).to_contain_text("Choose the same file again")
     pick(window, archive)
     told(window).to_contain_text("Waiting for the worker")
     expect(window.page.locator(".upload-list > li")).to_have_count(1)
     (upload,) = site.uploads.values()
     assert bytes(upload["data"]) == archive.read_bytes()
     assert [r for r in site.requests if r == "PATCH 0"] == ["PATCH 0"]
+
+
+def test_a_folder_broken_off_keeps_its_name_and_its_whole(
+    window: Window, site: Site, tmp_path: Path
+) -> None:
+    folder = tmp_path / "N05"
+    folder.mkdir()
+    for number in range(12):
+        (folder / f"{number}.dcm").write_bytes(bytes(100_000))
+    site.slow_pieces = 0.7
+    open_page(window, site)
+    window.page.locator("input[webkitdirectory]").set_input_files(str(folder))
+    while sum(len(u["data"]) > 0 for u in site.uploads.values()) < 4:
+        window.page.wait_for_timeout(50)
+    window.page.on("dialog", lambda dialog: dialog.accept())
+    window.page.reload()
+    told(window).to_have_text(re.compile(r"Not finished: [4-8] of 12 files, .* of 1\.2 MB arrived"))
+    expect(window.page.locator(".upload-name")).to_have_text("N05: 12 files")
+    sent = window.page.locator(".upload-stages progress").first.evaluate("bar => bar.value")
+    assert 0.3 < sent < 0.7
+    window.page.get_by_role("button", name="Cancel").click()
+    told(window).to_have_text("Cancelled; nothing of it was kept.")
+    assert site.uploads == {}
+    leftovers = "() => Object.keys(localStorage).filter(key => key.includes('upload'))"
+    assert window.page.evaluate(leftovers) == []
 
 
 def test_cancelling_has_the_server_drop_what_arrived(
@@ -155,7 +186,7 @@ def test_too_many_files_are_said_before_anything_is_sent(window: Window, site: S
     assert site.uploads == {}
 
 
-def test_a_wrong_mapping_is_said_before_anything_is_sent(
+def test_a_wrong_mapping_or_code_is_said_before_anything_is_sent(
     window: Window, site: Site, archive: Path, tmp_path: Path
 ) -> None:
     wrong, right = tmp_path / "wrong.csv", tmp_path / "right.csv"
@@ -167,9 +198,15 @@ def test_a_wrong_mapping_is_said_before_anything_is_sent(
     pick_archive = window.page.locator("input[type=file][multiple]").first
     pick_archive.set_input_files(str(archive))
     told(window).to_have_text("Stopped. The first line names its columns.")
-    assert site.uploads == {}
-    window.page.get_by_role("button", name="Cancel").click()
+    window.page.get_by_role("button", name="Close").click()
     window.page.get_by_label("Mapping file").set_input_files(str(right))
+    window.page.get_by_label("Volunteer").fill("Jane Doe")
+    pick_archive.set_input_files(str(archive))
+    told(window).to_have_text("Stopped. That cannot be a volunteer's code.")
+    expect(window.page.get_by_role("button", name="Try again")).to_have_count(0)
+    assert site.uploads == {}
+    window.page.get_by_role("button", name="Close").click()
+    window.page.get_by_label("Volunteer").fill("")
     pick_archive.set_input_files(str(archive))
     expect(window.page.locator(".upload-list [role=status]").last).to_contain_text("Waiting for")
     (upload,) = site.uploads.values()

@@ -15,12 +15,8 @@ from pydicom.uid import generate_uid
 
 from readerstudy.audit.models import Event
 from readerstudy.imaging.models import InboxSeries, Series, Upload, UploadedFile, Volunteer
-from readerstudy.imaging.selectors import (
-    load_volume,
-    sent_together,
-    series_of,
-    upload_history,
-)
+from readerstudy.imaging.selectors import load_volume, series_of
+from readerstudy.imaging.upload_history import sent_together
 from readerstudy.jobs.models import Job
 from readerstudy.studies.access import Reach
 from readerstudy.studies.models import Study
@@ -311,7 +307,7 @@ def test_an_attempt_that_loses_its_lease_publishes_nothing(study: Study) -> None
 def test_the_history_names_refused_files_once_a_reason(study: Study) -> None:
     std = codes(study)[0]
     send_zip(study, {f"V01/{std}/{i}.txt": b"no" for i in range(6)})
-    (record,) = upload_history(Reach(study))
+    (record,) = sent_together(Reach(study))
     assert record["refusals"] == [
         {"name": f"V01/{std}/0.txt and 5 others", "reason": "This is not a DICOM file."}
     ]

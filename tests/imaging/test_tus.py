@@ -98,8 +98,8 @@ def test_an_upload_is_sent_in_pieces_resumed_and_read(study: Study, coordinator:
     run_pending("cpu")
     assert Series.objects.get().slices == 4
     (record,) = coordinator.get(f"/studies/{study.slug}/uploads/status/").json()["uploads"]
-    assert (record["state"], record["progress"], record["accepted"]) == ("done", 1.0, 4)
-    assert patch(coordinator, location, len(content), b"more").status_code == 409
+    assert (record["state"], record["stored"], record["accepted"]) == ("done", 1.0, 4)
+    assert patch(coordinator, location, len(content), b"more").status_code == 422
 
 
 def test_room_that_is_asked_for_twice_is_made_once(study: Study, coordinator: Client) -> None:
@@ -112,10 +112,10 @@ def test_room_that_is_asked_for_twice_is_made_once(study: Study, coordinator: Cl
     # A request that was held up arrives after all: what was received stays.
     assert create(coordinator, study, 4, **facts)["Location"] == location
     assert coordinator.head(location, headers=TUS)["Upload-Offset"] == "4"
-    assert create(coordinator, study, 5, **facts).status_code == 409
+    assert create(coordinator, study, 5, **facts).status_code == 422
     assert create(coordinator, study, 4, **facts | {"id": "x"}).status_code == 400
     assert finish(coordinator, study, facts["batch"]).status_code == 202
-    assert create(coordinator, study, 4, **facts).status_code == 409
+    assert create(coordinator, study, 4, **facts).status_code == 422
     assert Upload.objects.count() == 1
     other = {"batch": str(uuid.uuid4()), "id": str(uuid.uuid4())}
     location = create(coordinator, study, 4, **other)["Location"]
@@ -123,7 +123,7 @@ def test_room_that_is_asked_for_twice_is_made_once(study: Study, coordinator: Cl
     assert create(coordinator, study, 4, **other)["Location"] != location  # begins anew
     stranger = make_study("other")
     coordinator.force_login(make_coordinator(stranger))
-    assert create(coordinator, stranger, 4, **facts).status_code == 409
+    assert create(coordinator, stranger, 4, **facts).status_code == 422
 
 
 def test_a_chosen_volunteer_and_arm_travel_with_the_files(
@@ -163,9 +163,9 @@ def test_an_upload_is_cancelled_and_its_bytes_go(study: Study, coordinator: Clie
 @pytest.mark.parametrize(
     ("meta", "length", "status", "said"),
     [
-        ({"arm": "DLR_DF"}, "5", 409, "derived arm"),
-        ({"arm": "NOPE"}, "5", 409, "no such arm"),
-        ({"volunteer": "Jane Doe"}, "5", 409, "cannot be a volunteer"),
+        ({"arm": "DLR_DF"}, "5", 422, "derived arm"),
+        ({"arm": "NOPE"}, "5", 422, "no such arm"),
+        ({"volunteer": "Jane Doe"}, "5", 422, "cannot be a volunteer"),
         ({"batch": "x"}, "5", 400, "Upload-Metadata"),
         ({}, "many", 400, "Upload-Length"),
         ({}, str(10**13), 413, "larger"),
@@ -212,7 +212,7 @@ def test_sending_needs_the_csrf_header(study: Study) -> None:
 def test_a_launched_study_takes_no_upload(study: Study, coordinator: Client) -> None:
     Study.objects.filter(pk=study.pk).update(state=Study.State.READING)
     answer = create(coordinator, study, 5)
-    assert answer.status_code == 409
+    assert answer.status_code == 422
     assert "frozen" in answer.content.decode()
 
 

@@ -11,12 +11,15 @@ const PIECE = 8 * 1024 * 1024;
 const AT_ONCE = 4;
 const RETRY_MS = [0, 1000, 3000, 5000, 10000, 20000];
 const STORE = "readerstudy.upload.";
+const KEPT_MS = 2 * 24 * 3600 * 1000; // the server keeps what is not finished for a day
+const SETTLE_MS = 300;
 
 /** What tus needs to remember of one batch, under one key, so that it can be forgotten as one. */
 class Memory {
   constructor(batch) {
     this.key = STORE + batch;
     this.idsKey = `${this.key}.ids`;
+    this.aboutKey = `${this.key}.about`;
   }
 
   /**
@@ -55,9 +58,33 @@ class Memory {
     localStorage.setItem(this.key, JSON.stringify(rest));
   }
 
+  /** What the whole batch is: after a reload the server knows no more than what was begun of it. */
+  get about() {
+    return JSON.parse(localStorage.getItem(this.aboutKey) ?? "null");
+  }
+
+  set about(about) {
+    localStorage.setItem(this.aboutKey, JSON.stringify(about));
+  }
+
   forget() {
-    localStorage.removeItem(this.key);
-    localStorage.removeItem(this.idsKey);
+    const about = this.about;
+    if (about) localStorage.removeItem(about.idKey);
+    for (const key of [this.key, this.idsKey, this.aboutKey]) localStorage.removeItem(key);
+  }
+}
+
+/** The name, number of files and bytes of a batch that this browser began, or null. */
+export const remembered = (batch) => new Memory(batch).about;
+
+export const forgetBatch = (batch) => new Memory(batch).forget();
+
+/** What was begun so long ago that the server has deleted it. */
+export function forgetOld() {
+  for (const key of Object.keys(localStorage)) {
+    if (!key.startsWith(STORE) || !key.endsWith(".about")) continue;
+    const memory = new Memory(key.slice(STORE.length, -".about".length));
+    if (Date.now() - memory.about.at > KEPT_MS) memory.forget();
   }
 }
 
@@ -105,16 +132,36 @@ export async function dropUpload(url) {
   }
 }
 
+/** How much of a file the server has, or null where it does not say. */
+async function offsetOf(url) {
+  try {
+    const answer = await fetch(url, { method: "HEAD", headers: { "Tus-Resumable": "1.0.0" } });
+    const offset = answer.headers.get("upload-offset");
+    return answer.ok && offset !== null ? Number(offset) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** What asking again may mend: no answer, a busy or failing server, a piece that overlaps another. */
+function mayPass(status) {
+  if (!status) return true;
+  return status >= 500 ? status !== 507 : [408, 409, 423, 429].includes(status);
+}
+
 export class Batch extends EventTarget {
   /**
-   * `places`: a mapping file's text or a pattern that says where the files go. `limits`: how many
-   * files and bytes the server takes together.
+   * `target`: the volunteer, arm and site that were chosen. `places`: a mapping file's text or a
+   * pattern that says where the files go. `limits`: how many files and bytes the server takes
+   * together.
    */
   constructor(files, target, urls, places = {}, limits = {}) {
     super();
     Object.assign(this, { files, target, urls, places, limits });
     this.total = files.reduce((sum, { file }) => sum + file.size, 0);
     this.accepted = new Map(); // path -> bytes that the server has confirmed
+    this.moving = new Map(); // path -> bytes that have left, of files under way
+    this.refused = false; // by the server, for good: sending the same again would not help
     this.state = "sending";
     this.error = "";
     this.active = new Map();
@@ -122,7 +169,9 @@ export class Batch extends EventTarget {
   }
 
   get sent() {
-    return [...this.accepted.values()].reduce((sum, bytes) => sum + bytes, 0);
+    const confirmed = [...this.accepted.values()].reduce((sum, bytes) => sum + bytes, 0);
+    const more = ([path, bytes]) => Math.max(0, bytes - (this.accepted.get(path) ?? 0));
+    return confirmed + [...this.moving].reduce((sum, one) => sum + more(one), 0);
   }
 
   get name() {
@@ -153,26 +202,33 @@ export class Batch extends EventTarget {
     return this.total > bytes ? `These files are larger than the ${most} GB that are taken together. Send some at a time.` : "";
   }
 
-  /** A mapping that cannot be used, or too much, is said before anything is sent. */
+  /** A code or mapping that cannot be used, or too much, is said before anything is sent. */
   async begin() {
     if (this.excess) {
+      this.refused = true;
       this.error = this.excess;
       if (this.state === "sending") this.become("failed");
       return;
     }
-    this.ids = this.memory.ids(this.files.map(mark));
-    const { mapping, pattern } = this.places;
-    if ((mapping || pattern) && !this.placed) {
+    if (!this.placed) {
       try {
-        await postJson(this.urls.places, { batch: this.id, mapping, pattern });
+        await postJson(this.urls.places, { batch: this.id, ...this.target, ...this.places });
         this.placed = true;
       } catch (error) {
-        this.error = error.message;
+        this.refused = error.status === 400 || error.status === 422;
+        this.error = error.status ? error.message : "The server cannot be reached.";
         if (this.state === "sending") this.become("failed");
         return;
       }
     }
+    this.ids = this.memory.ids(this.files.map(mark));
+    const { name, total, idKey } = this;
+    this.memory.about = { name, total, files: this.files.length, idKey, at: Date.now() };
     if (this.state === "sending") this.fill();
+  }
+
+  get checking() {
+    return !this.placed;
   }
 
   fill() {
@@ -197,7 +253,10 @@ export class Batch extends EventTarget {
       },
       fingerprint: async () => mark(entry),
       urlStorage: this.memory,
-      // Only what the server has confirmed counts as sent.
+      onShouldRetry: (error) => mayPass(error.originalResponse?.getStatus()),
+      // A piece is long under way on a slow line: what has left shows at once, and what a break
+      // lost of it is taken back.
+      onProgress: (bytes) => this.move(path, bytes),
       onChunkComplete: (_, bytes) => this.confirm(path, bytes),
       onSuccess: () => this.arrived(entry),
       onError: (error) => this.fail(error, path),
@@ -213,8 +272,15 @@ export class Batch extends EventTarget {
     this.changed();
   }
 
+  move(path, bytes) {
+    if (!this.active.has(path)) return;
+    this.moving.set(path, bytes);
+    this.changed();
+  }
+
   arrived({ file, path }) {
     this.active.delete(path);
+    this.moving.delete(path);
     this.confirm(path, file.size);
     this.fill();
   }
@@ -240,6 +306,7 @@ export class Batch extends EventTarget {
     if (status === 401 || status === 403) this.error = "You are signed out, or may not do this.";
     else if (status) this.error = said || `The server answered ${status}.`;
     else this.error = "The server cannot be reached.";
+    this.refused = Boolean(status) && status < 500 && ![401, 403].includes(status) && !mayPass(status);
     this.error = `${path}: ${this.error}`;
     this.halt("failed");
   }
@@ -251,7 +318,21 @@ export class Batch extends EventTarget {
       const entry = this.files.find((one) => one.path === path);
       this.waiting.unshift(entry);
     }
+    const begun = [...this.active];
     this.active.clear();
+    this.settle(begun);
+  }
+
+  /** Of what was broken off, the server knows what has arrived: that is what counts. */
+  async settle(begun) {
+    await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+    for (const [path, upload] of begun) {
+      const bytes = upload.url && this.state !== "cancelled" ? await offsetOf(upload.url) : null;
+      if (this.active.has(path)) continue; // under way again
+      if (bytes !== null) this.accepted.set(path, bytes);
+      this.moving.delete(path);
+    }
+    if (begun.length && ["paused", "failed"].includes(this.state)) this.changed();
   }
 
   pause() {
@@ -274,7 +355,7 @@ export class Batch extends EventTarget {
 
   forget() {
     this.memory.forget();
-    localStorage.removeItem(this.idKey);
+    localStorage.removeItem(this.idKey); // where nothing was begun yet
   }
 
   become(state) {
