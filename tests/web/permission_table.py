@@ -206,3 +206,12 @@ SITE_COORDINATOR: dict[str, int] = {
     "readiness_withdraw": 200,
     "study_new": 403,
 }
+SITE_COORDINATORS_ACTS = {
+    "upload_finish",
+    "upload_places",
+    "upload_tus",
+    "upload_tus_file",
+    "series_delete",
+    "uploads_inbox_clear",
+    "uploads_inbox_discard",
+}

@@ -24,7 +24,7 @@ from tests.factories import (
 )
 from tests.reading.imaged_study import make_imaged_study, start_reading
 
-from .permission_table import ANSWERS, PEOPLE, SITE_COORDINATOR
+from .permission_table import ANSWERS, PEOPLE, SITE_COORDINATOR, SITE_COORDINATORS_ACTS
 
 # A study's own addresses refuse others in every method; these belong to the person, not the study.
 OF_ONESELF = ("account", "mfa", "health", "ready", "reading_signin", "reading_faults")
@@ -83,8 +83,11 @@ def test_every_address_answers_everybody_as_the_table_says(
 
 
 def _posts_of_outsiders(client: Client, address: Address, path: str, who: str) -> list[str]:
-    """Whoever does not belong to the study changes nothing in it, whatever is sent."""
-    if not (who == "nobody" or who.startswith("foreign")) or not address.parameters:
+    """Whoever does not belong to the study changes nothing in it, whatever is sent; whoever belongs
+    to a site of it nothing but what is the site's."""
+    if not who.startswith(("nobody", "foreign", "site")) or not address.parameters:
+        return []
+    if who.startswith("site") and address.name in {*SITE_COORDINATOR, *SITE_COORDINATORS_ACTS}:
         return []
     if address.name.startswith(OF_ONESELF):
         return []
