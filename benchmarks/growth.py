@@ -12,6 +12,7 @@ the least that a process brings.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import subprocess
 import sys
@@ -80,6 +81,8 @@ def main() -> None:
     if options.workers:  # one measurement, in a process of its own
         print(volunteers_a_minute(options.workers, options.volunteers, options.size))
         return
+    if importlib.util.find_spec("locust") is None:
+        parser.error(f"Locust is missing: {sys.executable} -m pip install -r requirements-load.txt")
     print(load_of_the_machine(), flush=True)
     print("| | 1 process | 2 processes | times |\n| --- | --- | --- | --- |")
     one, two = (requests_a_second(n, options.seconds, options.size) for n in PROCESSES)
