@@ -27,17 +27,20 @@ if TYPE_CHECKING:
     from benchmarks.transfer import Report
 
 OVER_REST, OVER_GRADIENT, SHARE = 2.0, 1.2, 0.1
+EACH = 4  # lesions of every size and contrast
 
 
 def warning_tables(report: Report, case: Case, made: dict[str, Enhanced]) -> None:
     """Expected against observed error, and what flagging a tenth of the brain finds."""
     brain, truth = case.reference.priors.brain, case.reference.head.volume
     unit = 100 / case.reference.head.tissues.mean
+    both = any(one.parameter is not None for one in made.values())
+    what = "Intrinsic and parameter uncertainty together" if both else "Intrinsic uncertainty"
     report.say(
         "",
         f"### Warning maps: {case.title}",
         "",
-        f"Both uncertainties together, calibrated on the validation head; {SHARE:.0%} of the brain "
+        f"{what}, calibrated on the validation head; {SHARE:.0%} of the brain "
         "flagged. Errors in % of the mean of grey and white matter.",
         "",
         "| network | calibration error | error of flagged | of the rest | ratio | "
@@ -140,8 +143,8 @@ def lesion_tables(report: Report, case: Case, networks: dict[str, LoadedTransfer
         "",
         f"### Painted lesions: {case.title}",
         "",
-        "Balls in white matter, 6 of each size and contrast: how many are left with half of their "
-        "contrast or more (false negatives are the others), and the mean share that is left. "
+        f"Balls in white matter, {EACH} of each size and contrast: how many are left with half of "
+        "their contrast or more (false negatives are the others), and the mean share that is left. "
         "Invented: places without a lesion that look like one.",
         "",
         "| method | "
@@ -155,7 +158,9 @@ def lesion_tables(report: Report, case: Case, networks: dict[str, LoadedTransfer
             enhance_with(network, thick, case.spacing, factor=case.factor).volume
         )
     for name, method in methods.items():
-        found = lesion_test(head.volume, white, mean, head.spacing, scan, method, seed=SEED)
+        found = lesion_test(
+            head.volume, white, mean, head.spacing, scan, method, each=EACH, seed=SEED
+        )
         report.say(f"| {name} | {_lesion_row(found)} |")
     if case.factor == 4:
         sigma = head.tissues.mean / 20
@@ -172,6 +177,7 @@ def lesion_tables(report: Report, case: Case, networks: dict[str, LoadedTransfer
             head.spacing,
             noisy,
             lambda image: denoise(image, noise=float(sigma), native_grid="off").volume,
+            each=EACH,
             seed=SEED,
         )
         report.say(f"| dDLR (thin slices, SNR 20, full strength) | {_lesion_row(found)} |")

@@ -27,7 +27,7 @@ Method = Callable[[Floats], Floats]
 SIZES = (2.0, 3.0, 4.0, 6.0)  # mm, diameter
 CONTRASTS = (-0.4, -0.2, 0.2)  # of the mean of white matter
 _SURVIVES = 0.5
-_APART = 2.5  # diameters between centres, at least
+_APART = 2.0  # diameters between centres, at least
 
 
 @dataclass(frozen=True)
