@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from readerstudy.imaging.inbox_selectors import inbox_count
 from readerstudy.measurements.models import Region
 from readerstudy.reading.ordering import order_faults
+from readerstudy.studies.access import Reach
 from readerstudy.studies.models import Membership, Role, Site, Study
 from readerstudy.studies.selectors import reader_memberships, sites_of
 
@@ -41,6 +43,7 @@ def launch_checks(study: Study, grid: Grid) -> list[Check]:
         _looked_at(grid),
         _alignment(grid),
         *checks[1:],
+        _inbox(study),
         _order(study),
         _regions(study, grid),
     ]
@@ -178,6 +181,19 @@ def _readers(study: Study) -> Check:
         if member.user_id in others or member.user.is_administrator
     ]
     return _check(title, WARNING, details)
+
+
+def _inbox(study: Study) -> Check:
+    waiting = inbox_count(Reach(study))
+    details = (
+        [
+            f"{waiting} series {'waits' if waiting == 1 else 'wait'} in the inbox: after the "
+            "launch they can only be deleted."
+        ]
+        if waiting
+        else []
+    )
+    return _check("Nothing waits in the inbox", WARNING, details)
 
 
 def _order(study: Study) -> Check:

@@ -18,11 +18,11 @@ from readerstudy.audit.services import record
 from readerstudy.imaging.errors import ImagingError
 from readerstudy.imaging.models import Volunteer
 from readerstudy.imaging.services import do_place_volunteers
-from readerstudy.studies.access import Reach, require_reach, require_role
+from readerstudy.studies.access import Reach, require_reach, require_role, require_site
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Membership, Role, Site, Study
 from readerstudy.studies.selectors import reader_memberships, sites_of
-from readerstudy.studies.services import lock_study
+from readerstudy.studies.services import check_is_draft, lock_study
 
 from .models import Participant, ReaderExperience, Withdrawal
 
@@ -35,6 +35,7 @@ class VolunteerLine:
     participant: Participant  # unsaved where nothing was entered
     is_withdrawn: bool
     site: Site | None = None
+    is_empty: bool = False  # nothing was stored: the code can be taken away
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ def volunteer_lines(study: Study, reach: Reach | None = None) -> list[VolunteerL
     """`reach`: of whoever looks; a site coordinator sees the site's volunteers alone."""
     reach = reach or Reach(study)
     withdrawn = set(Withdrawal.objects.filter(study=study).values_list("volunteer_code", flat=True))
+    empty = empty_codes(study)
     stored = {p.volunteer_id: p for p in Participant.objects.filter(volunteer__study=study)}
     return [
         VolunteerLine(
@@ -54,6 +56,7 @@ def volunteer_lines(study: Study, reach: Reach | None = None) -> list[VolunteerL
             stored.get(volunteer.pk) or Participant(volunteer=volunteer),
             volunteer.code in withdrawn and not study.is_draft,
             volunteer.site,
+            volunteer.code in empty,
         )
         for volunteer in Volunteer.objects.filter(study=study, **reach.within()).select_related(
             "site"
@@ -168,6 +171,45 @@ def _faults(participant: Participant) -> list[str]:
     if isinstance(consented, datetime.date) and consented > timezone.localdate():
         found.append("the date of consent lies in the future.")
     return found
+
+
+def empty_codes(study: Study) -> set[str]:
+    """Volunteers of whom nothing was ever stored: in a draft the code can be taken away."""
+    if not study.is_draft:
+        return set()
+    nothing = Volunteer.objects.filter(
+        study=study, series=None, raw_data=None, variants=None, regions=None, measurements=None
+    )
+    return set(nothing.values_list("code", flat=True))
+
+
+@transaction.atomic
+def do_remove_volunteer(volunteer: Volunteer, actor: User | None) -> None:
+    """Take away the code of a volunteer without images, with what was entered of them.
+
+    Somebody whose images were stored withdraws instead: `withdrawals.do_withdraw`.
+    """
+    study = lock_study(volunteer.study)
+    require_site(actor, study, volunteer.site_id)
+    check_is_draft(study)
+    if volunteer.code not in empty_codes(study):
+        raise StudyError(
+            f"{volunteer.code} has images or regions: delete its series first, or, if the person "
+            "takes part no more, enter the withdrawal."
+        )
+    if volunteer.code in study.practice_volunteers:
+        raise StudyError(
+            f"{volunteer.code} is a practice volunteer of the design: take it out there first."
+        )
+    record(
+        "conduct.volunteer.removed",
+        actor,
+        study_id=study.pk,
+        subject=volunteer,
+        old={"volunteer": volunteer.code},
+        why="The code was empty: no image was stored under it.",
+    )
+    volunteer.delete()
 
 
 @transaction.atomic

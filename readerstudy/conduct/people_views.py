@@ -7,9 +7,10 @@ from typing import Any, cast
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from readerstudy.accounts.models import User
+from readerstudy.imaging.inbox_selectors import waiting_of, waiting_of_nobody
 from readerstudy.imaging.models import Series, Volunteer
 from readerstudy.studies.access import get_reach, get_study
 from readerstudy.studies.errors import StudyError
@@ -90,6 +91,22 @@ def _stored(request: HttpRequest, form: Any, store: Any) -> bool:
     return True
 
 
+@require_POST
+def remove_volunteer(request: HttpRequest, slug: str, volunteer_code: str) -> HttpResponse:
+    """Take away a code that was never a volunteer's: a typing error, a folder's name."""
+    reach = get_reach(request.user, slug)
+    volunteer = get_object_or_404(
+        Volunteer, study=reach.study, code=volunteer_code, **reach.within()
+    )
+    try:
+        people.do_remove_volunteer(volunteer, cast(User, request.user))
+    except StudyError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"The code {volunteer_code} was removed.")
+    return redirect("readiness_people", slug)
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 def withdraw(request: HttpRequest, slug: str, volunteer_code: str) -> HttpResponse:
     reach = get_reach(request.user, slug)
@@ -113,7 +130,14 @@ def withdraw(request: HttpRequest, slug: str, volunteer_code: str) -> HttpRespon
                     "The workers try again every few minutes.",
                 )
             return redirect("readiness_people", study.slug)
-    context = {"study": study, "volunteer": volunteer, "form": form}
+    waiting = waiting_of(volunteer)
+    context = {
+        "study": study,
+        "volunteer": volunteer,
+        "form": form,
+        "waiting": waiting,
+        "unknown": len(waiting_of_nobody(reach)),
+    }
     return render(request, "conduct/withdraw.html", context)
 
 

@@ -60,6 +60,11 @@ urlpatterns: list[URLPattern] = [
         people_views.withdraw,
         name="readiness_withdraw",
     ),
+    path(
+        "studies/<slug:slug>/readiness/volunteers/<slug:volunteer_code>/remove/",
+        people_views.remove_volunteer,
+        name="readiness_volunteer_remove",
+    ),
     path("studies/<slug:slug>/launch/", views.launch, name="launch"),
     path("studies/<slug:slug>/lock/", locking_views.lock, name="lock"),
     path("studies/<slug:slug>/unlock/", locking_views.unlock, name="unlock"),

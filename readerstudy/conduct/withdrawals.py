@@ -9,16 +9,21 @@ After the lock the frozen data stay as they are: whether the volunteer counts, a
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from functools import partial
 
 from django.core.files.storage import default_storage
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from readerstudy.accounts.models import User
 from readerstudy.audit.services import record
+from readerstudy.imaging.inbox import delete_inbox_row
+from readerstudy.imaging.inbox_selectors import waiting_of
 from readerstudy.imaging.ingest import delete_raws
 from readerstudy.imaging.models import (
+    ERASED_NAME,
     FILE_NAME,
     InboxSeries,
     Series,
@@ -42,6 +47,8 @@ from .models import Participant, Withdrawal
 from .readiness import uploads_in_work
 
 REASON_LENGTH = 300
+WITHDREW = "the volunteer withdrew"
+ERASED_REASON = "Refused; name and reason were erased: the volunteer withdrew."
 
 
 def check_withdraw(volunteer: Volunteer, study: Study, actor: User | None, reason: str) -> None:
@@ -79,6 +86,7 @@ def do_withdraw(volunteer: Volunteer, actor: User | None, reason: str) -> Withdr
             study=study, volunteer_code=volunteer.code, reason=reason, withdrawn_by=actor
         )
         withdrawal.series = [_description(one) for one in _series_of(volunteer)]
+        waiting = [row.number for row in waiting_of(volunteer)]
         withdrawal.pending = _delete_rows(volunteer, study, actor)
         if study.is_draft:
             _forget(volunteer)
@@ -97,6 +105,7 @@ def do_withdraw(volunteer: Volunteer, actor: User | None, reason: str) -> Withdr
                 "volunteer": withdrawal.volunteer_code,
                 "series": withdrawal.series,
                 "closed_items": withdrawal.closed_items,
+                "inbox": waiting,
             },
             why=reason,
         )
@@ -124,19 +133,13 @@ def _description(series: Series) -> dict[str, object]:
 def _delete_rows(volunteer: Volunteer, study: Study, actor: User | None) -> list[str]:
     """The rows of all series; returns the prefixes of the files that have to follow."""
     prefixes: list[str] = []
-    uploads = set(Series.objects.filter(volunteer=volunteer).values_list("upload_id", flat=True))
-    shared = set(
-        Series.objects.filter(upload__in=uploads - {None})
-        .exclude(volunteer=volunteer)
-        .values_list("upload_id", flat=True)
-    )
-    # Names of files that a hospital chose; those of other volunteers' uploads stay.
-    UploadedFile.objects.filter(upload__in=uploads - shared - {None}).delete()
+    waiting = waiting_of(volunteer)
+    _forget_files(volunteer, waiting)
     for series in _series_of(volunteer):
         if Series.objects.filter(pk=series.pk).exists():
             series.volunteer = volunteer
-            delete_series_row(series, actor, prefixes, why="the volunteer withdrew")
-    delete_raw_of(volunteer, actor, prefixes, why="the volunteer withdrew")
+            delete_series_row(series, actor, prefixes, why=WITHDREW)
+    delete_raw_of(volunteer, actor, prefixes, why=WITHDREW)
     # What was being sent for them and is not read yet.
     coming = Upload.objects.filter(
         study=study, state=Upload.State.RECEIVING, volunteer_code__iexact=volunteer.code
@@ -144,11 +147,37 @@ def _delete_rows(volunteer: Volunteer, study: Study, actor: User | None) -> list
     keys = list(coming.values_list("pk", flat=True))
     coming.update(state=Upload.State.CANCELLED, name=FILE_NAME)
     transaction.on_commit(partial(delete_raws, keys))
-    # What waits in the inbox and is thought to be theirs.
-    waiting = InboxSeries.objects.filter(study=study, volunteer_guess__iexact=volunteer.code)
-    prefixes += [row.prefix for row in waiting]
-    waiting.delete()
+    for row in waiting:
+        prefixes.append(row.prefix)
+        delete_inbox_row(row, actor, WITHDREW)
     return prefixes
+
+
+def _forget_files(volunteer: Volunteer, waiting: Sequence[InboxSeries]) -> None:
+    """The history of the uploads keeps how many files were taken and refused, and nothing that
+    leads to the volunteer: of the files taken the place, of those refused the hospital's own name,
+    which may be the person's. What was refused of others keeps its name and reason."""
+    files = UploadedFile.objects.filter(upload__study=volunteer.study_id)
+    theirs = Q(name__istartswith=f"{volunteer.code}/")
+    for row in waiting:
+        theirs |= Q(name__startswith=f"inbox {row.number}/")
+    taken = files.filter(theirs, accepted=True)
+    batches = set(taken.values_list("upload__batch", flat=True))
+    batches |= set(
+        Series.objects.filter(volunteer=volunteer).values_list("upload__batch", flat=True)
+    )
+    taken.update(name=ERASED_NAME)
+    with_others = files.filter(upload__batch__in=batches - {None}, accepted=True)
+    shared = set(with_others.exclude(name=ERASED_NAME).values_list("upload__batch", flat=True))
+    sent_for = Q(upload__volunteer_code__iexact=volunteer.code)
+    in_folder = Q(name__istartswith=f"{volunteer.code}/") | Q(name__icontains=f"/{volunteer.code}/")
+    alone = Q(upload__batch__in=batches - shared - {None})
+    refused = files.filter(sent_for | in_folder | alone, accepted=False)
+    uploads = list(refused.values_list("upload", flat=True))
+    refused.update(name=ERASED_NAME, reason=ERASED_REASON)
+    # One that was refused as a whole kept its name, and says the reason itself.
+    failed = Upload.objects.filter(pk__in=uploads, state=Upload.State.FAILED)
+    failed.update(name=FILE_NAME, error=ERASED_REASON)
 
 
 def _forget(volunteer: Volunteer) -> None:

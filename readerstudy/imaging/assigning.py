@@ -10,6 +10,8 @@ import uuid
 from typing import Any
 
 from django.core.files.storage import default_storage
+from django.db.models import Value
+from django.db.models.functions import Replace
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
@@ -24,12 +26,12 @@ from readerstudy.studies.services import check_is_draft, lock_study
 from .deidentification.dates import SHIFTED_DATES, NoDate, drawn_shift, shift_date
 from .errors import ImagingError
 from .geometry import SlicePlane
-from .models import ImagingRules, InboxSeries
+from .models import ImagingRules, InboxSeries, UploadedFile
 from .parsing.encoding import encode
 from .parsing.writing import pixel_array
 from .rules import rules_of
 from .services import do_add_volunteer, find_volunteer, publish_drafts
-from .storing import SeriesDraft, StoredSlice, check_same_grid, token_prefix, write_series
+from .storing import SeriesDraft, StoredSlice, token_prefix, write_series
 from .volumes import delete_files
 
 READ = "cleared by a person who looked at every slice"
@@ -85,7 +87,7 @@ class Assigning:
         report = dict(row.deidentification)
         if row.suspicions:
             report["burned_in_text"] = {"suspicions": row.suspicions, "decision": READ}
-        draft = write_series(
+        return write_series(
             study_id=self.study.pk,
             token=self.context.token,
             volunteer_code=code,
@@ -93,10 +95,9 @@ class Assigning:
             slices=slices,
             parameters=row.parameters,
             deidentification=report,
+            person=row.person,
+            images_key=row.images_key,
         )
-        if known is not None:
-            check_same_grid(known, arm, draft.geometry)
-        return draft
 
     def _days(self, row: InboxSeries, code: str) -> int | None:
         """By how much the dates in the files are still to be moved; None drops them."""
@@ -177,6 +178,7 @@ class Assigning:
                     subject=rows[pk],
                     new={"series": str(draft.id), "number": rows[pk].number},
                 )
+                _name_files(rows[pk], f"{draft.volunteer_code}/{draft.arm.code}")
                 InboxSeries.objects.filter(pk=pk).delete()
             for pk, problem in self.problems.items():
                 InboxSeries.objects.filter(pk=pk).update(
@@ -187,6 +189,13 @@ class Assigning:
 
     def _actor(self) -> User | None:
         return Job.objects.select_related("created_by").get(pk=self.context.job_id).created_by
+
+
+def _name_files(row: InboxSeries, place: str) -> None:
+    """The history says where the files lie now, so that a withdrawal finds them there too."""
+    waited = f"inbox {row.number}/"
+    files = UploadedFile.objects.filter(upload__study=row.study_id, name__startswith=waited)
+    files.update(name=Replace("name", Value(waited), Value(f"{place}/")))
 
 
 def move_dates(dataset: Dataset, days: int | None) -> None:

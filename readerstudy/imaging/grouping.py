@@ -6,6 +6,7 @@ in the inbox; what is wrong in itself is refused by name.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -111,6 +112,19 @@ class Candidate:
     @property
     def parameters(self) -> dict[str, Any]:
         return self.slices[0].parsed.parameters
+
+    @property
+    def images_key(self) -> str:
+        """The same for the same images, whoever sends them, under whatever names.
+
+        Of the new UIDs and of what tells the series of one header apart; UIDs are hashed with the
+        platform's key before, so that nothing of the hospital's can be told from it.
+        """
+        told = [
+            f"{item.parsed.group} {item.parsed.sop_uid} {item.parsed.position}"
+            for item in self.slices
+        ]
+        return hashlib.sha256("\n".join(sorted(told)).encode("utf-8", "replace")).hexdigest()
 
     def take(self, item: SliceFile, news: FileNews) -> None:
         first_of_file = not self.slices or self.slices[-1].source is not item.source

@@ -20,8 +20,10 @@ from readerstudy.studies.models import Arm, Site, Study
 from readerstudy.studies.services import check_is_draft, lock_study
 
 from .errors import ImagingError
+from .geometry import Geometry, differences
 from .models import InboxSeries
-from .services import check_is_of_site, check_volunteer_code, find_volunteer
+from .selectors import control_series, geometry_of
+from .services import check_is_no_arm, check_is_of_site, check_volunteer_code, find_volunteer
 from .storing import check_cell_is_free
 from .volumes import delete_files
 
@@ -35,8 +37,22 @@ class Assignment:
     arm: Arm
 
 
-def check_assign(study: Study, actor: User | None, assignments: Sequence[Assignment]) -> None:
-    """Everything that can be told before a series is read again. The message names the series."""
+class OffTheGrid(ImagingError):
+    """Series that do not lie on the grid of the control they are to be compared with."""
+
+
+def check_assign(
+    study: Study,
+    actor: User | None,
+    assignments: Sequence[Assignment],
+    *,
+    takes_off_grid: bool = False,
+) -> None:
+    """Everything that can be told before a series is read again. The message names the series.
+
+    A series off the control's grid is stored as one that was sent for its place would be, once
+    whoever gives it that place has been told: it may be the wrong volunteer's.
+    """
     reach = require_reach(actor, study)
     check_is_draft(study)
     if not assignments:
@@ -57,6 +73,8 @@ def check_assign(study: Study, actor: User | None, assignments: Sequence[Assignm
             raise ImagingError(f"{said}: {item.arm.name} is derived; the platform makes it.")
         try:
             check_volunteer_code(item.volunteer)
+            if find_volunteer(study, item.volunteer) is None:
+                check_is_no_arm(study, item.volunteer)
         except ImagingError as error:
             raise ImagingError(f"{said}: {error}") from None
         volunteer = find_volunteer(study, item.volunteer)
@@ -72,10 +90,48 @@ def check_assign(study: Study, actor: User | None, assignments: Sequence[Assignm
                 f"Series {first} and {item.series.number} were both given to {item.arm.name} of "
                 f"{item.volunteer}: an arm takes one of each volunteer."
             )
+    off_grid = [] if takes_off_grid else _off_the_grid(study, assignments)
+    if off_grid:
+        raise OffTheGrid(
+            f"{' '.join(off_grid)} All arms of a volunteer need the control's grid. Is it another "
+            "volunteer's? If not, tick “Store off the control's grid”: it is stored, shown beside "
+            "the control as one that differs, and has to be replaced before the launch."
+        )
+
+
+def _off_the_grid(study: Study, assignments: Sequence[Assignment]) -> list[str]:
+    """Against the stored control, or the one that is given its place along with the others."""
+    controls = {
+        item.volunteer.casefold(): _geometry(item.series)
+        for item in assignments
+        if item.arm.is_control
+    }
+    told = []
+    for item in assignments:
+        volunteer = find_volunteer(study, item.volunteer)
+        control = control_series(volunteer) if volunteer is not None else None
+        grid = geometry_of(control) if control else controls.get(item.volunteer.casefold())
+        found = differences(grid, _geometry(item.series)) if grid is not None else []
+        if found:
+            told.append(
+                f"Series {item.series.number} is not on the grid of {item.volunteer}'s control: "
+                f"{'; '.join(found)}."
+            )
+    return told
+
+
+def _geometry(series: InboxSeries) -> Geometry:
+    return Geometry.from_json(series.rows, series.columns, series.slices, series.geometry)
 
 
 @transaction.atomic
-def do_assign(study: Study, actor: User | None, assignments: Sequence[Assignment]) -> Job:
+def do_assign(
+    study: Study,
+    actor: User | None,
+    assignments: Sequence[Assignment],
+    *,
+    takes_off_grid: bool = False,
+) -> Job:
     """Have the worker store series under a volunteer and an arm."""
     study = lock_study(study)
     fresh = {s.pk: s for s in _with_site().filter(pk__in=[a.series.pk for a in assignments])}
@@ -83,7 +139,7 @@ def do_assign(study: Study, actor: User | None, assignments: Sequence[Assignment
     if missing:
         raise ImagingError(f"Series {missing[0]} is no longer in the inbox.")
     assignments = [Assignment(fresh[a.series.pk], a.volunteer, a.arm) for a in assignments]
-    check_assign(study, actor, assignments)
+    check_assign(study, actor, assignments, takes_off_grid=takes_off_grid)
     count = len(assignments)
     job = do_enqueue(
         "imaging.assign",
@@ -116,7 +172,6 @@ def do_assign(study: Study, actor: User | None, assignments: Sequence[Assignment
 def check_decide(series: InboxSeries, actor: User | None) -> None:
     site = site_of(series)
     require_site(actor, series.study, site.pk if site else None)
-    check_is_draft(series.study)
     if series.state != InboxSeries.State.WAITING:
         raise ImagingError(f"Series {series.number} is being stored.")
 
@@ -127,6 +182,7 @@ def do_clear_text(series: InboxSeries, actor: User | None) -> None:
     study = lock_study(series.study)
     series = _with_site().get(pk=series.pk)
     series.study = study
+    check_is_draft(study)  # after the launch nothing is stored any more
     check_decide(series, actor)
     if not series.is_quarantined:
         raise ImagingError(f"Series {series.number} is not suspected of showing text.")
@@ -145,21 +201,42 @@ def do_clear_text(series: InboxSeries, actor: User | None) -> None:
 
 
 @transaction.atomic
+def do_discard_several(found: Sequence[InboxSeries], actor: User | None, why: str) -> None:
+    """All or none."""
+    if not found:
+        raise ImagingError("Tick at least one series to delete.")
+    for series in found:
+        do_discard(series, actor, why)
+
+
+@transaction.atomic
 def do_discard(series: InboxSeries, actor: User | None, why: str) -> None:
-    """Delete a waiting series and its files for good."""
+    """Delete a waiting series and its files for good.
+
+    In a launched study too: what waits there can never be stored, and need not be kept.
+    """
     why = why.strip()
     if not REASON_LENGTHS[0] <= len(why) <= REASON_LENGTHS[1]:
         raise ImagingError(
             f"Say in {REASON_LENGTHS[0]} to {REASON_LENGTHS[1]} characters why it is deleted."
         )
     study = lock_study(series.study)
-    series = _with_site().get(pk=series.pk)
-    series.study = study
-    check_decide(series, actor)
+    fresh = _with_site().filter(pk=series.pk).first()
+    if fresh is None:
+        raise ImagingError(f"Series {series.number} is no longer in the inbox.")
+    fresh.study = study
+    check_decide(fresh, actor)
+    transaction.on_commit(partial(delete_files, fresh.prefix))
+    delete_inbox_row(fresh, actor, why)
+
+
+def delete_inbox_row(series: InboxSeries, actor: User | None, why: str) -> None:
+    """The row alone, with its trace; files are the caller's to delete once the transaction has
+    committed. For `do_discard` and for whoever has authorised the act on a higher floor."""
     record(
         "imaging.inbox.discarded",
         actor,
-        study_id=study.pk,
+        study_id=series.study_id,
         subject=series,
         old={
             "number": series.number,
@@ -168,7 +245,6 @@ def do_discard(series: InboxSeries, actor: User | None, why: str) -> None:
         },
         why=why,
     )
-    transaction.on_commit(partial(delete_files, series.prefix))
     series.delete()
 
 

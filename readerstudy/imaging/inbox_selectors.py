@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass, field
+
+from django.conf import settings
 
 from readerstudy.studies.access import Reach
 from readerstudy.studies.models import Arm
 
 from .guessing import arm_by_parameters
-from .models import InboxSeries, Series
+from .models import InboxSeries, Series, Volunteer
+from .parsing.hints import key_of_person
+from .selectors import volunteer_codes
 
 AXES = (("sagittal", 0), ("coronal", 1), ("axial", 2))
 OBLIQUE = math.cos(math.radians(20))
@@ -30,7 +35,13 @@ class Person:
     key: str
     label: str
     volunteer_guess: str
+    because: str = ""  # why that volunteer
     series: list[WaitingSeries] = field(default_factory=list)
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the headers name anybody: else nothing says that two series are of one person."""
+        return bool(self.series[0].series.person)
 
     @property
     def is_waiting(self) -> bool:
@@ -51,6 +62,7 @@ def inbox_of(reach: Reach) -> list[Person]:
         ).select_related("arm")
     ]
     people: dict[tuple[str, str], Person] = {}
+    known = known_people(reach)
     rows = InboxSeries.objects.filter(study=study, **reach.within("upload__site"))
     rows = rows.select_related("arm_guess", "job", "cleared_by", "upload__site")
     for row in rows.order_by("number"):
@@ -58,11 +70,14 @@ def inbox_of(reach: Reach) -> list[Person]:
         if guess is None:
             guess = arm_by_parameters(row.parameters, stored)
             because = "acquired like the stored series of this arm"
-        where = (row.volunteer_guess.casefold(), row.person)
+        volunteer, why = _volunteer_of(row, known)
+        # Who is not named is nobody's namesake: each such series is given its own place.
+        nobody = "" if volunteer else f"series {row.number}"
+        where = (volunteer.casefold(), row.person or nobody)
         person = people.get(where)
         if person is None:
             person = people[where] = Person(
-                key=str(row.number), label="", volunteer_guess=row.volunteer_guess
+                key=str(row.number), label="", volunteer_guess=volunteer, because=why
             )
         person.series.append(
             WaitingSeries(row, describe(row), guess, because if guess is not None else "")
@@ -70,6 +85,48 @@ def inbox_of(reach: Reach) -> list[Person]:
     for number, person in enumerate(people.values(), start=1):
         person.label = person.volunteer_guess or f"Person {number}"
     return list(people.values())
+
+
+def known_people(reach: Reach) -> dict[str, str]:
+    """Keyed hash of a person → code of the one volunteer who has it, if within reach.
+
+    From the headers of what is stored, and from the codes themselves: a volunteer may be in the
+    study only since the images were sent. A hash that two volunteers share names neither.
+    """
+    key = settings.DEIDENTIFICATION_KEY.encode()
+    codes: dict[str, set[str]] = defaultdict(set)
+    for code in reach.study.volunteers.values_list("code", flat=True):
+        codes[key_of_person(code, key)].add(code)
+    stored = Series.objects.filter(volunteer__study=reach.study).exclude(person="")
+    for person, code in stored.values_list("person", "volunteer__code"):
+        codes[person].add(code)
+    alone = {person: found.pop() for person, found in codes.items() if len(found) == 1}
+    within = set(volunteer_codes(reach))
+    return {person: code for person, code in alone.items() if code in within}
+
+
+def _volunteer_of(row: InboxSeries, known: dict[str, str]) -> tuple[str, str]:
+    if row.volunteer_guess:
+        return row.volunteer_guess, "Named by a folder or a header."
+    if row.person in known:
+        return known[row.person], "Their headers name this volunteer or the same person."
+    return "", ""
+
+
+def waiting_of(volunteer: Volunteer) -> list[InboxSeries]:
+    """What waits and is, by its folder or header, this volunteer's."""
+    code = volunteer.code.casefold()
+    known = known_people(Reach(volunteer.study))
+    rows = InboxSeries.objects.filter(study=volunteer.study).order_by("number")
+    return [row for row in rows if _volunteer_of(row, known)[0].casefold() == code]
+
+
+def waiting_of_nobody(reach: Reach) -> list[InboxSeries]:
+    """What waits and could be anybody's: neither folder nor header names a known volunteer."""
+    known = known_people(reach)
+    rows = InboxSeries.objects.filter(study=reach.study, **reach.within("upload__site"))
+    rows = rows.order_by("number")
+    return [row for row in rows if not _volunteer_of(row, known)[0]]
 
 
 def describe(row: InboxSeries) -> str:

@@ -11,15 +11,16 @@ from django.db.models import Max
 
 from readerstudy.accounts.models import User
 from readerstudy.audit.services import record
-from readerstudy.studies.models import Arm, Study
+from readerstudy.studies.models import Arm, Site, Study
 
 from .contact_sheet import contact_sheet
 from .geometry import Geometry
-from .models import InboxSeries, Upload
+from .models import InboxSeries, Series, Upload
 from .storing import Assembled, StoredSlice
 from .volumes import write_file
 
 SHEET = "sheet.png"
+ELSEWHERE = "they lie elsewhere in the study; ask its coordinator"
 
 
 @dataclass
@@ -31,6 +32,7 @@ class InboxDraft:
     note: str = ""
     suspicions: list[str] = field(default_factory=list)
     person: str = ""
+    images_key: str = ""
     volunteer_guess: str = ""
     arm_guess: Arm | None = None
     date_shift: int | None = None
@@ -58,6 +60,24 @@ def write_inbox_series(
     return InboxDraft(prefix=prefix, geometry=geometry, id=made, **known)
 
 
+def places_of_images(study: Study, site: Site | None, keys: Sequence[str]) -> dict[str, str]:
+    """Where images lie that were sent before, by their key; as whoever sends for a site may read
+    it."""
+    wanted = {key for key in keys if key}
+    waiting = InboxSeries.objects.filter(study=study, images_key__in=wanted)
+    stored = Series.objects.filter(volunteer__study=study, images_key__in=wanted)
+    found = {}
+    for row in waiting.select_related("upload"):
+        its_site = row.upload.site_id if row.upload is not None else None
+        place = f"they wait in the inbox as series {row.number}"
+        found[row.images_key] = place if site is None or site.pk == its_site else ELSEWHERE
+    for series in stored.select_related("volunteer", "arm"):
+        place = f"they are stored as {series.arm.name} of {series.volunteer.code}"
+        is_theirs = site is None or site.pk == series.volunteer.site_id
+        found[series.images_key] = place if is_theirs else ELSEWHERE
+    return found
+
+
 def publish_inbox(
     study: Study, drafts: Sequence[tuple[InboxDraft, Upload]], actor: User | None
 ) -> list[InboxSeries]:
@@ -80,6 +100,7 @@ def publish_inbox(
             note=draft.note[:500],
             suspicions=draft.suspicions,
             person=draft.person,
+            images_key=draft.images_key,
             volunteer_guess=draft.volunteer_guess,
             arm_guess=draft.arm_guess,
             date_shift=draft.date_shift,

@@ -33,22 +33,20 @@ def _series(request: HttpRequest, slug: str, series_id: uuid.UUID) -> InboxSerie
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def inbox_page(request: HttpRequest, slug: str) -> HttpResponse:
-    """What waits; a POST stores the ticked series under the chosen volunteers and arms."""
+    """What waits; a POST stores the ticked series in their places, or deletes them."""
     reach = get_reach(request.user, slug)
     study = reach.study
     typed: dict[str, str] = {}
+    asks_for_off_grid = False
     if request.method == "POST":
         try:
-            wanted = _assignments(request, reach)
-            inbox.do_assign(study, cast(User, request.user), wanted)
+            done = _delete(request, reach) if "delete" in request.POST else _store(request, reach)
         except (ImagingError, StudyError) as error:
             messages.error(request, str(error))
             typed = {key: str(value) for key, value in request.POST.items()}
+            asks_for_off_grid = isinstance(error, inbox.OffTheGrid) or "off-grid" in typed
         else:
-            count = len(wanted)
-            messages.success(
-                request, f"{count} series {'are' if count > 1 else 'is'} being stored."
-            )
+            messages.success(request, done)
             return redirect("uploads_inbox", study.slug)
     people = inbox_selectors.inbox_of(reach)
     return render(
@@ -60,6 +58,8 @@ def inbox_page(request: HttpRequest, slug: str) -> HttpResponse:
             "rows": [_shown(person, typed) for person in people],
             "volunteers": selectors.volunteer_codes(reach),
             "arms": selectors.acquired_arms(study),
+            "asks_for_off_grid": asks_for_off_grid,
+            "why": typed.get("why", ""),
             "is_moving": any(
                 item.series.state == InboxSeries.State.ASSIGNING
                 for person in people
@@ -86,6 +86,28 @@ def _shown(person: inbox_selectors.Person, typed: dict[str, str]) -> dict[str, o
             for item in person.series
         ],
     }
+
+
+def _store(request: HttpRequest, reach: Reach) -> str:
+    wanted = _assignments(request, reach)
+    off_grid = "off-grid" in request.POST
+    inbox.do_assign(reach.study, cast(User, request.user), wanted, takes_off_grid=off_grid)
+    count = len(wanted)
+    return f"{count} series {'are' if count > 1 else 'is'} being stored."
+
+
+def _delete(request: HttpRequest, reach: Reach) -> str:
+    ticked = [
+        item.series
+        for person in inbox_selectors.inbox_of(reach)
+        for item in person.series
+        if f"take-{item.series.pk}" in request.POST
+    ]
+    for series in ticked:
+        series.study = reach.study
+    inbox.do_discard_several(ticked, cast(User, request.user), request.POST.get("why", ""))
+    count = len(ticked)
+    return f"{count} series {'were' if count > 1 else 'was'} deleted."
 
 
 def _assignments(request: HttpRequest, reach: Reach) -> list[inbox.Assignment]:

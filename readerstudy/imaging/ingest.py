@@ -23,6 +23,7 @@ from django.core.files.storage import storages
 from readerstudy.jobs.context import JobContext
 from readerstudy.studies.models import Arm, Study
 
+from .arm_names import arms_by_name, plain
 from .burned_in_text import SUSPICION, looks_written
 from .deidentification.dates import drawn_shift
 from .deidentification.report import report_json
@@ -31,7 +32,7 @@ from .geometry import stack
 from .grouping import Batch, Candidate, FileNews, SourceFile
 from .inbox_storing import InboxDraft, inbox_prefix, write_inbox_series
 from .layout import Layout
-from .mapping import MappingRow, arms_by_name, plain
+from .mapping import MappingRow
 from .models import BatchRules, ImagingRules, Upload
 from .parsing.archives import is_zip
 from .parsing.images import ParsedSlice
@@ -387,6 +388,8 @@ class Ingest:
                 parameters=candidate.parameters,
                 deidentification=report,
                 assembled=assembled,
+                person=candidate.person,
+                images_key=candidate.images_key,
             )
         hinted = self._arms.get(plain(candidate.arm_hint))
         return write_inbox_series(
@@ -399,6 +402,7 @@ class Ingest:
             note=" ".join(candidate.notes),
             suspicions=candidate.suspicions,
             person=candidate.person,
+            images_key=candidate.images_key,
             volunteer_guess=candidate.place.volunteer or candidate.volunteer_hint,
             arm_guess=candidate.place.arm or hinted,
             date_shift=shift,

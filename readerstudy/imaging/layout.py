@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from readerstudy.studies.models import Arm, Study
 
+from .arm_names import arms_by_name, plain
 from .errors import ImagingError
-from .mapping import MappingRow, PathMapping, arms_by_name, compile_pattern, plain
+from .mapping import MappingRow, PathMapping, compile_pattern
 from .services import check_volunteer_code
 
 
@@ -39,7 +40,8 @@ class Place:
 class Layout:
     """Reads a place out of what was chosen, a mapping, a pattern or ``…/<volunteer>/<arm>/…``.
 
-    In that order: what was chosen on the page wins. Where a mapping or a pattern was given, the
+    In that order: what was chosen on the page wins, and a folder that names another arm than the
+    chosen one is refused. Where a mapping or a pattern was given, the
     folders alone decide nothing.
     """
 
@@ -55,14 +57,18 @@ class Layout:
 
     def place(self, name: str, volunteer: str, arm: Arm | None) -> Place:
         """The place of a file. Raises ImagingError where it is sent to a derived arm."""
-        found_volunteer, found_arm = self._found(name.replace("\\", "/"), arm)
-        arm = arm or found_arm
+        name = name.replace("\\", "/")
+        found_volunteer, found_arm = self._found(name, arm)
+        chosen, arm = arm, arm or found_arm
         if arm is not None and arm.is_derived:
             raise ImagingError(
                 f"{arm.name} is a derived arm: the platform makes its images from "
                 f"{arm.source.name if arm.source else 'another arm'}."
             )
-        volunteer = volunteer or found_volunteer
+        if chosen is not None:
+            self._check_folders_agree(name, chosen)
+        if not volunteer and self._may_be_new(found_volunteer):
+            volunteer = found_volunteer
         if volunteer:
             try:
                 check_volunteer_code(volunteer)
@@ -71,6 +77,20 @@ class Layout:
         if volunteer:
             volunteer = self._volunteers.setdefault(volunteer.casefold(), volunteer)
         return Place(volunteer, arm)
+
+    def _check_folders_agree(self, name: str, chosen: Arm) -> None:
+        """One arm was chosen for all that was sent: a folder of another arm is no part of that."""
+        folders = (f for f in name.split("/")[:-1] if f.casefold() not in self._volunteers)
+        named = [folder for folder in folders if plain(folder) in self._names]
+        if named and all(self._names[plain(folder)] != chosen for folder in named):
+            raise ImagingError(
+                f"The folder “{named[-1]}” names another arm than {chosen.name}, which was chosen: "
+                "send it again without an arm, so that the folders decide, or under its own."
+            )
+
+    def _may_be_new(self, volunteer: str) -> bool:
+        """A folder named like an arm is no volunteer, unless one of that code is there already."""
+        return plain(volunteer) not in self._names or volunteer.casefold() in self._volunteers
 
     def _found(self, name: str, arm: Arm | None) -> tuple[str, Arm | None]:
         if self._mapping is not None:
@@ -96,4 +116,5 @@ class Layout:
             arm = self._arms[plain(folders[at])]
             folders = folders[max(at - 1, 0) : at]
         known = (folder for folder in folders if folder.casefold() in self._volunteers)
-        return next(known, folders[0] if folders else ""), arm
+        others = (folder for folder in folders if plain(folder) not in self._names)
+        return next(known, next(others, "")), arm

@@ -11,6 +11,7 @@ from fnmatch import translate
 
 from readerstudy.studies.models import Arm, Study
 
+from .arm_names import arms_by_name, plain
 from .errors import ImagingError
 from .services import check_volunteer_code
 
@@ -26,16 +27,6 @@ class MappingRow:
     path: str
     volunteer: str
     arm: str  # the arm's code
-
-
-def plain(code: str) -> str:
-    return code.casefold().replace("-", "_")
-
-
-def arms_by_name(study: Study) -> dict[str, Arm]:
-    """Acquired and derived arms by code and by name."""
-    arms = list(study.arms.all())
-    return {plain(arm.name): arm for arm in arms} | {plain(arm.code): arm for arm in arms}
 
 
 def read_mapping(text: str, study: Study) -> list[MappingRow]:

@@ -21,6 +21,8 @@ from readerstudy.studies.models import CODE, Arm, Site, Study
 # What stands in the place of a file's own name once that is not needed any more.
 ARCHIVE_NAME = "zip archive"
 FILE_NAME = "file"
+# What stands in the place of a volunteer's files in the history once they were erased.
+ERASED_NAME = "erased: the volunteer withdrew"
 VOLUNTEER_PATTERN = r"V\d{1,3}"
 
 
@@ -177,6 +179,11 @@ class Series(models.Model):
     display = models.JSONField(default=dict)
     # What de-identification removed, kept and replaced: rules and counts, no value.
     deidentification = models.JSONField(default=dict)
+    # Keyed hash of who the header named, shown to nobody: what waits in the inbox of the same
+    # person is found by it. Empty where the header named nobody, and in derived series.
+    person = models.CharField(max_length=64, blank=True)
+    # Tells images that are sent twice; empty where nothing was sent.
+    images_key = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -215,6 +222,7 @@ class InboxSeries(models.Model):
     deidentification = models.JSONField(default=dict)
     # Keyed hash of who the header names: tells series of one person from another's, no more.
     person = models.CharField(max_length=64, blank=True)
+    images_key = models.CharField(max_length=64, blank=True)  # tells images that are sent twice
     volunteer_guess = models.CharField(max_length=30, blank=True)
     arm_guess = models.ForeignKey(
         Arm, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"

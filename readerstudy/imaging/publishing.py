@@ -19,7 +19,7 @@ from readerstudy.studies.services import check_is_draft, lock_study
 from .errors import ImagingError
 from .geometry import differences
 from .grouping import Candidate, SourceFile
-from .inbox_storing import InboxDraft, publish_inbox
+from .inbox_storing import InboxDraft, places_of_images, publish_inbox
 from .models import (
     ARCHIVE_NAME,
     FILE_NAME,
@@ -83,7 +83,8 @@ class Publishing:
             stored, refused = self._publish_series(study, written.series)
             unused += refused
             unused += self._publish_raw(study, written.raw)
-            inbox = self._publish_inbox(study, written.inbox)
+            inbox, repeated = self._publish_inbox(study, written.inbox)
+            unused += repeated
             BatchRules.objects.filter(study=study, batch=self.uploads[0].batch).delete()
             self._report(study)
             result.update(
@@ -140,12 +141,23 @@ class Publishing:
 
     def _publish_inbox(
         self, study: Study, drafts: Sequence[tuple[InboxDraft, Candidate]]
-    ) -> list[InboxSeries]:
-        entries = [(draft, candidate.sources[0].upload) for draft, candidate in drafts]
+    ) -> tuple[list[InboxSeries], list[str]]:
+        """The rows made, and the prefixes of what is there already."""
+        keys = [draft.images_key for draft, _ in drafts]
+        known = places_of_images(study, self.uploads[0].site, keys)  # one batch, one site
+        fresh, unused = [], []
+        for draft, candidate in drafts:
+            if draft.images_key in known:
+                where = known[draft.images_key]
+                candidate.refuse(f"These images were sent before: {where}. Nothing is to be done.")
+                unused.append(draft.prefix)
+            else:
+                fresh.append((draft, candidate))
+        entries = [(draft, candidate.sources[0].upload) for draft, candidate in fresh]
         made = publish_inbox(study, entries, self._actor())
-        for series, (_, candidate) in zip(made, drafts, strict=True):
+        for series, (_, candidate) in zip(made, fresh, strict=True):
             _name(candidate, f"inbox {series.number}")
-        return made
+        return made, unused
 
     def _actor(self) -> User | None:
         return self.uploads[0].created_by

@@ -23,6 +23,7 @@ from readerstudy.studies.models import CODE, Arm, Role, Site, Study
 from readerstudy.studies.services import check_is_draft, lock_study, site_in_trail
 
 from . import hooks
+from .arm_names import arms_by_name, plain
 from .deidentification.report import report_json
 from .errors import ImagingError
 from .geometry import SlicePlane
@@ -70,6 +71,7 @@ def do_add_volunteer(
         check_is_of_site(found, site)
         return found
     check_volunteer_code(code)
+    check_is_no_arm(study, code)
     volunteer = Volunteer.objects.create(study=study, code=code, site=site)
     record(
         "imaging.volunteer.added",
@@ -79,6 +81,15 @@ def do_add_volunteer(
         new={"code": code, **site_in_trail(site)},
     )
     return volunteer
+
+
+def check_is_no_arm(study: Study, code: str) -> None:
+    """A new volunteer is not called like an arm: nobody could tell the folders apart."""
+    arm = arms_by_name(study).get(plain(code))
+    if arm is not None:
+        raise ImagingError(
+            f"“{code}” cannot be a volunteer's code: it names the arm {arm.name} of this study."
+        )
 
 
 def check_is_of_site(volunteer: Volunteer, site: Site | None) -> None:

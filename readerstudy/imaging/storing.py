@@ -84,6 +84,8 @@ class SeriesDraft:
     parameters: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     deidentification: dict[str, Any] = field(default_factory=dict)
+    person: str = ""
+    images_key: str = ""
     id: uuid.UUID = field(default_factory=uuid.uuid4)
 
 
@@ -121,6 +123,8 @@ def write_series(
     provenance: dict[str, Any] | None = None,
     deidentification: dict[str, Any] | None = None,
     assembled: Assembled | None = None,
+    person: str = "",
+    images_key: str = "",
 ) -> SeriesDraft:
     """Write DICOM files and volume to storage. Nothing is visible until `publish_series`.
 
@@ -141,6 +145,8 @@ def write_series(
         parameters=parameters or {},
         provenance=provenance or {},
         deidentification=deidentification or {},
+        person=person,
+        images_key=images_key,
     )
 
 
@@ -169,6 +175,8 @@ def publish_series(
         parameters=draft.parameters,
         provenance=draft.provenance,
         deidentification=draft.deidentification,
+        person=draft.person,
+        images_key=draft.images_key,
     )
     record(
         "imaging.series.stored",
@@ -194,11 +202,11 @@ def check_cell_is_free(volunteer: Volunteer, arm: Arm) -> None:
 
 
 def check_same_grid(volunteer: Volunteer, arm: Arm, geometry: Geometry) -> None:
-    """Asked of what the platform made itself, and of what leaves the inbox, where it can stay.
+    """Asked of what the platform made itself.
 
-    An acquired series that was sent for a place and is off the grid is stored all the same: beside
-    the others somebody sees what is wrong with it, or with the control, and nothing is launched
-    before that is put right.
+    An acquired series that is off the grid is stored all the same: beside the others somebody sees
+    what is wrong with it, or with the control, and nothing is launched before that is put right.
+    Whoever gives it its place from the inbox is asked first: `inbox.check_assign`.
     """
     control = control_series(volunteer)
     found = differences(geometry_of(control), geometry) if control is not None else []

@@ -112,6 +112,7 @@ CLOSED = {
     "readiness_compare",
     "readiness_compare_data",
     "readiness_withdraw",
+    "readiness_volunteer_remove",
     "variants",
     "variant_arm_remove",
     "variant_raw_remove",
@@ -162,6 +163,7 @@ CLOSED = {
     "api_results",
     "api_bundle",
     "api_file",
+    "api_unknown",
 }
 
 # The administration site answers a reader with its sign-in page, whatever stands behind it.

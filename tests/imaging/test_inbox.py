@@ -21,7 +21,7 @@ from readerstudy.imaging.inbox import Assignment, do_assign, do_clear_text, do_d
 from readerstudy.imaging.inbox_selectors import inbox_of
 from readerstudy.imaging.models import ImagingRules, InboxSeries, Series, Upload
 from readerstudy.imaging.rules import do_change_rules
-from readerstudy.imaging.selectors import load_volume
+from readerstudy.imaging.selectors import load_volume, off_the_control
 from readerstudy.jobs.worker import run_pending
 from readerstudy.studies.access import Reach
 from readerstudy.studies.models import Arm, Study
@@ -171,17 +171,34 @@ def test_a_place_that_does_not_fit_is_refused_and_the_series_still_waits(study: 
         do_assign(study, None, [Assignment(row, "Jane Doe", arm_of(study, "DF"))])
     with pytest.raises(PermissionDenied):
         do_assign(study, make_reader(study), [Assignment(row, "V01", arm_of(study, "DF"))])
-    do_assign(study, None, [Assignment(row, "V01", arm_of(study, "DF"))])
+    with pytest.raises(ImagingError, match="names the arm standard"):
+        do_assign(study, None, [Assignment(row, "STD", arm_of(study, "DF"))])
+
+
+def test_a_series_off_the_controls_grid_is_stored_once_that_was_said(
+    study: Study, client: Client
+) -> None:
+    """As one that was sent for its place is; whoever has mistaken the volunteer hears of it."""
+    send_zip(study, as_files(series(phantom(4)), "V01/STD"))
+    send(study, as_files(series(phantom(4), spacing=(0.5, 0.6))))
+    row = waiting(study)
+    client.force_login(make_coordinator(study))
+    address = f"/studies/{study.slug}/uploads/inbox/"
+    chosen = {f"take-{row.pk}": "on", f"volunteer-{row.number}": "v01", f"arm-{row.pk}": "DF"}
+    asked = client.post(address, chosen)
+    assert asked.status_code == 400
+    page = asked.content.decode()
+    assert "column spacing 0.6 mm instead of 0.625 mm" in page
+    assert 'name="off-grid"' in page
+    row.refresh_from_db()
+    assert row.state == InboxSeries.State.WAITING
+    assert client.post(address, {**chosen, "off-grid": "on"}).status_code == 302
     with pytest.raises(ImagingError, match="being stored already"):
         do_assign(study, None, [Assignment(row, "V02", arm_of(study, "DF"))])
     run_pending("cpu")
-    row.refresh_from_db()
-    assert row.state == InboxSeries.State.WAITING
-    assert "column spacing 0.6 mm instead of 0.625 mm" in row.problem
-    assert Series.objects.count() == 1
-    do_assign(study, None, [Assignment(row, "V02", arm_of(study, "DF"))])
-    run_pending("cpu")
-    assert Series.objects.count() == 2
+    stored = Series.objects.get(arm__code="DF")
+    assert stored.volunteer.code == "V01"
+    assert off_the_control(stored)
 
 
 def written(text: str = "MUELLER HANS 1968", value: int = 4095, slices: int = 4) -> np.ndarray:

@@ -151,6 +151,7 @@ ANSWERS: dict[tuple[int, ...], tuple[str, ...]] = {
         "variant_arm_remove",
         "variant_raw_remove",
         "readiness_derive",
+        "readiness_volunteer_remove",
         "readiness_accept",
         "readiness_decide",
         "regions_rules",
@@ -192,6 +193,7 @@ ANSWERS: dict[tuple[int, ...], tuple[str, ...]] = {
         "api_results",
         "api_bundle",
         "api_file",
+        "api_unknown",
     ),
 }
 

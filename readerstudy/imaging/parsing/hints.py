@@ -19,6 +19,15 @@ IDENTIFIERS = ("PatientID", "PatientName", "StudyID", "StudyDescription", "Patie
 SEQUENCE_NAMES = ("SeriesDescription", "ProtocolName", "StudyDescription", "SequenceName")
 WORDS = re.compile(r"[a-z0-9]+")
 LONGEST = 200  # characters looked at
+# What hospitals write where they took the name away, whatever stands between the words: the same
+# for everybody.
+NOBODY = frozenset(
+    {
+        *("anon", "anonym", "anonymous", "anonymised", "anonymized", "deidentified", "pseudonym"),
+        *("anonymouspatient", "anonymizedpatient", "patient", "removed", "hidden", "unknown"),
+        *("none", "noname", "na", "null", "xxx", "xxxx"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -54,13 +63,19 @@ def hints_of(dataset: Dataset, known: Known, key: bytes) -> Hints:
 
 
 def person_key(dataset: Dataset, key: bytes) -> str:
-    """Keyed hash of who the header names; empty where it names nobody."""
+    """Keyed hash of who the header names; empty where it names nobody: `***`, Anonymous."""
     for keyword in ("PatientID", "PatientName"):
         text = _text(dataset, keyword)
-        if WORDS.search(text.casefold()):
-            folded = f"person:{text.casefold()}".encode("utf-8", "replace")
-            return hmac.new(key, folded, hashlib.sha256).hexdigest()[:32]
+        words = WORDS.findall(text.casefold())
+        if words and "".join(words) not in NOBODY:
+            return key_of_person(text, key)
     return ""
+
+
+def key_of_person(text: str, key: bytes) -> str:
+    """Of an identifier or name as it stands in a header."""
+    folded = f"person:{text.casefold()}".encode("utf-8", "replace")
+    return hmac.new(key, folded, hashlib.sha256).hexdigest()[:32]
 
 
 def _volunteer(dataset: Dataset, known: Known) -> str:
