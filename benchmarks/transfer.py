@@ -27,8 +27,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.transfer_cases import CUBIC, Case, Enhanced, cases_of, enhanced_by  # noqa: E402
-from benchmarks.transfer_parts import (  # noqa: E402
+from benchmarks.transfer_site.cases import CUBIC, Case, Enhanced, cases_of, enhanced_by  # noqa: E402
+from benchmarks.transfer_site.parts import (  # noqa: E402
     lesion_tables,
     seam_table,
     warning_tables,

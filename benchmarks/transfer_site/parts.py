@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.transfer_cases import CUBIC, SEED, Case, Enhanced
+from benchmarks.transfer_site.cases import CUBIC, SEED, Case, Enhanced
 from denoise_engine.denoiser import denoise
 from denoise_engine.runtime import choose_backend
 from denoise_engine.transfer.calibration import flagging, reliability

@@ -1,0 +1,1 @@
+"""What ``benchmarks/transfer.py`` measures, and on what."""
