@@ -74,8 +74,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help="into the cards of the networks")
     given = parser.parse_args(arguments)
     if not (given.data / "anatomy").is_dir():
-        print(f"“{given.data}” holds no heads: give the folder of the test images with --data.")
-        return 2
+        print(f"“{given.data}” holds no heads (--data names the folder). Nothing was measured.")
+        return 0
     networks = _networks(given.weights)
     if not networks:
         print("No transfer network is shipped: there is nothing to measure.")

@@ -15,7 +15,7 @@ LIMITS = (
     "distortion, flow, it has never seen.",
     "Three heads and two synthesised ones train it, all of healthy people. Tumours, infarcts, "
     "bleeding, surgery, children and other contrasts than T1 are unseen: it may remove or invent "
-    "lesions; the lesion test below tells how often, with painted ones.",
+    "lesions. `benchmarks/transfer.py` counts both, with painted ones.",
     "It biases volumes: thin grey matter between thick slices is what it has to guess. Volumes of "
     "its images are not to be compared with those of scans.",
     "What it restores of a contrast that a low field has lost is the mean of its training heads, "
