@@ -37,4 +37,5 @@ urlpatterns: list[URLPattern] = [
     path("api/v1/studies/<slug:slug>/results/", api.api_results, name="api_results"),
     path("api/v1/studies/<slug:slug>/bundle.zip", api.api_bundle, name="api_bundle"),
     path("api/v1/studies/<slug:slug>/files/<path:name>", api.api_file, name="api_file"),
+    path("api/<path:name>", api.api_unknown, name="api_unknown"),
 ]

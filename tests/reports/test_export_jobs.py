@@ -125,7 +125,13 @@ def test_a_token_opens_one_study_read_only_until_it_is_revoked(
     assert client.get(f"{root}results/", headers=bearer).json()["format"]
     assert client.get(f"{root}files/no.csv", headers=bearer).status_code == 404
     assert client.get(f"/api/v1/studies/{other.slug}/", headers=bearer).status_code == 404
-    assert client.post(root, headers=bearer).status_code == 405
+    strict = Client(enforce_csrf_checks=True)
+    for method in (strict.post, strict.delete):
+        refused = method(root, headers=bearer)
+        assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD")
+        assert "reads only" in refused.json()["error"]
+    assert "no such address" in client.get("/api/v1/no/", headers=bearer).json()["error"]
+    assert client.get("/api/v1/no/").json()["error"].startswith("Give a token")
     schema = client.get("/api/v1/openapi.json", headers=bearer).json()
     assert schema["openapi"] == "3.1.0"
     assert text not in json.dumps(list(Event.objects.values()), default=str)

@@ -109,7 +109,10 @@ def openapi_document(server: str) -> dict[str, Any]:
                         "state": {"enum": ["locked", "unblinded"]},
                         "arms": {"enum": ["letters", "names"]},
                         "plan_version": {"type": ["integer", "null"]},
+                        "plan_signed_at": {"type": ["string", "null"], "format": "date-time"},
+                        "plan_signed": {"type": "string"},
                         "post_hoc": {"type": "string"},
+                        "amended_after_lock": {"type": "string"},
                         "plan_sha256": {"type": "string"},
                         "data_sha256": {"type": "string"},
                         "files": {

@@ -18,7 +18,7 @@ from django.http import (
     HttpResponseBase,
     JsonResponse,
 )
-from django.views.decorators.http import require_safe
+from django.views.decorators.csrf import csrf_exempt
 
 from readerstudy.reports.bundles.single import content_type, single_file, single_names
 from readerstudy.reports.export_models import ApiToken
@@ -39,7 +39,26 @@ def _error(status: int, text: str) -> JsonResponse:
     response = JsonResponse({"error": text}, status=status)
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
+    if status == 405:
+        response.headers["Allow"] = "GET, HEAD"
     return response
+
+
+def _reads_only(view: View) -> View:
+    """For programs: every answer is JSON, that to a method which would write too.
+
+    Exempt from the check of forms, whose answer is a page: nothing here writes, and a session opens
+    nothing.
+    """
+
+    @wraps(view)
+    def answer(request: HttpRequest, *args: Any, **named: Any) -> HttpResponseBase:
+        if request.method not in ("GET", "HEAD"):
+            return _error(405, "The API reads only: GET or HEAD.")
+        return view(request, *args, **named)
+
+    answer.answers_json = True  # type: ignore[attr-defined]
+    return login_not_required(csrf_exempt(answer))
 
 
 def _by_token(view: Callable[[HttpRequest, ApiToken, Report, str], HttpResponseBase]) -> View:
@@ -64,20 +83,33 @@ def _by_token(view: Callable[[HttpRequest, ApiToken, Report, str], HttpResponseB
             return _error(404, str(error))
         return view(request, token, report, name)
 
-    answer.answers_json = True  # type: ignore[attr-defined]
-    return login_not_required(require_safe(answer))
+    return _reads_only(answer)
+
+
+def _without_token(request: HttpRequest) -> HttpResponse | None:
+    """The refusal, where no standing token comes along."""
+    if token_of(request.headers.get("Authorization", "")) is not None:
+        return None
+    if request.user.is_authenticated:
+        return _error(403, "The API takes a token, no session. Make one under Results.")
+    return _error(401, "Give a token that stands: Authorization: Bearer rs_…")
 
 
 def _schema(request: HttpRequest) -> HttpResponse:
-    """The schema names no study; it is open to whoever holds any standing token or is signed in."""
-    if token_of(request.headers.get("Authorization", "")) is None:
-        if request.user.is_authenticated:
-            return _error(403, "The API takes a token, no session. Make one under Results.")
-        return _error(401, "Give a token that stands: Authorization: Bearer rs_…")
-    return JsonResponse(openapi_document(f"{settings.SITE_URL.rstrip('/')}/api/v1"))
+    """The schema names no study; it is open to whoever holds any standing token."""
+    refusal = _without_token(request)
+    return refusal or JsonResponse(openapi_document(f"{settings.SITE_URL.rstrip('/')}/api/v1"))
 
 
-api_schema = login_not_required(require_safe(_schema))
+def _unknown(request: HttpRequest, name: str = "") -> HttpResponse:
+    """Whatever else is asked for below /api/: an answer that a program can read."""
+    return _without_token(request) or _error(
+        404, "There is no such address (mind the slash at its end): see openapi.json."
+    )
+
+
+api_schema = _reads_only(_schema)
+api_unknown = _reads_only(_unknown)
 
 
 def _study(request: HttpRequest, token: ApiToken, report: Report, _name: str) -> HttpResponse:
@@ -88,7 +120,10 @@ def _study(request: HttpRequest, token: ApiToken, report: Report, _name: str) ->
         "state": token.study.state,
         "arms": "letters" if report.is_masked else "names",
         "plan_version": report.plan_version,
+        "plan_signed_at": report.signing.signed_at.isoformat() if report.signing else None,
+        "plan_signed": report.signing.moment if report.signing else "not signed",
         "post_hoc": report.post_hoc,
+        "amended_after_lock": report.amended,
         "plan_sha256": report.plan_sha256,
         "data_sha256": report.data_sha256,
         "files": [
