@@ -38,6 +38,12 @@ class NonInferiority:
         return self.difference.value
 
     @property
+    def reverse(self) -> bool:
+        """Whether a is non-inferior to b, by the same interval and margin."""
+        bounds = self.difference.interval
+        return bounds is not None and bounds.high < self.margin - _ROUNDING
+
+    @property
     def interval(self) -> Interval | None:
         """The interval that the decision rests on."""
         return self.difference.interval

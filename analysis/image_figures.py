@@ -83,7 +83,7 @@ def figure_2(
         Length of the scale bar; 0 for none, about a quarter of the width by default.
     image_format : {"svg", "png", "pdf"}
     note : str
-        Shown below.
+        Shown below, after the window.
 
     Returns
     -------
@@ -104,13 +104,15 @@ def figure_2(
     if not outlines:
         raise ValueError("There is no region to draw.")
     box = _box(pixels, spacing, crop_mm)
+    limits = _window(pixels, window)
+    text = f"Window: {_plain(limits[0])} to {_plain(limits[1])}."
     with drawing():
         width, height = _fitted(box, 5.0, _FULL_HEIGHT)
-        said = note_lines(note, width)
-        strip = 0.08 + _LINE * said.count("\n") + _LINE if said else 0.0
+        said = note_lines("\n".join(filter(None, (text, note))), width)
+        strip = 0.08 + _LINE * len(said.splitlines())
         figure = Figure(figsize=(width, height + strip))
         axes = figure.add_axes((0.0, strip / (height + strip), 1.0, height / (height + strip)))
-        _show(axes, pixels, spacing, _window(pixels, window), box)
+        _show(axes, pixels, spacing, limits, box)
         for number, (tissue, outline) in enumerate(outlines.items()):
             colour = _ON_DARK[number % len(_ON_DARK)]
             axis_a, axis_b = 2 * outline.semi_axes[0], 2 * outline.semi_axes[1]
@@ -128,12 +130,14 @@ def figure_2(
             label = axes.annotate(
                 label_of(tissue, labels),
                 (outline.centre[0] + reach, outline.centre[1]),
-                xytext=(3 if right else -3, 0),
+                xytext=(5 if right else -5, 0),
                 textcoords="offset points",
                 color=colour,
                 fontsize=8,
                 ha="left" if right else "right",
                 va="center",
+                # On its own dark ground: an outline alone is lost on a bright tissue.
+                bbox={"boxstyle": "round,pad=0.2", "facecolor": "black", "alpha": 0.7, "lw": 0},
             )
             label.set_path_effects([_OUTLINE])
         _scale_bar(axes, box, scale_bar_mm, width)

@@ -17,6 +17,7 @@ from analysis.run import Results
 from analysis.table_notes import (
     ABILITY_NOTE,
     RANKING_NOTE,
+    agreement_note,
     beside_notes,
     beside_warnings,
     choice_note,
@@ -67,6 +68,8 @@ def publication_tables(
     results: Results,
     labels: Mapping[str, str] | None = None,
     acquisition: pd.DataFrame | None = None,
+    *,
+    both_directions: bool = False,
 ) -> list[PublicationTable]:
     """Every table that the results allow.
 
@@ -77,6 +80,9 @@ def publication_tables(
         Names for codes of arms, tissues and criteria.
     acquisition : pandas.DataFrame, optional
         parameter, arm, value (texts): Table 1.
+    both_directions : bool
+        Non-inferiority of the second arm to the first and of the first to the second: for letters,
+        whose order is not the plan's.
 
     Returns
     -------
@@ -132,7 +138,7 @@ def publication_tables(
         )
         found.append(PublicationTable("table3_shares", title, cells, frozenset(), (note,)))
     if not results.agreement.empty:
-        note = "Estimate (95 % confidence interval). Intervals are made as agreement.csv says."
+        note = agreement_note(results)
         absent = [w for w in results.warnings if w.text.startswith(AGREEMENT_STATISTICS)]
         title = "Table 4. Agreement"
         cells = _agreement_table(results, labels)
@@ -140,9 +146,9 @@ def publication_tables(
         found.append(PublicationTable("table4", title, cells, frozenset(), notes))
     if not results.non_inferiority.empty:
         title = "Table 5. Non-inferiority"
-        cells = _margin_table(results, labels)
+        cells = _margin_table(results, labels, both_directions)
         flat = beside_warnings(results, "score", "non-inferiority", labels)
-        notes = (margin_note(plan), *flat)
+        notes = (margin_note(plan, both_directions), *flat)
         found.append(PublicationTable("table5", title, cells, frozenset(), notes))
     return found + _preferences(results, labels)
 
@@ -319,12 +325,19 @@ def _agreement_table(results: Results, labels: Mapping[str, str] | None) -> pd.D
     return pd.DataFrame(records, columns=["Statistic", *names])
 
 
-def _margin_table(results: Results, labels: Mapping[str, str] | None) -> pd.DataFrame:
+def _margin_table(
+    results: Results, labels: Mapping[str, str] | None, both_directions: bool
+) -> pd.DataFrame:
+    verdicts = {True: "non-inferior", False: "not shown"}
     records = []
     for row in results.non_inferiority.itertuples():
         interval = with_interval(float(row.difference), float(row.low), float(row.high))
         name = label_of(row.row, labels) + (f", {row.reader}" if row.reader else "")
-        verdict = "non-inferior" if row.non_inferior else "not shown"
-        records.append([name, comparison_label((row.a, row.b), labels), interval, verdict])
-    columns = ["Criterion", "Comparison", "Mean difference (interval)", "Decision"]
+        decided = [verdicts[bool(row.non_inferior)]]
+        if both_directions:
+            decided.append(verdicts[bool(row.reverse_non_inferior)])
+        pair = comparison_label((row.a, row.b), labels)
+        records.append([name, pair, str(row.n), interval, *decided])
+    columns = ["Criterion", "Comparison", "n", "Mean difference (interval)"]
+    columns += ["Second to first", "First to second"] if both_directions else ["Decision"]
     return pd.DataFrame(records, columns=columns)

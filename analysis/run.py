@@ -27,7 +27,7 @@ TEST_COLUMNS = [
     *("p", "q", "family", "m", "rank", "method", "zeros", "mean_difference", "median_difference"),
     *("hodges_lehmann", "hodges_lehmann_low", "hodges_lehmann_high"),
     *("rank_biserial", "rank_biserial_low", "rank_biserial_high"),
-    *("wins", "ties", "losses", "significant"),
+    *("wins", "ties", "losses", "alpha", "significant"),
 ]
 DESCRIPTIVE_COLUMNS = [
     *("metric", "row", "reader", "arm", "n", "n_missing", "mean", "sd", "median", "q1", "q3"),
@@ -245,6 +245,7 @@ def _compare(row: TableRow, a: str, b: str, plan: AnalysisPlan) -> tuple[dict[st
         "m": 0,
         "method": plan.method,
         "zeros": plan.zeros,
+        "alpha": plan.alpha,
     }
     complete = ~(np.isnan(first) | np.isnan(second))
     if not complete.any():

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -139,15 +140,22 @@ def figure_differences(
     results: Results,
     labels: Mapping[str, str] | None = None,
     *,
+    both_directions: bool = False,
     image_format: ImageFormat = "svg",
     note: str = "",
 ) -> bytes:
     """Forest plot of paired differences: the Hodges-Lehmann shift of each comparison, with its CI.
 
+    Where the plan has a margin, a panel of its own shows the mean differences with the intervals
+    that decide non-inferiority: the margin stands there alone, since no other interval is held
+    against it.
+
     Parameters
     ----------
     results : Results
     labels : mapping of str to str, optional
+    both_directions : bool
+        The margin on both sides of zero, for comparisons whose order means nothing.
     image_format : {"svg", "png", "pdf"}
     note : str
         Shown below.
@@ -155,7 +163,8 @@ def figure_differences(
     Returns
     -------
     bytes
-        One panel a metric. A hollow point has no interval: too few pairs for one.
+        One panel a metric, with the number of pairs at the right. A hollow point has no interval:
+        too few pairs for one.
 
     Raises
     ------
@@ -177,42 +186,19 @@ def figure_differences(
         raise ValueError("There are no paired differences to draw.")
     if (tests["reader"] != "").any():
         raise ValueError("The forest plot pools the readers; the plan keeps them apart.")
-    metrics = list(dict.fromkeys(tests["metric"]))
-    counts = [tests.loc[tests["metric"] == metric, "row"].nunique() for metric in metrics]
+    shown = _forests(results, tests)
     pairs = list(plan.comparisons)
+    counts = [forest["row"].nunique() for _, forest in shown]
     with drawing():
-        height = sum(counts) * (0.13 * len(pairs) + 0.12) + 0.55 * len(metrics) + 0.6
+        height = sum(counts) * (0.13 * len(pairs) + 0.12) + 0.55 * len(shown) + 0.6
         figure = Figure(figsize=(7.2, height))
-        panels = figure.subplots(len(metrics), 1, squeeze=False, height_ratios=counts)[:, 0]
-        for axes, metric in zip(panels, metrics, strict=True):
-            part = tests[tests["metric"] == metric]
-            rows = list(dict.fromkeys(part["row"]))
-            for test in part.itertuples():
-                number = pairs.index((test.a, test.b))
-                place = rows.index(test.row) + (number - (len(pairs) - 1) / 2) * 0.8 / len(pairs)
-                bounded = not np.isnan(test.hodges_lehmann_low)
-                colour = PALETTE[(number + 1) % len(PALETTE)]
-                if bounded:
-                    limits = [test.hodges_lehmann_low, test.hodges_lehmann_high]
-                    axes.plot(limits, [place, place], color="black", lw=0.8, zorder=1)
-                axes.plot(
-                    test.hodges_lehmann,
-                    place,
-                    MARKERS[number % len(MARKERS)],
-                    markersize=4,
-                    markerfacecolor=colour if bounded else "white",
-                    markeredgecolor="black",
-                    markeredgewidth=0.5,
-                )
-            axes.axvline(0, color="black", lw=0.6)
-            if metric == "score" and plan.margin is not None:
-                axes.axvline(-plan.margin, color="black", lw=0.6, ls="--")
-            axes.set_yticks(range(len(rows)), [wrapped(label_of(row, labels)) for row in rows])
-            axes.set_ylim(len(rows) - 0.45, -0.55)
-            axes.tick_params(axis="y", length=0)
-            unit = "score points" if metric == "score" else metric
-            axes.set_xlabel(f"Hodges–Lehmann shift, second minus first ({unit})")
-            bare(axes, "top", "right", "left")
+        panels = figure.subplots(len(shown), 1, squeeze=False, height_ratios=counts)[:, 0]
+        for axes, (title, forest) in zip(panels, shown, strict=True):
+            _forest(axes, forest, pairs, labels)
+            axes.set_xlabel(title)
+        if plan.margin is not None and not results.non_inferiority.empty:
+            for side in (-1, 1) if both_directions else (-1,):
+                panels[-1].axvline(side * plan.margin, color="black", lw=0.6, ls="--")
         handles = [
             Line2D(
                 [],
@@ -229,11 +215,79 @@ def figure_differences(
         ]
         figure.legend(handles=handles, loc="upper center", ncols=2, frameon=False)
         legend = 0.18 * ((len(pairs) + 1) // 2) + 0.1
-        text = "Bars: 95 % confidence interval, exact. Hollow: too few pairs for an interval."
-        if plan.margin is not None:
-            text += f" Dashed: non-inferiority margin, {plan.margin:g}."
+        text = _difference_note(results, both_directions)
         figure_note(figure, "\n".join(filter(None, (text, note))), top=legend)
         return figure_bytes(figure, image_format)
+
+
+def _forests(results: Results, tests: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """What each panel shows, by the words at its axis: row, a, b, value, low, high, n."""
+    shift = {
+        "hodges_lehmann": "value",
+        "hodges_lehmann_low": "low",
+        "hodges_lehmann_high": "high",
+    }
+    columns = ["row", "a", "b", "value", "low", "high", "n"]
+    found = []
+    for metric, part in tests.groupby("metric", sort=False):
+        unit = "score points" if metric == "score" else metric
+        title = f"Hodges–Lehmann shift, second minus first ({unit})"
+        found.append((title, part.rename(columns=shift)[columns]))
+    decided = results.non_inferiority.rename(columns={"difference": "value"})
+    if not decided.empty:
+        title = "Mean difference, second minus first (score points), for non-inferiority"
+        found.append((title, decided[columns]))
+    return found
+
+
+def _forest(
+    axes: Axes,
+    forest: pd.DataFrame,
+    pairs: list[tuple[str, str]],
+    labels: Mapping[str, str] | None,
+) -> None:
+    """Points with their intervals, a line a comparison under each row, n at the right."""
+    rows = list(dict.fromkeys(forest["row"]))
+    beside = axes.get_yaxis_transform()
+    for one in forest.itertuples():
+        number = pairs.index((one.a, one.b))
+        place = rows.index(one.row) + (number - (len(pairs) - 1) / 2) * 0.8 / len(pairs)
+        bounded = not np.isnan(one.low)
+        colour = PALETTE[(number + 1) % len(PALETTE)]
+        if bounded:
+            axes.plot([one.low, one.high], [place, place], color="black", lw=0.8, zorder=1)
+        axes.plot(
+            one.value,
+            place,
+            MARKERS[number % len(MARKERS)],
+            markersize=4,
+            markerfacecolor=colour if bounded else "white",
+            markeredgecolor="black",
+            markeredgewidth=0.5,
+        )
+        axes.text(1.01, place, f"{one.n}", transform=beside, va="center_baseline", fontsize=5.5)
+    axes.axvline(0, color="black", lw=0.6)
+    axes.text(1.01, 1.0, "n", transform=axes.transAxes, va="bottom", fontsize=6.5, style="italic")
+    axes.set_yticks(range(len(rows)), [wrapped(label_of(row, labels)) for row in rows])
+    axes.set_ylim(len(rows) - 0.45, -0.55)
+    axes.tick_params(axis="y", length=0)
+    bare(axes, "top", "right", "left")
+
+
+def _difference_note(results: Results, both_directions: bool) -> str:
+    plan = results.plan
+    text = (
+        "Lines at Hodges–Lehmann shifts: 95 % confidence interval, exact. Hollow: too few pairs "
+        "for an interval. n: volunteers with a value in both arms."
+    )
+    if plan.margin is None or results.non_inferiority.empty:
+        return text
+    sign = "±" if both_directions else "−"
+    return (
+        f"{text} Lines at mean differences: {100 * (1 - plan.alpha):g} % interval (expanded "
+        "percentile bootstrap over volunteers), which alone is held against the margin. Dashed: "
+        f"margin of non-inferiority, {sign}{plan.margin:g}."
+    )
 
 
 def figure_bland_altman(
@@ -243,7 +297,9 @@ def figure_bland_altman(
     image_format: ImageFormat = "svg",
     note: str = "",
 ) -> bytes:
-    """Bland-Altman plots: difference a - b against the mean, a panel a pair.
+    """Bland-Altman plots: difference b - a against the mean, a panel a pair.
+
+    Second minus first, as every other difference of a comparison.
 
     Parameters
     ----------
@@ -278,17 +334,18 @@ def figure_bland_altman(
         figure = Figure(figsize=(3.6 * columns, 2.6 * lines + 0.4))
         panels = figure.subplots(lines, columns, squeeze=False).ravel()
         for axes, (title, (a, b)) in zip(panels, pairs.items(), strict=False):
-            found = bland_altman(a, b)
+            found = bland_altman(b, a)
             first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
             axes.plot(
                 (first + second) / 2,
-                first - second,
+                second - first,
                 "o",
                 markersize=3.5,
                 markerfacecolor=PALETTE[2],
                 markeredgecolor="black",
                 markeredgewidth=0.4,
             )
+            axes.margins(x=0.12)  # the intervals of the lines stand at the left edge
             for place, estimate, style in (
                 (0.03, found.bias, "-"),
                 (0.015, found.lower_limit, "--"),
@@ -309,15 +366,16 @@ def figure_bland_altman(
                     )
                 axes.annotate(
                     f"{estimate.value:.3g}".replace("-", "−"),
-                    (1.0, estimate.value),
+                    # Outside, where no point lies.
+                    (1.01, estimate.value),
                     xycoords=("axes fraction", "data"),
                     fontsize=6,
-                    ha="right",
-                    va="bottom",
+                    ha="left",
+                    va="center",
                 )
-            axes.set_title(title, fontsize=7.5)
+            axes.set_title(f"{title} (n = {found.bias.n})", fontsize=7.5)
             axes.set_xlabel(f"Mean of both ({unit})")
-            axes.set_ylabel(f"First minus second ({unit})")
+            axes.set_ylabel(f"Second minus first ({unit})")
             bare(axes, "top", "right")
         for axes in panels[len(pairs) :]:
             axes.set_visible(False)

@@ -17,7 +17,7 @@ from analysis.table_rows import TableRow
 
 NON_INFERIORITY_COLUMNS = [
     *("row", "reader", "a", "b", "margin", "difference", "low", "high", "level", "method", "n"),
-    "non_inferior",
+    *("non_inferior", "reverse_non_inferior"),
 ]
 # Below this many cases robust (sandwich) errors are too small.
 FEWEST_CASES = 40
@@ -43,7 +43,8 @@ def non_inferiority_frame(
     -------
     pandas.DataFrame
         row, reader, a, b, margin, difference (mean of b - a), low, high, level, method, n,
-        non_inferior. Empty when the plan has no margin.
+        non_inferior (b to a), reverse_non_inferior (a to b, by the same interval). Empty when the
+        plan has no margin.
     list of PlanWarning
 
     Examples
@@ -79,6 +80,7 @@ def non_inferiority_frame(
             record["difference"] = record.pop("value")
             place = {"row": row.row, "reader": row.reader, "a": a, "b": b}
             decision = {"margin": found.margin, "non_inferior": found.non_inferior}
+            decision["reverse_non_inferior"] = found.reverse
             records.append(record | place | decision)
     return pd.DataFrame(records, columns=NON_INFERIORITY_COLUMNS), warnings
 

@@ -33,21 +33,53 @@ _CHOICE_FAMILY = {
 _BESIDE = (*AGREEMENT_STATISTICS, *SENSITIVITY_ANALYSES, "non-inferiority")
 
 
-def method_note(plan: AnalysisPlan) -> str:
-    """The test, its zero rule and its family, in one sentence each.
+def method_note(plan: AnalysisPlan, tests: pd.DataFrame) -> str:
+    """The test, its zero rule, its family with its size, and the pairs that it rests on.
 
     Examples
     --------
     >>> plan = AnalysisPlan(arms=("A", "B"), control="A", comparisons=(("A", "B"),))
-    >>> method_note(plan)[-24:]
-    'able row. Bold: q ≤ .05.'
+    >>> method_note(plan, pd.DataFrame({"m": [4, 4], "n": [10, 9]}))[-67:]
+    'able row (m = 4), α = .05; 9 to 10 pairs a comparison. Bold: q ≤ α.'
     """
     method = "exact" if plan.method == "exact" else "asymptotic"
     zeros = "zero differences dropped" if plan.zeros == "drop" else "zero differences after Pratt"
     alpha = f"{plan.alpha:g}".removeprefix("0")
     return (
         f"q: two-sided Wilcoxon signed-rank test ({method}, {zeros}), Benjamini–Hochberg over "
-        f"{_FAMILY[plan.family]}. Bold: q ≤ {alpha}."
+        f"{_FAMILY[plan.family]} (m = {_span(tests['m'])}), α = {alpha}; {_span(tests['n'])} pairs "
+        "a comparison. Bold: q ≤ α."
+    )
+
+
+def _span(counts: pd.Series) -> str:
+    """ "10", or "8 to 10" where it varies."""
+    low, high = int(counts.min()), int(counts.max())
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def agreement_note(results: Results) -> str:
+    """Over how many images and readers Table 4 is, and how its intervals are made.
+
+    Examples
+    --------
+    >>> from analysis.example import example_study
+    >>> from analysis.run import run_plan
+    >>> study = example_study()
+    >>> agreement_note(run_plan(study.scores, study.regions, study.plan))[-57:]
+    'Estimates with intervals: no test, so no family and no α.'
+    """
+    found = results.agreement
+    known = found[found["low"].notna()]
+    # A case is a volunteer here.
+    methods = known["method"].astype(str).str.replace(" cases", " volunteers")
+    made = "; ".join(dict.fromkeys(methods))
+    level = 100 * float(known["level"].iloc[0]) if len(known) else 95.0
+    by = f" by {made}" if made else ""
+    return (
+        f"Estimate ({level:g} % confidence interval{by}) over n = {_span(found['n'])} images and "
+        f"{_span(found['readers'])} readers. Estimates with intervals: no test, so no family and "
+        "no α."
     )
 
 
@@ -72,7 +104,8 @@ def ratio_notes(results: Results, labels: Mapping[str, str] | None) -> tuple[str
         reference = label_of(plan.reference_tissue, labels).lower()
         start += f"CNR = (mean of the tissue − mean of {reference}) / noise. "
     concerned = [w for w in results.warnings if w.metric in ("SNR", "CNR", "")]
-    return start + method_note(plan), *unique(concerned, plan, labels)
+    tests = results.tests[results.tests["metric"].isin(["SNR", "CNR"])]
+    return start + method_note(plan, tests), *unique(concerned, plan, labels)
 
 
 def beside_notes(results: Results, labels: Mapping[str, str] | None) -> tuple[str, ...]:
@@ -194,8 +227,9 @@ def score_notes(results: Results, labels: Mapping[str, str] | None) -> tuple[str
     few: dict[str, list[str]] = {}
     for warning in warnings:
         few.setdefault(label_of(warning.row, labels), []).append(pairs[warning.comparison])
+    tests = results.tests[results.tests["metric"] == "score"]
     notes = [
-        f"Mean ± SD of {volunteers(results.summaries)}. {summary}. {method_note(plan)}",
+        f"Mean ± SD of {volunteers(results.summaries)}. {summary}. {method_note(plan, tests)}",
     ]
     if few:
         listed = "; ".join(f"{row}: {', '.join(pairs)}" for row, pairs in few.items())
@@ -232,8 +266,8 @@ def unique(
     ]
 
 
-def margin_note(plan: AnalysisPlan) -> str:
-    """How non-inferiority was decided.
+def margin_note(plan: AnalysisPlan, both_directions: bool = False) -> str:
+    """How non-inferiority was decided; both ways round where the order of two arms means nothing.
 
     Examples
     --------
@@ -241,10 +275,17 @@ def margin_note(plan: AnalysisPlan) -> str:
     >>> "lies above −0.5" in margin_note(plan)
     True
     """
+    lies = f"lies above −{plan.margin:g}"
+    if both_directions:
+        lies = (
+            f"{lies} (second to first), or below {plan.margin:g} (first to second). The order of "
+            "the letters is not the plan's, whose direction is known after unblinding"
+        )
+    alpha = f"{plan.alpha:g}".removeprefix("0")
     return (
-        f"Second minus first, in score points. Non-inferior: the whole {100 * (1 - plan.alpha):g} "
-        f"% interval (two-sided, expanded percentile bootstrap over volunteers) lies above "
-        f"−{plan.margin:g}. Readers are fixed: conclusions concern these readers. Each decision "
-        "stands alone, without correction for their number. A difference that is merely not "
-        "significant does not show non-inferiority."
+        f"Second minus first, in score points; n: volunteers with a score in both. Non-inferior: "
+        f"the whole {100 * (1 - plan.alpha):g} % interval (two-sided, α = {alpha}, expanded "
+        f"percentile bootstrap over volunteers) {lies}. Readers are fixed: conclusions concern "
+        "these readers. Each decision stands alone, without correction for their number (no "
+        "family). A difference that is merely not significant does not show non-inferiority."
     )

@@ -162,7 +162,7 @@ def without(report: Report, left_out: list[Exclusion]) -> Report:
                 data[table] = [row for row in data[table] if row[at] != one.code]
     mark = " – ".join(part for part in (exclusion_mark(left_out), report.post_hoc) if part)
     found = computed(data, report.plan, report.plan_sha256, report.is_masked)
-    return replace(found, plan_version=report.plan_version, post_hoc=mark, _figures={})
+    return replace(found, signing=report.signing, post_hoc=mark, _figures={})
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from .pages.panels import (
     first_choice,
     imaged_volunteers,
     panels_image,
+    placed_regions,
     regions_image,
     slices_with_regions,
 )
@@ -137,7 +138,7 @@ def panels(request: HttpRequest, slug: str) -> HttpResponse:
     if chosen is not None:
         context |= {
             "chosen": chosen,
-            "has_regions": chosen.index + 1 in context.get("region_slices", []),
+            "regions": placed_regions(chosen, report),
         }
     return render(
         request, "reports/panels.html", context, status=200 if chosen is not None else 422

@@ -13,7 +13,7 @@ from analysis.tables import fixed, format_mean_sd, format_q
 
 from .pages.notes import Footnotes, Note, together
 from .report import Report
-from .wording import method_text, ratio_legend, score_legend
+from .wording import BOLD, method_text, ratio_legend, score_legend
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def _table(
         comparisons=comparisons,
         groups=[Group("" if name == "score" else name, rows) for name, rows in groups.items()],
         legend=legend,
-        method=method_text(plan, tests),
+        method=f"{method_text(plan, tests)} {BOLD}",
         footnotes=notes.texts,
     )
 

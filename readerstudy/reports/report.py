@@ -24,6 +24,7 @@ from readerstudy.studies.protocol import sha256_of
 from . import post_hoc
 from .models import Snapshot, Unblinding
 from .plans import last_version, masked_plan, plan_of, plan_sha256, signed_plan
+from .post_hoc import Signing
 from .selectors import Document, data_of, frames_of, masked_data, preference_frames
 from .snapshots import CHANGED, check_intact, fingerprint_of, standing_snapshot
 
@@ -37,7 +38,7 @@ class Report:
 
     `plan_sha256` is the hash of the registered plan, the same in both forms; `data_sha256` that of
     the data in this form. `post_hoc` is empty, or the sentence that marks results of a plan that
-    was signed when the key was open.
+    was signed when the key was open. `signing` says when the plan was signed.
     """
 
     data: Document
@@ -46,7 +47,7 @@ class Report:
     data_sha256: str
     is_masked: bool
     results: Results
-    plan_version: int | None = None  # none is signed
+    signing: Signing | None = None  # none is signed
     post_hoc: str = ""
     _figures: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
@@ -59,9 +60,25 @@ class Report:
         return str(self.data["study"]["title"])
 
     @property
+    def plan_version(self) -> int | None:
+        return self.signing.number if self.signing is not None else None
+
+    @property
+    def amended(self) -> str:
+        """Empty, or the sentence on a plan that was changed when masked results could be seen."""
+        return self.signing.amended if self.signing is not None else ""
+
+    @property
+    def plan_tag(self) -> str:
+        """What stands behind every title of results of a late plan; else empty."""
+        if self.post_hoc:
+            return "post hoc"
+        return "plan amended after the lock" if self.amended else ""
+
+    @property
     def notice(self) -> str:
-        """What every table, figure and file says; the mark of post hoc results comes first."""
-        said = (self.post_hoc, str(self.data["study"]["notice"]))
+        """What every table, figure and file says; the mark of a late plan comes first."""
+        said = (self.post_hoc, self.amended, str(self.data["study"]["notice"]))
         return " – ".join(part for part in said if part)
 
     @property
@@ -166,7 +183,7 @@ def masked_report(study: Study) -> Report:
         letters = {arm["code"]: arm["letter"] for arm in data["arms"]}
         return masked_data(data), masked_plan(plan, letters)
 
-    return _report(snapshot, read, plan_sha256(plan), True, version=version)
+    return _report(snapshot, read, plan_sha256(plan), True, post_hoc.signing(version))
 
 
 def named_report(study: Study, version: int | None = None) -> Report:
@@ -196,8 +213,7 @@ def named_report(study: Study, version: int | None = None) -> Report:
         check_intact(snapshot)
         return snapshot.data, plan
 
-    mark = post_hoc.mark(signed, opened)
-    return _report(snapshot, read, registered, False, version=signed, mark=mark)
+    return _report(snapshot, read, registered, False, post_hoc.signing(signed, opened))
 
 
 # A page, its figures and its files are asked for one by one: each process keeps a few results, by
@@ -212,18 +228,16 @@ def _report(
     read: Callable[[], tuple[Document, AnalysisPlan]],
     registered: str,
     is_masked: bool,
-    *,
-    version: PlanVersion | None = None,
-    mark: str = "",
+    signing: Signing | None,
 ) -> Report:
     """Computed from what `read` gives, or kept from before, of the very same stored row."""
     if snapshot is None:  # a study that was locked before there were snapshots
-        return computed(*read(), registered, is_masked, version=version, mark=mark)
+        return computed(*read(), registered, is_masked, signing)
     row = fingerprint_of(snapshot)
-    key = ("row", row, registered, is_masked, version.number if version else None, mark)
+    key = ("row", row, registered, is_masked, signing)
     found = _of_before(key)
     if found is None:
-        found = computed(*read(), registered, is_masked, version=version, mark=mark)
+        found = computed(*read(), registered, is_masked, signing)
         _keep(key, found)
     return found
 
@@ -233,14 +247,11 @@ def computed(
     plan: AnalysisPlan,
     registered: str,
     is_masked: bool,
-    *,
-    version: PlanVersion | None = None,
-    mark: str = "",
+    signing: Signing | None = None,
 ) -> Report:
     """The results of these data under this plan."""
     data_sha256 = sha256_of(data)
-    number = version.number if version is not None else None
-    key = ("data", data_sha256, plan_sha256(plan), is_masked, number, mark)
+    key = ("data", data_sha256, plan_sha256(plan), is_masked, signing)
     found = _of_before(key)
     if found is not None:
         return found
@@ -250,7 +261,8 @@ def computed(
         results = run_plan(scores, regions, plan, choices=choices, rankings=rankings)
     except (InputError, ValueError) as error:
         raise StudyError(f"The results cannot be computed: {error}") from None
-    report = Report(data, plan, registered, data_sha256, is_masked, results, number, mark)
+    mark = signing.post_hoc if signing is not None else ""
+    report = Report(data, plan, registered, data_sha256, is_masked, results, signing, mark)
     _keep(key, report)
     return report
 

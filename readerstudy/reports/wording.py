@@ -29,7 +29,9 @@ MASKED = (
     "Letters stand for the arms, drawn at random for this study; their order tells nothing. In "
     "each comparison the earlier letter comes first, so the sign of a difference follows the "
     "letters. Warnings that concern single arms (how they were processed, what their air shows) "
-    "are held back until unblinding. Letters hide names, not data: whoever knows the design may "
+    "are held back until unblinding. Non-inferiority is decided both ways round, since the order "
+    "of the letters is not the plan's; ordinal regression takes the first letter as its "
+    "reference, not the control. Letters hide names, not data: whoever knows the design may "
     "suspect an arm from its numbers, or from the pairs that it stands in."
 )
 
@@ -44,16 +46,18 @@ def noise_text(estimate: str) -> str:
     return f"the SD of the background air, corrected by {estimate}"
 
 
+BOLD = "Bold: q at or below α."
+
+
 def method_text(plan: AnalysisPlan, tests: pd.DataFrame) -> str:
-    """Test, family, alpha and numbers of pairs, as a table's legend says them."""
+    """Test, family, alpha and numbers of pairs, as a legend says them."""
     exact = plan.method == "exact"
     zeros = ZEROS[plan.zeros]
     method = f"exact, conditional on ties, {zeros}" if exact else f"asymptotic, {zeros}"
     return (
         f"two-sided Wilcoxon signed-rank test ({method}; differences rounded to {plan.decimals} "
         f"decimals), Benjamini–Hochberg over {FAMILIES[plan.family]} (m = {_span(tests['m'])}), "
-        f"α = {alpha_text(plan.alpha)}; {_span(tests['n'])} pairs a comparison. "
-        "Bold: q at or below α."
+        f"α = {alpha_text(plan.alpha)}; {_span(tests['n'])} pairs a comparison."
     )
 
 

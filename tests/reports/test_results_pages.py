@@ -32,6 +32,7 @@ from tests.reading.imaged_study import (
     session_of,
 )
 from tests.reports.published import SCORES, golden_rows, make_published_study, unblind
+from tests.reports.test_masking import pdf_text
 
 pytestmark = pytest.mark.django_db
 
@@ -175,6 +176,17 @@ def test_image_panels_are_exported_at_300_dots_an_inch_in_the_controls_window(
     assert (
         client.get(f"{root}regions.png?{chosen.replace('slice=2', 'slice=1')}").status_code == 404
     )
+    factors = [
+        f"{name} × {Series.objects.get(volunteer__code='V01', arm__code=code).display_factor:.3f}"
+        for code, name in (("STD", "standard"), ("DLR_DF", "DLR-double-fast"))
+    ]
+    assert factors[0] == "standard × 1.000"
+    said = pdf_text(pdf)
+    assert all(part in said for factor in factors for part in factor.split(" × "))
+    away = page_of(client, read_study, f"panels/?{chosen}&left=0&top=0&width=2&height=2")
+    assert "none lies in what is shown. Outside the part shown: " in away
+    other = page_of(client, read_study, f"panels/?{chosen.replace('slice=2', 'slice=1')}")
+    assert "On other slices: " in other
     crop = f"{chosen}&left=2&top=3&width=10&height=12"
     smaller = Image.open(io.BytesIO(client.get(f"{root}panels.png?{crop}").content))
     assert smaller.size != image.size

@@ -94,14 +94,15 @@ def readme(report: Report, names: Sequence[str]) -> str:
     lines += [
         f"{len(report.volunteers)} volunteers, {len(report.readers)} readers.",
         f"Noise: {noise_text(report.plan.noise_estimate)}.",
-        "q: "
-        + method_text(report.plan, report.results.tests).replace(" Bold: q at or below α.", ""),
+        "q: " + method_text(report.plan, report.results.tests),
         "Differences and effects are b minus a: second arm minus first.",
         "",
         "Text is UTF-8; numbers have every digit and a decimal point; an empty cell is missing.",
         "Text that a spreadsheet would take for a formula has an apostrophe in front.",
         "",
     ]
+    signed = report.signing.text if report.signing else "not signed"
+    lines += [f"Analysis plan: {signed}.", ""]
     if names:
         lines += ["Check the files:  sha256sum -c SHA256SUMS", ""]
         width = max(len(name) for name in names)

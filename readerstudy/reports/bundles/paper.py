@@ -16,7 +16,6 @@ from analysis.run import Results
 from analysis.score_figures import figure_bland_altman, figure_differences, figure_scores
 from analysis.table_formats import docx_table, html_table, latex_table
 from analysis.tables import comparison_label, csv_bytes
-from readerstudy.reports.post_hoc import marked
 from readerstudy.reports.report import Report
 
 from .dictionary import arm_labels
@@ -38,7 +37,9 @@ def results_of(report: Report) -> Results:
 def tables(report: Report, acquisition: pd.DataFrame | None) -> list[PublicationTable]:
     """Tables 1 to 8 as far as there are results. Table 1 tells the arms: not while masked."""
     shown = None if report.is_masked else acquisition
-    found = publication_tables(results_of(report), labels_of(report), shown)
+    found = publication_tables(
+        results_of(report), labels_of(report), shown, both_directions=report.is_masked
+    )
     if not report.notice:
         return found
     return [
@@ -58,7 +59,7 @@ def table_makers(found: list[PublicationTable], notice: str = "") -> Makers:
 
 
 def _cells(table: PublicationTable, notice: str) -> bytes:
-    return csv_bytes(safe_frame(marked(table.cells, notice)))
+    return csv_bytes(safe_frame(table.cells.assign(notice=notice) if notice else table.cells))
 
 
 def _text(write: Callable[[PublicationTable], str], table: PublicationTable) -> bytes:
@@ -92,7 +93,7 @@ def figures(report: Report) -> dict[str, Draw]:
         )
     if metrics and (pooled or "score" not in metrics) and results.tests["p"].notna().any():
         found["differences"] = lambda kind: figure_differences(
-            results, labels, image_format=kind, note=note
+            results, labels, both_directions=report.is_masked, image_format=kind, note=note
         )
     if not results.choices.empty and results.choices["p"].notna().any():
         found["choices"] = lambda kind: figure_choices(

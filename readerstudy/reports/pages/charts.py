@@ -7,7 +7,6 @@ beside it and for its CSV. What is filtered is descriptive: tests are the plan's
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,34 +14,16 @@ import pandas as pd
 
 from analysis import bland_altman
 from analysis.figure_style import PALETTE
-from analysis.tables import fixed, format_mean_sd, format_q
+from analysis.tables import format_mean_sd, format_q
 from readerstudy.reports.report import Report
-from readerstudy.reports.wording import alpha_text, method_text
+from readerstudy.reports.wording import alpha_text
 
+from .chart_parts import Chart, Filters, letters, number, plan_sentence, two
+from .differences import differences
 from .lists import pair_text
 from .people import Subject, values_of
 
 _SCALE_COLOURS = ("#00224E", "#434E6C", "#7D7C78", "#BCAF6F", "#FEE838")
-
-
-@dataclass(frozen=True)
-class Filters:
-    """What of a figure is shown; empty: all of it."""
-
-    row: str = ""
-    reader: str = ""
-    volunteer: str = ""
-    pair: str = ""  # "a v b", of arms' codes as they are shown
-
-
-@dataclass
-class Chart:
-    title: str
-    spec: dict[str, Any]
-    frame: pd.DataFrame
-    legend: list[str]
-    offers: tuple[str, ...]  # which filters it knows
-    rows: list[tuple[str, str]] = field(default_factory=list)  # criteria or tissues to choose from
 
 
 TITLES = {
@@ -72,11 +53,6 @@ def _legend(report: Report) -> list[dict[str, Any]]:
     return [_arm(report, at) for at in range(len(report.plan.arms))]
 
 
-def _plan_sentence(report: Report, metrics: tuple[str, ...]) -> str:
-    tests = report.results.tests
-    return f"q: {method_text(report.plan, tests[tests['metric'].isin(metrics)])}"
-
-
 # --- Bars -----------------------------------------------------------------------------------------
 
 
@@ -95,7 +71,7 @@ def _bars(report: Report, filters: Filters, metrics: tuple[str, ...]) -> Chart:
         for at, arm in enumerate(report.plan.arms):
             n, mean, sd = _cell(report, cells, (metric, row, arm), filters.reader)
             text = f"{label}, {_arm(report, at)['label']}: {format_mean_sd(mean, sd, 2)}, n = {n}"
-            bars.append({"arm": at, "value": _number(mean), "spread": _number(sd), "text": text})
+            bars.append({"arm": at, "value": number(mean), "spread": number(sd), "text": text})
             records.append([label, *_arm_cells(report, arm), n, mean, sd])
         brackets = [] if filters.reader else _brackets(report, metric, row)
         axis = "Score" if metric == "score" else metric
@@ -111,7 +87,7 @@ def _bars(report: Report, filters: Filters, metrics: tuple[str, ...]) -> Chart:
         legend[0] += f" Scores of {filters.reader} alone: descriptive, without tests."
     else:
         legend[0] += f" Brackets: q ≤ {alpha_text(report.plan.alpha)}."
-        legend.append(_plan_sentence(report, metrics))
+        legend.append(plan_sentence(report, metrics))
     rows = [
         (f"{m}:{r}", report.row_names[r] + ("" if m == "score" else f", {m}")) for m, r in known
     ]
@@ -213,86 +189,6 @@ def _scores(report: Report, filters: Filters) -> Chart:
 # --- Estimates with intervals ---------------------------------------------------------------------
 
 
-def _differences(report: Report, filters: Filters) -> Chart:
-    tests = report.results.tests
-    tests = tests[tests["hodges_lehmann"].notna()]
-    known = list(dict.fromkeys(zip(tests["metric"], tests["row"], strict=True)))
-    rows = [
-        (f"{m}:{r}", report.row_names[r] + ("" if m == "score" else f", {m}")) for m, r in known
-    ]
-    scored = [code for code, _ in rows if code.startswith("score:")]
-    # Points of a scale and ratios share no axis: without a choice the scores are shown.
-    chosen = filters.row if filters.row in dict(rows) else ""
-    codes = [chosen] if chosen else scored or [code for code, _ in rows]
-    groups, records = [], []
-    for metric, row in known:
-        if f"{metric}:{row}" not in codes:
-            continue
-        label = dict(rows)[f"{metric}:{row}"]
-        points = []
-        for test in tests[(tests["metric"] == metric) & (tests["row"] == row)].to_dict("records"):
-            low, high = test["hodges_lehmann_low"], test["hodges_lehmann_high"]
-            pair = pair_text(report, test["a"], test["b"])
-            interval = (
-                "no interval" if pd.isna(low) else f"95 % interval {_two(low)} to {_two(high)}"
-            )
-            q = format_q(test["q"], report.plan.alpha)
-            shift = _two(test["hodges_lehmann"])
-            text = f"{label}, {pair}: {shift}, {interval}, q {q}, n = {test['n']}"
-            at = report.plan.comparisons.index((test["a"], test["b"]))
-            points.append(
-                {
-                    "series": at,
-                    "value": _number(test["hodges_lehmann"]),
-                    "low": _number(low),
-                    "high": _number(high),
-                    "text": text,
-                }
-            )
-            records.append(
-                [
-                    label,
-                    pair,
-                    *_letters(report, test),
-                    test["n"],
-                    test["hodges_lehmann"],
-                    low,
-                    high,
-                    test["p"],
-                    test["q"],
-                ]
-            )
-        groups.append({"label": label, "points": points})
-    series = [
-        {"label": pair_text(report, a, b), "colour": PALETTE[(at + 1) % len(PALETTE)]}
-        for at, (a, b) in enumerate(report.plan.comparisons)
-    ]
-    columns = ["row", "comparison", *([] if report.is_masked else ["letters"])]
-    columns += ["n", "hodges_lehmann", "low", "high", "p", "q"]
-    margin = report.plan.margin
-    spec = {
-        "kind": "forest",
-        "axis": "Hodges–Lehmann shift, second minus first",
-        "zero": 0,
-        "margin": -margin if margin is not None and not chosen.startswith(("SNR", "CNR")) else None,
-        "series": series,
-        "groups": groups,
-    }
-    metrics = tuple({code.partition(":")[0] for code in codes})
-    legend = [
-        "Points: median of the paired differences (Hodges–Lehmann); lines: exact 95 % intervals; "
-        "hollow: too few pairs for one. " + ("Dashed: non-inferiority margin." if margin else ""),
-        _plan_sentence(report, metrics),
-    ]
-    return Chart("", spec, pd.DataFrame(records, columns=columns), legend, ("row",), rows)
-
-
-def _letters(report: Report, test: dict[Any, Any]) -> list[str]:
-    if report.is_masked:
-        return []
-    return [f"{report.letters[test['a']]} v {report.letters[test['b']]}"]
-
-
 def _choices(report: Report, filters: Filters) -> Chart:
     found = report.results.choices
     groups, records = [], []
@@ -307,13 +203,13 @@ def _choices(report: Report, filters: Filters) -> Chart:
                 f"volunteers, q {format_q(row['q'], report.plan.alpha)}"
             )
             at = report.plan.comparisons.index((row["a"], row["b"]))
-            values = {name: _number(row[name]) for name in ("low", "high")}
-            points.append({"series": at, "value": _number(row["share_b"]), **values, "text": text})
+            values = {name: number(row[name]) for name in ("low", "high")}
+            points.append({"series": at, "value": number(row["share_b"]), **values, "text": text})
             records.append(
                 [
                     label,
                     pair,
-                    *_letters(report, row),
+                    *letters(report, row),
                     row["n"],
                     row["share_b"],
                     row["low"],
@@ -333,7 +229,7 @@ def _choices(report: Report, filters: Filters) -> Chart:
         "kind": "forest",
         "axis": "Share of volunteers for the second",
         "zero": 0.5,
-        "margin": None,
+        "margins": [],
     }
     legend = [
         "Points: share of the volunteers in which the second was preferred; lines: 95 % intervals "
@@ -358,13 +254,13 @@ def _ranking(report: Report, filters: Filters) -> Chart:
         for row in part.to_dict("records"):
             at = report.plan.arms.index(row["b"])
             name = _arm(report, at)["label"]
-            text = f"{label}, {name}: mean rank {_two(row['value'])}, n = {row['n']}"
+            text = f"{label}, {name}: mean rank {two(row['value'])}, n = {row['n']}"
             points.append(
                 {
                     "series": at,
-                    "value": _number(row["value"]),
-                    "low": _number(row["low"]),
-                    "high": _number(row["high"]),
+                    "value": number(row["value"]),
+                    "low": number(row["low"]),
+                    "high": number(row["high"]),
                     "text": text,
                 }
             )
@@ -380,7 +276,7 @@ def _ranking(report: Report, filters: Filters) -> Chart:
             )
         groups.append({"label": label, "points": points})
     columns = ["row", *_arm_names(report), "n", "mean_rank", "low", "high"]
-    spec = {"kind": "forest", "axis": "Mean rank (1 is the best)", "zero": None, "margin": None}
+    spec = {"kind": "forest", "axis": "Mean rank (1 is the best)", "zero": None, "margins": []}
     legend = ["Mean ranks over the volunteers with 95 % intervals. Tests: Table 8."]
     return Chart(
         "",
@@ -410,18 +306,18 @@ def _bland_altman(report: Report, filters: Filters) -> Chart:
         both = pd.DataFrame({"a": means[a], "b": means[b]}).dropna()
         if len(both) < 2:
             continue
-        limits = bland_altman(both["a"], both["b"])
+        limits = bland_altman(both["b"], both["a"])
         title = pair_text(report, a, b)
         points = []
         for code, row in both.iterrows():
-            middle, apart = (row["a"] + row["b"]) / 2, row["a"] - row["b"]
+            middle, apart = (row["a"] + row["b"]) / 2, row["b"] - row["a"]
             text = f"{code}: mean {middle:.4g}, difference {apart:+.4g}".replace("-", "−")
             strong = str(code) == filters.volunteer
             points.append({"x": float(middle), "y": float(apart), "text": text, "strong": strong})
             records.append(
                 [
                     title,
-                    *_letters(report, {"a": a, "b": b}),
+                    *letters(report, {"a": a, "b": b}),
                     code,
                     row["a"],
                     row["b"],
@@ -433,28 +329,20 @@ def _bland_altman(report: Report, filters: Filters) -> Chart:
             {"value": float(found.value), "dashed": found is not limits.bias}
             for found in (limits.bias, limits.lower_limit, limits.upper_limit)
         ]
-        panels.append({"title": title, "points": points, "lines": lines})
+        panels.append({"title": f"{title} (n = {len(both)})", "points": points, "lines": lines})
     columns = ["comparison", *([] if report.is_masked else ["letters"])]
-    columns += ["volunteer", "first", "second", "mean", "first_minus_second"]
+    columns += ["volunteer", "first", "second", "mean", "second_minus_first"]
     spec = {
         "kind": "scatter",
         "x": "Mean of both (SNR)",
-        "y": "First minus second (SNR)",
+        "y": "Second minus first (SNR)",
         "panels": panels,
     }
     legend = [
         "One point a volunteer: the mean SNR over the tissues. Lines: bias and limits of agreement "
-        f"(bias ± 1.96 SD). Descriptive: no test, no family, no α; n = {len(records)} points."
+        "(bias ± 1.96 SD). Descriptive: no test, no family, no α."
     ]
     return Chart("", spec, pd.DataFrame(records, columns=columns), legend, ("pair", "volunteer"))
-
-
-def _number(value: float) -> float | None:
-    return None if pd.isna(value) else float(value)
-
-
-def _two(value: float) -> str:
-    return fixed(value, 2).replace("-", "−")
 
 
 def _arm_cells(report: Report, arm: str) -> list[str]:
@@ -470,7 +358,7 @@ _MAKERS: dict[str, Callable[[Report, Filters], Chart]] = {
     "figure3": _figure_3,
     "figure4": _figure_4,
     "scores": _scores,
-    "differences": _differences,
+    "differences": differences,
     "bland_altman": _bland_altman,
     "choices": _choices,
     "ranking": _ranking,

@@ -18,6 +18,7 @@ from .notes import Note
 MOST_ROWS = 200
 # Columns of the publication's tables that hold words.
 _WORDS = {"Metric", "Noise", "Tissue", "Comparison", "Question", "Reader", "Reference", "Decision"}
+_WORDS |= {"Second to first", "First to second"}
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def test_list(report: Report) -> ListTable | None:
         Column("b higher / tied / lower"),
     ]
     legend = [
-        method_note(plan),
+        method_note(plan, tests),
         "Differences are b minus a; W+: rank sum of the volunteers in which b lies higher; m: "
         "tests in the family. q is unrounded against α. An interval is left out where none exists "
         "at this level.",
@@ -148,7 +148,10 @@ def sensitivity_tables(report: Report) -> list[ListTable]:
     """Other noise estimates and contrasts, shares, non-inferiority, and the plan's further
     analyses."""
     results = results_of(report)
-    found = {t.name: t for t in publication_tables(results, labels_with_letters(report))}
+    made = publication_tables(
+        results, labels_with_letters(report), both_directions=report.is_masked
+    )
+    found = {t.name: t for t in made}
     tables = [of_publication(found[name]) for name in OF_SENSITIVITY if name in found]
     return [*tables, *_analyses(report)]
 

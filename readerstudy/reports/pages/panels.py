@@ -161,6 +161,7 @@ def panels_image(panels: Panels, report: Report, image_format: ImageFormat) -> b
     moved = [s.arm.name for s in panels.series if differences(panels.grid, geometry_of(s))]
     labels = {code: f"{name} ({report.letters[code]})" for code, name in report.arm_names.items()}
     notes = [f"{panels.volunteer.code}, slice {panels.index + 1} of {panels.grid.slices}."]
+    notes.append(_matching(panels.series))
     if moved:
         notes.append(f"Resampled to the control's grid: {', '.join(moved)}.")
     return figure_panels(
@@ -176,30 +177,73 @@ def panels_image(panels: Panels, report: Report, image_format: ImageFormat) -> b
     )
 
 
-def regions_image(panels: Panels, report: Report, image_format: ImageFormat) -> bytes | None:
-    """Figure 2: where the regions lie on the control's slice; None where none lies there."""
-    control = _control(panels.volunteer)
-    outlines = {}
+def _matching(series: list[Series]) -> str:
+    """By what each panel's values were multiplied: what a reader of the figure must know."""
+    factors = [f"{one.arm.name} × {one.display_factor:.3f}" for one in series]
+    return f"Brightness matched to the control, one factor a series: {', '.join(factors)}."
+
+
+@dataclass(frozen=True)
+class PlacedRegions:
+    """The volunteer's regions, as far as they lie on the slice and in the part shown."""
+
+    outlines: dict[str, EllipseOutline]
+    outside: list[str]  # on this slice, outside the part shown
+    elsewhere: list[str]  # "Muscle (slice 3)"
+
+    @property
+    def text(self) -> str:
+        """What is not drawn, in words; empty where all is."""
+        said = [f"Outside the part shown: {', '.join(self.outside)}."] if self.outside else []
+        if self.elsewhere:
+            said.append(f"On other slices: {', '.join(self.elsewhere)}.")
+        return " ".join(said)
+
+
+def placed_regions(panels: Panels, report: Report) -> PlacedRegions:
+    placed = PlacedRegions({}, [], [])
     for region in latest_regions(panels.volunteer):
+        name = report.row_names.get(region.tissue.code, region.tissue.name)
         if region.slice_index != panels.index:
+            placed.elsewhere.append(f"{name} (slice {region.slice_index + 1})")
             continue
         _slice, row, column = panels.grid.to_index(tuple(region.centre))
         centre = (column * panels.grid.column_spacing, row * panels.grid.row_spacing)
         a, b = region.semi_axes_mm
-        outlines[region.tissue.code] = EllipseOutline(centre, (a, b), region.angle_deg)
-    if not outlines:
+        outline = EllipseOutline(centre, (a, b), region.angle_deg)
+        if _is_shown(outline, panels.crop_mm):
+            placed.outlines[region.tissue.code] = outline
+        else:
+            placed.outside.append(name)
+    return placed
+
+
+def _is_shown(outline: EllipseOutline, crop: tuple[float, float, float, float] | None) -> bool:
+    """Whether the middle of a region lies in the part shown."""
+    if crop is None:
+        return True
+    (x, y), (left, top, width, height) = outline.centre, crop
+    return left <= x <= left + width and top <= y <= top + height
+
+
+def regions_image(panels: Panels, report: Report, image_format: ImageFormat) -> bytes | None:
+    """Figure 2: where the regions lie on the control's slice; None where none lies there."""
+    control = _control(panels.volunteer)
+    placed = placed_regions(panels, report)
+    if not placed.outlines:
         return None
     name = f"{panels.volunteer.code}, slice {panels.index + 1}, {control.arm.name}."
+    said = " ".join(filter(None, (name, placed.text)))
     return figure_2(
         _pixels(control, panels),
-        outlines,
+        placed.outlines,
         panels.spacing,
         report.row_names,
         window=panels.window,
         crop_mm=panels.crop_mm,
         scale_bar_mm=panels.scale_bar_mm,
         image_format=image_format,
-        note="\n".join([name, *([report.notice] if report.notice else [])]),
+        note="\n".join([said, *([report.notice] if report.notice else [])]),
     )
 
 

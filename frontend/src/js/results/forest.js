@@ -3,7 +3,7 @@ import { make, mark, number, scale, text, ticks } from "./svg.js";
 
 const WIDTH = 1000;
 const LEFT = 210;
-const RIGHT = 20;
+const RIGHT = 52;
 const LINE = 18;
 const BETWEEN = 14;
 const TOP = 8;
@@ -12,7 +12,7 @@ const BOTTOM = 46;
 export function drawForest(spec) {
   const all = spec.groups.flatMap(({ points }) => points);
   const values = all.flatMap(({ value, low, high }) => [value, low, high]).filter((one) => one !== null);
-  for (const one of [spec.zero, spec.margin]) if (typeof one === "number") values.push(one);
+  for (const one of [spec.zero, ...spec.margins]) if (typeof one === "number") values.push(one);
   const low = Math.min(...values);
   const high = Math.max(...values);
   const room = (high - low) * 0.05 || 0.5;
@@ -29,10 +29,11 @@ export function drawForest(spec) {
   if (typeof spec.zero === "number") {
     svg.append(make("line", { class: "base", x1: x(spec.zero), x2: x(spec.zero), y1: TOP, y2: foot }));
   }
-  if (typeof spec.margin === "number") {
-    svg.append(
-      make("line", { class: "base dashed", x1: x(spec.margin), x2: x(spec.margin), y1: TOP, y2: foot }),
-    );
+  for (const margin of spec.margins) {
+    svg.append(make("line", { class: "base dashed", x1: x(margin), x2: x(margin), y1: TOP, y2: foot }));
+  }
+  if (all.some(({ n }) => typeof n === "number")) {
+    svg.append(text("n", { class: "axis", x: WIDTH - 8, y: foot + 18, "text-anchor": "end" }));
   }
   let y = TOP + BETWEEN / 2;
   for (const { label, points } of spec.groups) {
@@ -61,6 +62,9 @@ export function drawForest(spec) {
             stroke: bounded ? "#17212b" : colour,
           }),
         );
+      }
+      if (typeof point.n === "number") {
+        parts.push(text(String(point.n), { x: WIDTH - 8, y: middle + 4, "text-anchor": "end" }));
       }
       svg.append(mark(point.text, ...parts));
       y += LINE;
