@@ -125,9 +125,18 @@ def second_rows(study: Study) -> list[dict[str, Any]]:
     )
 
 
-def primary_rows(study: Study) -> list[dict[str, Any]]:
-    """The rows of `answers_frame` that the primary analysis takes."""
-    return _rows_of(primary_items(study))
+def primary_rows(study: Study, *, unassessed: bool = False) -> list[dict[str, Any]]:
+    """The rows of `answers_frame` that the primary analysis takes.
+
+    With `unassessed`, those alone in which the reader said why there is no answer.
+    """
+    items = primary_items(study)
+    if not unassessed:
+        return _rows_of(items)
+    # Few items hold one; the others are not read.
+    marked = ScoreRevision.objects.filter(item__in=items).exclude(cannot_assess="")
+    rows = _rows_of(items.filter(pk__in=marked.values("item_id")))
+    return [row for row in rows if row["cannot_assess"]]
 
 
 def _rows_of(items: QuerySet[Item]) -> list[dict[str, Any]]:
@@ -246,21 +255,61 @@ def displays_frame(study: Study) -> list[dict[str, Any]]:
 
 
 def comments_frame(study: Study) -> list[dict[str, Any]]:
-    """The counting comment of each item that has one, and how many arrows stand on it."""
-    items = (
+    """The counting comment of each item that has one or has arrows, and how many arrows it has."""
+    rows = []
+    for item in _written_on(study):
+        text, arrows = _comment_of(item), _arrows_of(item)
+        if text or arrows:
+            rows.append({**_place(item), "comment": text, "arrows": len(arrows)})
+    return rows
+
+
+def arrows_frame(study: Study) -> list[dict[str, Any]]:
+    """The counting arrows, one row each: on which image and slice, and where in the patient.
+
+    Images and slices are counted from 1, as readers see them.
+    """
+    rows = []
+    for item in _written_on(study):
+        panes = {pane.number: pane for pane in item.panes.all()}
+        for number, arrow in enumerate(_arrows_of(item), start=1):
+            pane = panes[arrow["pane"]]
+            ends = {
+                f"{end}_{axis}_mm": arrow[end][at]
+                for end in ("tail", "head")
+                for at, axis in enumerate("xyz")
+            }
+            rows.append(
+                {
+                    **_place(item),
+                    "arrow": number,
+                    "image": pane.role,
+                    "image_position": pane.number,
+                    "image_arm": pane.arm.code,
+                    "slice": arrow["slice"] + 1,
+                    **ends,
+                }
+            )
+    return rows
+
+
+def _written_on(study: Study) -> QuerySet[Item]:
+    return (
         Item.objects.filter(session__study=study)
         .select_related("session", "volunteer", "arm", "comparison__first", "comparison__second")
-        .prefetch_related("comments", "marks")
+        .prefetch_related("comments", "marks", "panes__arm")
         .order_by("session__reader_code", "session__occasion", "position")
     )
-    rows = []
-    for item in items:
-        comments, marks = list(item.comments.all()), list(item.marks.all())
-        text = comments[-1].text if comments else ""
-        arrows = marks[-1].marks if marks else []
-        if text or arrows:
-            rows.append({**_place(item), "comment": text, "arrows": arrows})
-    return rows
+
+
+def _comment_of(item: Item) -> str:
+    comments = list(item.comments.all())
+    return comments[-1].text if comments else ""
+
+
+def _arrows_of(item: Item) -> list[dict[str, Any]]:
+    marks = list(item.marks.all())
+    return list(marks[-1].marks) if marks else []
 
 
 def _place(item: Item) -> dict[str, Any]:

@@ -29,21 +29,35 @@ def csv_names(report: Report) -> list[str]:
 
 def csv_file(report: Report, name: str) -> bytes:
     """One CSV file of the report, by its name."""
+    return as_csv(csv_frame(report, name))
+
+
+def csv_frame(report: Report, name: str) -> pd.DataFrame:
+    """The table of one CSV file of the report."""
     if name in SITE_FILES:
-        return _csv(report, SITE_FILES[name](report))
+        return finished(report, SITE_FILES[name](report))
     made = CSV_FILES[name] if name in CSV_FILES else PREFERENCE_FILES[name][1]
-    return _csv(report, made(report))
+    return finished(report, made(report))
 
 
 def reading_file(study: Study, report: Report, name: str) -> bytes:
     """One CSV file of what was read beside the primary analysis."""
-    return _csv(report, _named(report, reading_frame(study, report, name)))
+    return as_csv(named_frame(report, reading_frame(study, report, name)))
 
 
-def _csv(report: Report, frame: pd.DataFrame) -> bytes:
+def named_frame(report: Report, frame: pd.DataFrame) -> pd.DataFrame:
+    """A table by arms as it leaves: names and letters beside codes, sites, the notice."""
+    return finished(report, _named(report, frame))
+
+
+def finished(report: Report, frame: pd.DataFrame) -> pd.DataFrame:
+    """A table as it leaves: the site beside each volunteer, the study's notice in each row."""
     frame = with_sites(report, frame)
-    if report.notice:
-        frame = frame.assign(notice=report.notice)
+    return frame.assign(notice=report.notice) if report.notice else frame
+
+
+def as_csv(frame: pd.DataFrame) -> bytes:
+    """The bytes of a table of which no cell is a formula to a spreadsheet."""
     return csv_bytes(safe_frame(frame))
 
 
@@ -62,7 +76,7 @@ def _named(report: Report, frame: pd.DataFrame) -> pd.DataFrame:
     if report.is_masked:
         return frame
     frame = frame.copy()
-    for column in ("a", "b", "first", "second", "chosen", "arm"):
+    for column in ("a", "b", "first", "second", "chosen", "arm", "image_arm"):
         if column not in frame.columns:
             continue
         at = int(frame.columns.get_loc(column)) + 1  # type: ignore[arg-type]
@@ -118,8 +132,10 @@ def _warnings(report: Report) -> pd.DataFrame:
     return _named(report, pd.DataFrame(rows, columns=columns))
 
 
-def _arms(report: Report) -> pd.DataFrame:
-    return pd.DataFrame(report.data["arms"])
+def arms_frame(report: Report) -> pd.DataFrame:
+    """The arms of an unblinded study. Stored JSON may come back with its keys in another order."""
+    columns = ["code", "name", "letter", "kind", "is_control"]
+    return pd.DataFrame(report.data["arms"], columns=columns)
 
 
 CSV_FILES: dict[str, Callable[[Report], pd.DataFrame]] = {
@@ -163,7 +179,8 @@ DESCRIPTIONS = {
     "derived_long.csv": "SNR and CNR of every volunteer, arm and tissue",
     "arms.csv": "The arms: code, name, the letter that stood for each, control",
     "data.json": "The data, canonical: its SHA-256 is the data hash",
-    "plan.json": "The analysis plan, canonical: its SHA-256 is the plan hash",
+    "plan.json": "The analysis plan, for python -m analysis run and for Plan, From a file",
+    "plan_canonical.json": "The entries of the plan, canonical: its SHA-256 is the plan hash",
 }
 
 

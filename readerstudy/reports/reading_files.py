@@ -15,6 +15,7 @@ import pandas as pd
 from readerstudy.accounts.models import User
 from readerstudy.reading.frames import (
     answers_frame,
+    arrows_frame,
     comments_frame,
     displays_frame,
     visits_frame,
@@ -27,6 +28,7 @@ from .report import Report
 READING_FILES: dict[str, Callable[[Study], list[dict[str, Any]]]] = {
     "answers_long.csv": answers_frame,
     "comments.csv": comments_frame,
+    "arrows.csv": arrows_frame,
     "visits.csv": visits_frame,
     "displays.csv": displays_frame,
 }
@@ -34,11 +36,24 @@ READING_FILES: dict[str, Callable[[Study], list[dict[str, Any]]]] = {
 STATISTICIANS_OWN = frozenset({"visits.csv", "displays.csv"})
 READING_DESCRIPTIONS = {
     "answers_long.csv": "Every answer: primary, hidden repeats, later occasions, practice",
-    "comments.csv": "Comments, and arrows in patient millimetres",
+    "comments.csv": "Comments, and how many arrows stand on each item",
+    "arrows.csv": "Arrows: image and slice counted from 1, both ends in patient millimetres (LPS)",
     "visits.csv": "How each item was read: time, interruptions, slices, window, display",
     "displays.csv": "What each session was read on, and what of the contrast pattern was seen",
 }
 _ARM_COLUMNS = ("arm", "first", "second", "chosen")
+_PLACE = (
+    *("reader", "occasion", "purpose", "position"),
+    *("volunteer", "arm", "first", "second"),
+)
+# Files that may have no row and keep their heading.
+_HEADINGS = {
+    "comments.csv": (*_PLACE, "comment", "arrows"),
+    "arrows.csv": (
+        *(*_PLACE, "arrow", "image", "image_position", "image_arm", "slice"),
+        *("tail_x_mm", "tail_y_mm", "tail_z_mm", "head_x_mm", "head_y_mm", "head_z_mm"),
+    ),
+}
 
 
 def reading_files(study: Study, user: User | None) -> list[str]:
@@ -51,9 +66,12 @@ def reading_files(study: Study, user: User | None) -> list[str]:
 
 def reading_frame(study: Study, report: Report, name: str) -> pd.DataFrame:
     """One file's table; before unblinding, letters stand for arms."""
-    frame = pd.DataFrame(READING_FILES[name](study))
+    rows, heading = READING_FILES[name](study), _HEADINGS.get(name)
+    frame = pd.DataFrame(rows, columns=list(heading) if heading else None)
     if not report.is_masked:
         return frame
+    # The arm under an arrow would tell which letter is the control.
+    frame = frame.drop(columns="image_arm", errors="ignore")
     for column in _ARM_COLUMNS:
         if column in frame.columns:
             known = study.arm_letters

@@ -14,7 +14,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
+from openpyxl import load_workbook
 
+from analysis import read_plan
 from readerstudy.accounts.models import User
 from readerstudy.audit.models import Event
 from readerstudy.reports import report as reports
@@ -81,7 +83,9 @@ def test_the_manifest_holds_the_hash_of_every_file(study: Study) -> None:
     for name, content in files.items():
         assert manifest["files"][name]["sha256"] == hashlib.sha256(content).hexdigest(), name
     assert manifest["data_sha256"] == hashlib.sha256(files["data.json"]).hexdigest()
-    assert manifest["plan_sha256"] == hashlib.sha256(files["plan.json"]).hexdigest()
+    assert manifest["plan_sha256"] == hashlib.sha256(files["plan_canonical.json"]).hexdigest()
+    # The plan goes back in as it came out.
+    assert read_plan(files["plan.json"].decode()) == named_report(study).plan
     event = Event.objects.get(action="reports.study.unblinded")
     assert manifest["audit_head"] == event.hash
     assert manifest["notice"] == NOTICE
@@ -113,10 +117,24 @@ def test_after_unblinding_the_letter_stays_beside_the_name(study: Study) -> None
 
 def test_every_file_carries_the_notice(study: Study) -> None:
     files = opened(bundle(study, masked_report(study)))
-    for name in CSV_FILES:
-        rows = list(csv.DictReader(io.StringIO(files[name].decode("utf-8"))))
+    tables = {name: content for name, content in files.items() if name.endswith(".csv")}
+    assert {*CSV_FILES, "shares.csv", "ratings_wide.csv", "tables/table3.csv"} <= set(tables)
+    said = csv.DictReader(io.StringIO(tables.pop("dictionary.csv").decode()))
+    described = {(row["table"], row["variable"]): row["label"] for row in said}
+    sheets = load_workbook(io.BytesIO(files["results.xlsx"]), read_only=True).sheetnames
+    for name, content in tables.items():
+        if name.startswith("scripts/"):
+            continue
+        rows = list(csv.DictReader(io.StringIO(content.decode("utf-8"))))
         assert rows, name
-        assert {row["notice"] for row in rows} == {NOTICE}
+        assert {row["notice"] for row in rows} == {NOTICE}, name
+        if "/" not in name:
+            # Every column has its line in the dictionary, every table its sheet.
+            for column in rows[0]:
+                assert described[name.removesuffix(".csv"), column], (name, column)
+            short = {"ratings_long.csv": "ratings", "roi_long.csv": "roi"}
+            short["ratings_wide.csv"] = "ratings wide"
+            assert short.get(name, name.removesuffix(".csv")) in sheets
     assert NOTICE in files["readme.txt"].decode()
 
 

@@ -9,9 +9,12 @@ from typing import Any
 import pandas as pd
 import pytest
 from django.test import Client
+from docx import Document
 
 from readerstudy.conduct.services import do_launch, do_lock
 from readerstudy.reading.models import Session
+from readerstudy.reports.bundles.contents import parts_of
+from readerstudy.reports.bundles.drafts.missing import missing_from
 from readerstudy.reports.report import masked_report, named_report
 from readerstudy.reports.selectors import data_of
 from readerstudy.studies.models import Study
@@ -19,6 +22,7 @@ from readerstudy.studies.templates_lumbar import do_update_settings
 from tests.factories import make_coordinator, make_statistician
 from tests.reading.exchange import CONTRAST, DISPLAY, VISIT, Page
 from tests.reading.imaged_study import make_imaged_study, read_to_the_end, session_of
+from tests.reading.test_acts import arrow
 from tests.reports.published import unblind
 from tests.reports.test_masking import unmasking
 
@@ -33,15 +37,25 @@ def read_study(mode: str, **fields: Any) -> Study:
     do_update_settings(study, None, reading_mode=mode, side_policy=sides, **fields)
     do_launch(study, None, seed="modes")
     page = Page(session_of(study))
-    if page.get()["practice"]:
+    while page.get()["practice"]:
         page.read()
     visit = VISIT if len(page.get()["panes"]) > 1 else {**VISIT, "panes": []}
     page.act_on_session("display", {**DISPLAY, "contrast": CONTRAST})
     page.act("comment", {"text": "=grain", "revision": 0})
+    if mode == "relative":
+        page.act("marks", {"marks": [arrow(page.item)], "revision": 0})
+        unsure = {"criterion": "sharpness", "cannot_assess": "artifact", "revision": 0}
+        page.act("scores", unsure)
     page.read(5, visit=visit)
     for session in Session.objects.filter(study=study):
         read_to_the_end(session)
     return do_lock(study, None)
+
+
+def words_of(docx: bytes) -> str:
+    document = Document(io.BytesIO(docx))
+    cells = [cell.text for table in document.tables for row in table.rows for cell in row.cells]
+    return "\n".join([*(paragraph.text for paragraph in document.paragraphs), *cells])
 
 
 def client_of(user: Any) -> Client:
@@ -92,7 +106,7 @@ def test_each_mode_has_results_masked_and_named(mode: str) -> None:
 def test_repeats_practice_and_comments_stand_apart_and_never_in_the_results() -> None:
     study = read_study("relative", repeat_percent=20, practice_items=2)
     data = data_of(study)
-    assert len(data["scores"]) == 4 * 5 * 6 * 2
+    assert len(data["scores"]) == 4 * 5 * 6 * 2 - 1  # one could not be assessed
     assert "mode" not in data  # nothing is added to the document of the paper's own mode
     statistician = client_of(make_statistician(study))
     frame = table(statistician, study, "answers_long.csv")
@@ -101,6 +115,23 @@ def test_repeats_practice_and_comments_stand_apart_and_never_in_the_results() ->
     assert set(frame["arm"]) == set("ABCDE")
     comments = table(statistician, study, "comments.csv")
     assert comments["comment"].tolist() == ["'=grain"]  # no spreadsheet runs it
+    assert comments["arrows"].tolist() == [1]
+    arrows = table(statistician, study, "arrows.csv")
+    # As the reader saw it: the second slice of the second image.
+    assert arrows[["image", "image_position", "slice"]].values.tolist() == [["candidate", 2, 2]]
+    assert arrows["head_z_mm"].tolist() == pytest.approx((arrows["tail_z_mm"] + 7.5).tolist())
+    assert "image_arm" not in arrows  # the arm under an arrow would tell the control's letter
+    # The score that could not be given is said, though the summary of the other reader hides it.
+    missing = missing_from(study, masked_report(study))
+    assert (missing.answers, missing.complete, missing.not_assessable) == (1, 240, 1)
+    assert "1 of 240 answers of a complete reading lack (R1: 1); 1 of them" in missing.sentences[0]
+    parts = parts_of(study, masked_report(study))
+    for name in ("methods_and_results", "claim"):
+        text = words_of(parts["Drafts"][f"drafts/{name}.docx"]())
+        assert "1 of 240 answers" in text
+        assert "No value is missing" not in text
+    assert "nothing was trained" not in text
+    assert "Benjamini and Hochberg" in text
 
 
 def test_the_record_of_the_reading_is_the_statisticians_alone() -> None:

@@ -15,20 +15,20 @@ from typing import IO
 
 import pandas as pd
 
+from analysis.plan_document import write_plan
 from analysis.r_scripts import imrmc_layout, mixed_model_script, recompute_script
 from analysis.results_document import write_results
-from analysis.tables import csv_bytes, result_tables
+from analysis.tables import csv_bytes
 from readerstudy.accounts.models import User
-from readerstudy.reports.exclusions import exclusions_of, without
-from readerstudy.reports.exports import csv_file, csv_names, file_name, reading_file, with_sites
-from readerstudy.reports.post_hoc import marked
-from readerstudy.reports.reading_files import reading_files
+from readerstudy.reports.exports import as_csv, file_name, with_sites
 from readerstudy.reports.report import Report
 from readerstudy.studies.models import Study
 from readerstudy.studies.protocol import canonical_json
 
 from .acquisition import acquisition_frame
 from .archive import checksums, write_zip
+from .columns import other_columns
+from .csv_frames import Frames, csv_frames, result_frames
 from .descriptions import readme
 from .dictionary import (
     Variable,
@@ -42,11 +42,11 @@ from .labelled import dta_file, sav_file
 from .making import Makers
 from .manifest import manifest
 from .paper import IMAGE_FORMATS, figures, results_of, table_makers, tables
-from .spreadsheet_text import safe_frame
 from .spss_script import spss_script
 from .stata_script import stata_script
 from .workbook import workbook
 
+Described = Callable[[], list[Variable]]
 Progress = Callable[[int, int, str], None]
 
 
@@ -60,14 +60,23 @@ def parts_of(study: Study, report: Report, user: User | None = None) -> dict[str
     `user` decides whether the statistician's own files of the reading are there; None is the
     platform itself, which has them all.
     """
+    data, results = csv_frames(study, report, user), result_frames(report)
+    frames = {**data, **results}
+    described = cache(lambda: _described(study, report, frames))
     return {
-        "Data": data_makers(study, report, user),
-        "SPSS, Stata and spreadsheet files": labelled_makers(study, report),
-        "Tables": publication_makers(report, acquisition_frame(study, report)),
+        "Data": data_makers(study, report, data, described),
+        "SPSS, Stata and spreadsheet files": labelled_makers(study, report, frames, described),
+        "Tables": publication_makers(report, acquisition_frame(study, report), results),
         "Scripts": script_makers(report),
         "Figures": figure_makers(report),
         "Drafts": draft_makers(study, report),
     }
+
+
+def _described(study: Study, report: Report, frames: Frames) -> list[Variable]:
+    """Every column of every table: those with labels, then the rest."""
+    labelled = variables(study, report)
+    return [*labelled, *other_columns(report, labelled, frames)]
 
 
 def bundle_files(
@@ -112,27 +121,31 @@ def bundle(study: Study, report: Report, user: User | None = None) -> bytes:
     return target.getvalue()
 
 
-def data_makers(study: Study, report: Report, user: User | None) -> Makers:
-    found = variables(study, report)
-    makers: Makers = {name: partial(csv_file, report, name) for name in csv_names(report)}
-    makers["ratings_wide.csv"] = lambda: csv_bytes(safe_frame(_wide(report)))
-    makers |= {
-        name: partial(reading_file, study, report, name) for name in reading_files(study, user)
-    }
+def data_makers(study: Study, report: Report, frames: Frames, described: Described) -> Makers:
+    makers = csv_makers(frames)
     if not report.is_masked:
-        makers["arms.csv"] = lambda: csv_bytes(safe_frame(pd.DataFrame(report.data["arms"])))
-        makers["plan.json"] = lambda: canonical_json(report.plan.to_dict()).encode("ascii")
-    makers["data.json"] = lambda: canonical_json(report.data).encode("ascii")
+        makers["plan.json"] = lambda: write_plan(report.plan).encode("utf-8")
+        makers["plan_canonical.json"] = lambda: _canonical(report.plan.to_dict())
+    makers["data.json"] = lambda: _canonical(report.data)
     makers["dictionary.json"] = lambda: (
-        f"{json.dumps(dictionary_document(found), indent=1, ensure_ascii=False)}\n".encode()
+        f"{json.dumps(dictionary_document(described()), indent=1, ensure_ascii=False)}\n".encode()
     )
-    makers["dictionary.csv"] = lambda: csv_bytes(safe_frame(dictionary_frame(found)))
+    makers["dictionary.csv"] = lambda: as_csv(dictionary_frame(described()))
     makers["results.json"] = lambda: _results_document(report).encode("utf-8")
-    return makers | _exclusion_makers(study, report)
+    return makers
 
 
-def _wide(report: Report) -> pd.DataFrame:
-    return with_sites(report, ratings_wide(report))
+def csv_makers(frames: Frames) -> Makers:
+    return {name: partial(_csv, frame) for name, frame in frames.items()}
+
+
+def _csv(frame: Callable[[], pd.DataFrame]) -> bytes:
+    return as_csv(frame())
+
+
+def _canonical(content: object) -> bytes:
+    """The text whose SHA-256 is the hash on record."""
+    return canonical_json(content).encode("ascii")
 
 
 def _results_document(report: Report) -> str:
@@ -144,30 +157,9 @@ def _results_document(report: Report) -> str:
     return json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
-def _exclusion_makers(study: Study, report: Report) -> Makers:
-    """Who is left out and why, and the tests without them; nothing where nobody is."""
-    left_out = exclusions_of(study)
-    if not left_out:
-        return {}
-    rows = [
-        {
-            "kind": one.kind,
-            "code": one.code,
-            "reason": one.reason,
-            "decided_at": one.at.isoformat(),
-            "post_hoc": one.is_post_hoc,
-        }
-        for one in left_out
-    ]
-    return {
-        "exclusions.csv": lambda: csv_bytes(safe_frame(pd.DataFrame(rows))),
-        "tests_without_excluded.csv": lambda: csv_file(without(report, left_out), "tests.csv"),
-    }
-
-
-def labelled_makers(study: Study, report: Report) -> Makers:
+def labelled_makers(study: Study, report: Report, sheets: Frames, described: Described) -> Makers:
     found = variables(study, report)
-    wide = cache(lambda: _wide(report))
+    wide = cache(lambda: with_sites(report, ratings_wide(report)))
     scores, regions = (with_sites(report, frame) for frame in report.frames)
     derived = with_sites(report, report.results.derived)
     frames: Mapping[str, Callable[[], pd.DataFrame]] = {
@@ -181,7 +173,7 @@ def labelled_makers(study: Study, report: Report) -> Makers:
         own = [variable for variable in found if variable.table == name]
         makers[f"{name}.sav"] = partial(_labelled, sav_file, frame, own, title)
         makers[f"{name}.dta"] = partial(_labelled, dta_file, frame, own, title)
-    makers["results.xlsx"] = lambda: _workbook(report, wide(), dictionary_frame(found), title)
+    makers["results.xlsx"] = lambda: _workbook(report, sheets, described(), title)
     return makers
 
 
@@ -194,32 +186,18 @@ def _labelled(
     return write(frame(), own, title)
 
 
-def _workbook(report: Report, wide: pd.DataFrame, dictionary: pd.DataFrame, title: str) -> bytes:
-    results = results_of(report)
-    sheets = {
-        "ratings": with_sites(report, report.frames[0]),
-        "ratings wide": wide,
-        "roi": with_sites(report, report.frames[1]),
-        "descriptives": marked(results.descriptives, report.notice),
-        "tests": marked(results.tests, report.notice),
-        "agreement": marked(results.agreement, report.notice),
-        "warnings": marked(results.warning_frame(), report.notice),
-        "dictionary": dictionary,
-    }
+def _workbook(report: Report, frames: Frames, described: list[Variable], title: str) -> bytes:
+    """Every table of the bundle's data and results, a sheet each, and the dictionary."""
+    first = {"ratings_long.csv": "ratings", "ratings_wide.csv": "ratings wide"}
+    first["roi_long.csv"] = "roi"
+    names = first | {name: name.removesuffix(".csv") for name in frames if name not in first}
+    sheets = {sheet: frames[name] for name, sheet in names.items()}
+    sheets["dictionary"] = partial(dictionary_frame, described)
     return workbook(sheets, readme(report, []), title)
 
 
-def publication_makers(report: Report, acquisition: pd.DataFrame | None) -> Makers:
-    makers = table_makers(tables(report, acquisition), report.notice)
-    standing = set(csv_names(report))
-    for name, frame in result_tables(results_of(report)).items():
-        if name not in standing and not frame.empty:
-            makers[name] = partial(_result_table, report, frame)
-    return makers
-
-
-def _result_table(report: Report, frame: pd.DataFrame) -> bytes:
-    return csv_bytes(safe_frame(marked(frame, report.notice)))
+def publication_makers(report: Report, acquisition: pd.DataFrame | None, frames: Frames) -> Makers:
+    return table_makers(tables(report, acquisition), report.notice) | csv_makers(frames)
 
 
 def script_makers(report: Report) -> Makers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -17,7 +17,7 @@ _MOST_ROWS = 1_048_576
 _WIDEST = 60
 
 
-def workbook(sheets: Mapping[str, pd.DataFrame], readme: str, title: str) -> bytes:
+def workbook(sheets: Mapping[str, Callable[[], pd.DataFrame]], readme: str, title: str) -> bytes:
     """An .xlsx file: the readme first, then one sheet a table; text is never a formula."""
     buffer = io.BytesIO()
     book = xlsxwriter.Workbook(
@@ -36,7 +36,8 @@ def workbook(sheets: Mapping[str, pd.DataFrame], readme: str, title: str) -> byt
     _for_paper(first)
     for row, line in enumerate(readme.splitlines()):
         first.write_string(row, 0, line)
-    for name, frame in sheets.items():
+    for name, make in sheets.items():
+        frame = make()
         sheet = book.add_worksheet(name[:31])
         if len(frame) >= _MOST_ROWS:
             sheet.write_string(0, 0, f"{len(frame)} rows: more than a sheet holds. See the CSV.")

@@ -7,7 +7,7 @@ Intell 2020;2:e200029. The items are named in our words; read the originals besi
 from __future__ import annotations
 
 from .document import TO_WRITE, Section
-from .facts import Facts, listed
+from .facts import Facts, listed, significance
 
 Rows = list[tuple[str, str, str]]
 _COLUMNS = ("Item", "What it asks", "From this study")
@@ -76,7 +76,7 @@ def _grras_rows(facts: Facts) -> Rows:
         ("1", "Title or abstract says that reliability or agreement was studied", TO_WRITE),
         ("2", "The measurement or diagnostic device is named", _images(facts)),
         ("3", "The population of subjects", f"Volunteers. {TO_WRITE}"),
-        ("4", "The population of raters", f"Radiologists. {TO_WRITE}"),
+        ("4", "The population of raters", f"{_raters(facts)} {TO_WRITE}"),
         ("5", "What is known, and why the study was made", TO_WRITE),
         ("6", "How the sample size was chosen; raters, subjects, replicates", _counts(facts)),
         ("7", "How subjects and raters were sampled", TO_WRITE),
@@ -91,8 +91,25 @@ def _grras_rows(facts: Facts) -> Rows:
     ]
 
 
+def _raters(facts: Facts) -> str:
+    readers = facts.report.readers
+    return f"{len(readers)} readers ({', '.join(readers)}). Profession and experience:"
+
+
 def _images(facts: Facts) -> str:
-    return f"Image sets: {listed(facts.arms)}. Acquisition parameters: Table 1."
+    acquired = "Table 1." if facts.has_table_1 else TO_WRITE
+    return f"Image sets: {listed(facts.arms)}. Acquisition parameters: {acquired}"
+
+
+def _tested(facts: Facts) -> str:
+    plan = facts.report.plan
+    said = f"{significance(facts)[0].upper()}{significance(facts)[1:]} "
+    if plan.margin is not None:
+        said += f"Non-inferiority: interval of the mean difference, margin {plan.margin:g}. "
+    return (
+        f"{said}Intervals: tests.csv and agreement.csv name the method of each. Plan SHA-256 "
+        f"{facts.report.plan_sha256}."
+    )
 
 
 def _claim_rows(facts: Facts) -> Rows:
@@ -109,15 +126,16 @@ def _claim_rows(facts: Facts) -> Rows:
         if plan.margin is not None
         else "Reader study; superiority tests of pre-specified comparisons, no equivalence test."
     )
-    frozen = (
-        "The model was frozen before the study; no image of the study entered its training "
-        "through this platform."
-    )
-    missing = (
-        f"{report.data['never_submitted']} items never submitted; "
-        f"{int((report.results.tests['n_missing'] > 0).sum())} of {len(report.results.tests)} "
-        f"tests lack pairs. Rule of the plan: {plan.missing}."
-    )
+    if report.is_masked:
+        training = "Held back until unblinding."
+    elif facts.models:
+        training = (
+            "The weights are those whose SHA-256 item 22 names. How they came about, and whether "
+            f"an image of this study had a part in it: see the model card. {TO_WRITE}"
+        )
+    else:
+        training = TO_WRITE
+    missing = " ".join(facts.missing.sentences)
     sensitivity = listed(list(plan.sensitivity)) if plan.sensitivity else ""
     beside = listed(list(plan.beside)) if plan.beside else ""
     robust = f"Other noise estimates beside the planned one: {beside}. " if beside else ""
@@ -142,16 +160,20 @@ def _claim_rows(facts: Facts) -> Rows:
         ("17", "Annotation tools", _tools(facts)),
         ("18", "Variability between and within readers", _analysis(facts)),
         ("19", "Sample size and how it was determined", f"{_counts(facts)} {TO_WRITE}"),
-        ("20", "How data were assigned to partitions", "One test set; nothing was trained on it."),
-        ("21", "Level at which partitions are disjoint", "Volunteer."),
+        (
+            "20",
+            "How data were assigned to partitions",
+            f"The volunteers of the study are one test set. {TO_WRITE}",
+        ),
+        ("21", "Level at which partitions are disjoint", TO_WRITE),
         ("22", "The model", model),
         ("23", "Software", "manifest.json of the export bundle."),
-        ("24", "Initialisation of the model's parameters", f"See the model card. {frozen}"),
-        ("25", "Training", f"See the model card. {frozen}"),
-        ("26", "Selection of the final model", "See the model card."),
+        ("24", "Initialisation of the model's parameters", training),
+        ("25", "Training", training),
+        ("26", "Selection of the final model", training),
         ("27", "Ensembling", TO_WRITE),
         ("28", "Measures of performance", _measures(facts)),
-        ("29", "Significance and uncertainty", _analysis(facts)),
+        ("29", "Significance and uncertainty", _tested(facts)),
         ("30", "Robustness and sensitivity", robust.strip() or TO_WRITE),
         ("31", "Explainability", TO_WRITE),
         ("32", "External testing", TO_WRITE),

@@ -13,10 +13,14 @@ from readerstudy.conduct.models import Locking
 from readerstudy.imaging.models import Series
 from readerstudy.measurements.models import Measurement
 from readerstudy.reading.models import Item, Session
+from readerstudy.reports.bundles.acquisition import acquisition_frame
 from readerstudy.reports.exclusions import exclusions_of
 from readerstudy.reports.models import Exclusion
 from readerstudy.reports.report import Report
+from readerstudy.reports.wording import FAMILIES, ZEROS, alpha_text
 from readerstudy.studies.models import PlanVersion, Study
+
+from .missing import Missing, missing_from
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class Facts:
     version: PlanVersion | None  # of the plan that these results follow; none is signed
     lock: Locking | None
     left_out: tuple[Exclusion, ...]  # of the sensitivity analysis
+    missing: Missing
+    has_table_1: bool  # of the acquisition
 
     @property
     def reading(self) -> dict[str, Any]:
@@ -92,6 +98,8 @@ def facts_of(study: Study, report: Report) -> Facts:
         PlanVersion.objects.filter(study=study, number=report.plan_version or 0).first(),
         standing_lock(study),
         tuple(exclusions_of(study)),
+        missing_from(study, report),
+        acquisition_frame(study, report) is not None,
     )
 
 
@@ -114,3 +122,22 @@ def _models(rows: list[tuple[str, dict[str, Any]]]) -> list[str]:
 def listed(names: list[str]) -> str:
     """ "a, b and c"."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def sentence(text: str) -> str:
+    """On one line, with a full stop unless it ends in a mark of its own."""
+    line = " ".join(text.split())
+    return line if not line or line.endswith((".", "!", "?")) else f"{line}."
+
+
+def significance(facts: Facts) -> str:
+    """The planned test, its correction and alpha, and what the intervals are."""
+    plan = facts.report.plan
+    exact = (
+        "exact, conditional on ties" if plan.method == "exact" else "by the normal approximation"
+    )
+    return (
+        f"two-sided Wilcoxon signed-rank tests ({exact}, {ZEROS[plan.zeros]}); p values were "
+        f"corrected after Benjamini and Hochberg over {FAMILIES[plan.family]}. "
+        f"q ≤ {alpha_text(plan.alpha)} was taken as significant."
+    )

@@ -8,11 +8,12 @@ import numpy as np
 
 from analysis.tables import fixed, format_mean_sd, format_q
 from readerstudy.reports.plan_wording import moment_of
-from readerstudy.reports.wording import FAMILIES, SUMMARIES, ZEROS, alpha_text, noise_text
+from readerstudy.reports.wording import SUMMARIES, noise_text
 from readerstudy.studies.models import Study
 
+from .beside import beside_the_tests, signed_number
 from .document import TO_WRITE, Section
-from .facts import Facts, listed
+from .facts import Facts, listed, sentence, significance
 
 _MODES = {
     Study.ReadingMode.RELATIVE.value: "Readers saw each image set beside the control of the same "
@@ -22,6 +23,8 @@ _MODES = {
     "chose the better one",
     Study.ReadingMode.RANKING.value: "Readers saw all arms of a volunteer and ranked them",
 }
+
+_MOST_WARNINGS = 20
 
 
 def methods(facts: Facts) -> list[Section]:
@@ -41,7 +44,8 @@ def _participants(facts: Facts) -> list[str]:
     )
     if not report.is_masked:
         text += f" {facts.control[0].upper()}{facts.control[1:]} was the control."
-    lines = [text, f"{TO_WRITE[:-1]}: scanner, coil, ethics approval, consent; see Table 1]"]
+    table = "; see Table 1" if facts.has_table_1 else ""
+    lines = [text, f"{TO_WRITE[:-1]}: scanner, coil, ethics approval, consent{table}]"]
     if facts.models:
         lines.append("Derived image sets were made by " + "; ".join(facts.models) + ".")
     if report.notice:
@@ -114,15 +118,10 @@ def _quantities(facts: Facts) -> list[str]:
 
 def _statistics(facts: Facts) -> list[str]:
     plan = facts.report.plan
-    exact = (
-        "exact, conditional on ties" if plan.method == "exact" else "by the normal approximation"
-    )
     lines = [
         f"Scores of a volunteer, image set and criterion were summarised as "
-        f"{SUMMARIES[plan.reader_summary]}. Pairs of image sets were compared by two-sided "
-        f"Wilcoxon signed-rank tests ({exact}, {ZEROS[plan.zeros]}); p values were corrected after "
-        f"Benjamini and Hochberg over {FAMILIES[plan.family]}. q ≤ {alpha_text(plan.alpha)} was "
-        "taken as significant. Pre-specified comparisons: "
+        f"{SUMMARIES[plan.reader_summary]}. Pairs of image sets were compared by "
+        f"{significance(facts)} {_COMPARISONS[_is_late(facts)]}: "
         + "; ".join(f"{facts.name(a)} v {facts.name(b)}" for a, b in plan.comparisons)
         + ". Effects are Hodges–Lehmann shifts with exact intervals. Agreement between readers was "
         "described with intervals from a bootstrap over whole volunteers. The readers are fixed: "
@@ -132,7 +131,8 @@ def _statistics(facts: Facts) -> list[str]:
     if plan.margin is not None:
         lines.append(
             f"Non-inferiority was decided from the interval of the mean difference against a "
-            f"margin of {plan.margin:g} points."
+            f"margin of {plan.margin:g} points"
+            + (", set when masked results could be seen." if _is_late(facts) else ".")
         )
     else:
         lines.append(
@@ -140,6 +140,17 @@ def _statistics(facts: Facts) -> list[str]:
             "does not show equivalence."
         )
     return lines
+
+
+_COMPARISONS = {
+    False: "Pre-specified comparisons",
+    True: "Comparisons of a plan that was signed after the lock",
+}
+
+
+def _is_late(facts: Facts) -> bool:
+    """Whether the plan was changed when masked results, or the arms, could be seen."""
+    return bool(facts.report.post_hoc or facts.report.amended)
 
 
 def _registration(facts: Facts) -> str:
@@ -159,7 +170,7 @@ def _registration(facts: Facts) -> str:
             f"{version.signed_name} on {version.signed_at:%Y-%m-%d} ({moment_of(version)})."
         )
         if version.number > 1 and version.reason:
-            said += f" It amends version {version.number - 1}: {' '.join(version.reason.split())}"
+            said += f" It amends version {version.number - 1}: {sentence(version.reason)}"
     if facts.lock is not None:
         said += f" Scores and regions were locked on {facts.lock.locked_at:%Y-%m-%d}"
         said += "; the arms are still masked." if report.is_masked else ", before the unblinding."
@@ -180,11 +191,14 @@ def results(facts: Facts) -> list[Section]:
         sections.append(Section(heading, [line for line in lines if line]))
     if not report.results.agreement.empty:
         sections.append(Section("Agreement between readers", [_agreement(facts)]))
-    missing = _missing(facts)
-    sections.append(Section("Missing data", missing))
+    sections += beside_the_tests(facts)
+    sections.append(Section("Missing data", _missing(facts)))
     if report.warnings:
         noted = list(dict.fromkeys(warning.text for warning in report.warnings))
-        sections.append(Section("To be said with the numbers", noted[:20]))
+        shown = noted[:_MOST_WARNINGS]
+        if len(noted) > len(shown):
+            shown.append(f"{len(noted) - len(shown)} further warnings stand in warnings.csv.")
+        sections.append(Section("To be said with the numbers", shown))
     return sections
 
 
@@ -203,10 +217,8 @@ def _comparison(facts: Facts, tests: Any, cells: Any, pair: tuple[str, str]) -> 
         place = (test["row"], test["reader"])
         shift = ""
         if not np.isnan(test["hodges_lehmann_low"]):
-            shift = (
-                f", shift {_number(test['hodges_lehmann'])} "
-                f"({_number(test['hodges_lehmann_low'])} to {_number(test['hodges_lehmann_high'])})"
-            )
+            low, high = (signed_number(test[f"hodges_lehmann_{end}"]) for end in ("low", "high"))
+            shift = f", shift {signed_number(test['hodges_lehmann'])} ({low} to {high})"
         q = format_q(test["q"], facts.report.plan.alpha)
         q = f"q {q}" if q.startswith("<") else f"q = {q}"
         text = (
@@ -223,10 +235,6 @@ def _comparison(facts: Facts, tests: Any, cells: Any, pair: tuple[str, str]) -> 
     return title + " ".join(parts) if parts else ""
 
 
-def _number(value: float) -> str:
-    return fixed(value, 2).replace("-", "−")
-
-
 def _agreement(facts: Facts) -> str:
     parts = []
     for row in facts.report.results.agreement.to_dict("records"):
@@ -238,36 +246,22 @@ def _agreement(facts: Facts) -> str:
             else f" ({fixed(row['low'], 2)} to {fixed(row['high'], 2)})".replace("-", "−")
         )
         name = facts.report.row_names.get(row["criterion"], row["criterion"])
-        parts.append(f"{name}, {row['statistic']}: {_number(row['value'])}{interval}")
+        parts.append(f"{name}, {row['statistic']}: {signed_number(row['value'])}{interval}")
     return "; ".join(parts) + "."
 
 
 def _missing(facts: Facts) -> list[str]:
-    report = facts.report
-    lines = []
-    if report.data["never_submitted"]:
-        lines.append(
-            f"{report.data['never_submitted']} items were never submitted; their scores do not "
-            "count."
-        )
-    tests = report.results.tests
-    lost = tests[tests["n_missing"] > 0]
-    if len(lost):
-        lines.append(
-            f"{len(lost)} of {len(tests)} tests lack pairs, {int(lost['n_missing'].max())} at "
-            "most: see n and n_missing in tests.csv."
-        )
-    lines = lines or ["No value is missing from the primary analysis."]
+    lines = list(facts.missing.sentences)
     if facts.lock is not None and facts.lock.open_items:
         by = "; ".join(f"{one['reader']}: {one['open']}" for one in facts.lock.open_items)
         lines.append(
             f"At the lock {facts.lock.open_total} items were open ({by}). Reason given: "
-            f"{' '.join(facts.lock.reason.split())}"
+            f"{sentence(facts.lock.reason)}"
         )
     for one in facts.left_out:
         late = " (decided after the unblinding: post hoc)" if one.is_post_hoc else ""
         lines.append(
             f"{one.get_kind_display()} {one.code} was left out of a sensitivity analysis{late}: "
-            f"{' '.join(one.reason.split())} See tests_without_excluded.csv."
+            f"{sentence(one.reason)} See tests_without_excluded.csv."
         )
     return lines
