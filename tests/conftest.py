@@ -18,7 +18,7 @@ from tests.dciodvfy import dciodvfy  # noqa: F401 - fixture of whoever writes DI
 # The longest are begun first, so that two workers end together.
 FIRST = (
     *("test_accessibility.py", "test_on_postgresql.py", "test_backup.py"),
-    *("test_imaging_on_postgresql.py", "test_the_whole_way.py"),
+    "test_the_whole_way.py",
 )
 
 

@@ -13,6 +13,7 @@ import pytest
 from tests.postgresql import create_database
 
 ROOT = Path(__file__).resolve().parents[1]
+IMAGING = ("test_tus.py", "test_inbox.py", "test_ingest.py", "test_receiver.py", "on_postgresql.py")
 
 
 @pytest.mark.postgres
@@ -25,8 +26,11 @@ def test_rooms_that_lock_rows_hold_on_postgresql(postgresql_address: str) -> Non
     rooms += ["tests/conduct/on_postgresql.py"]  # two launches at once, clocks that differ
     rooms += ["tests/reports/on_postgresql.py"]  # a backup while people work
     rooms += ["tests/conduct/test_images_and_decisions.py"]  # shifts are found by their JSON
+    rooms += [f"tests/imaging/{name}" for name in IMAGING]
+    # Those start processes with databases of their own.
+    own = [f"--ignore=tests/jobs/test_{kind}_processes.py" for kind in ("broker", "worker")]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *rooms, "-q", "-m", "not postgres and not slow"],
+        [sys.executable, "-m", "pytest", *rooms, *own, "-q", "-m", "not postgres"],
         cwd=ROOT,
         env={**os.environ, "TEST_DATABASE_URL": url, "PYTEST_ADDOPTS": "-p no:cacheprovider"},
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Rows locked by two at once. Run on PostgreSQL alone (`test_imaging_on_postgresql`): SQLite has
+"""Rows locked by two at once. Run on PostgreSQL alone (`tests/test_on_postgresql`): SQLite has
 one writer."""
 
 from __future__ import annotations
