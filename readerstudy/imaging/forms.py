@@ -34,7 +34,8 @@ class RulesForm(forms.Form):
         required=False,
         strip=True,
         help_text="A regular expression. An identifier in a header that has this form as a whole "
-        "is offered as the volunteer's code; no other is ever kept. Empty: known codes alone.",
+        "is offered as the volunteer's code; no other is ever kept. Empty: known codes alone. "
+        "Holds for what is sent from then on.",
     )
     receiver_title = forms.CharField(
         label="Title of this study (called AE title)",

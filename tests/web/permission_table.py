@@ -214,6 +214,7 @@ SITE_COORDINATORS_ACTS = {
     "upload_tus",
     "upload_tus_file",
     "series_delete",
+    "readiness_volunteer_remove",
     "uploads_inbox_clear",
     "uploads_inbox_discard",
 }
