@@ -31,6 +31,10 @@ SAME_POSITION_MM = 0.1
 DUPLICATE_MM = 0.01
 UNEVEN_STEP = 0.1  # relative to the usual step between slices
 
+# What to do about a series that is none.
+APART = "Send the images that belong together as a series of their own, without the others."
+ORIGINAL = "Export the original series from the scanner or the PACS, and send that."
+
 Vector = tuple[float, float, float]
 
 
@@ -124,7 +128,8 @@ def slice_normal(orientation: Sequence[float]) -> np.ndarray:
     length = float(np.linalg.norm(normal))
     if not math.isfinite(length) or abs(length - 1.0) > 1e-2:
         raise ImagingError(
-            "ImageOrientationPatient does not hold two perpendicular directions of length one."
+            "How the slices are turned cannot be told: ImageOrientationPatient in the header does "
+            f"not hold two perpendicular directions of length one. {ORIGINAL}"
         )
     normal /= length
     return normal if normal[np.argmax(np.abs(normal))] > 0 else -normal
@@ -159,7 +164,10 @@ def stack(planes: Sequence[SlicePlane]) -> tuple[Geometry, list[int]]:
         _check_alike(first, plane)
     depths = np.array([float(np.dot(plane.position, normal)) for plane in planes])
     if not np.all(np.isfinite(depths)):
-        raise ImagingError("ImagePositionPatient is not a number in some files.")
+        raise ImagingError(
+            "Where the slices lie cannot be told: ImagePositionPatient is not a number in some "
+            f"files. {ORIGINAL}"
+        )
     order = [int(i) for i in np.argsort(depths, kind="stable")]
     spacing, direction = _steps(planes, order, depths, normal)
     # Rounding in the header must not make the two in-plane axes oblique.
@@ -187,18 +195,25 @@ def _check_alike(first: SlicePlane, plane: SlicePlane) -> None:
     if (plane.rows, plane.columns) != (first.rows, first.columns):
         raise ImagingError(
             f"The images of the series differ in size: {first.rows} × {first.columns} and "
-            f"{plane.rows} × {plane.columns} ({plane.name})."
+            f"{plane.rows} × {plane.columns} ({plane.name}). {APART}"
         )
     for spacing in (plane.row_spacing, plane.column_spacing):
         if not (math.isfinite(spacing) and spacing > 0):
-            raise ImagingError(f"PixelSpacing is not above zero ({plane.name}).")
+            raise ImagingError(
+                f"How far apart the pixels lie cannot be told: PixelSpacing is not above zero "
+                f"({plane.name}). {ORIGINAL}"
+            )
     if not (
         math.isclose(plane.row_spacing, first.row_spacing, rel_tol=SAME_SPACING)
         and math.isclose(plane.column_spacing, first.column_spacing, rel_tol=SAME_SPACING)
     ):
-        raise ImagingError(f"The images of the series differ in pixel spacing ({plane.name}).")
+        raise ImagingError(
+            f"The images of the series differ in pixel spacing ({plane.name}). {APART}"
+        )
     if not same_orientation(first.orientation, plane.orientation):
-        raise ImagingError(f"The images of the series differ in orientation ({plane.name}).")
+        raise ImagingError(
+            f"The images of the series differ in orientation ({plane.name}). {APART}"
+        )
 
 
 def _steps(
@@ -213,7 +228,11 @@ def _steps(
     for index, step in enumerate(steps):
         before, after = planes[order[index]].name, planes[order[index + 1]].name
         if step < DUPLICATE_MM:
-            raise ImagingError(f"Two images lie at one place: {before} and {after}.")
+            raise ImagingError(
+                f"Two images lie at one place: {before} and {after}. If one is a copy or a "
+                "repetition, leave it out and send the whole series again; several passes over "
+                "one place are sent as a series each."
+            )
         if step > usual * (1 + UNEVEN_STEP) or step < usual * (1 - UNEVEN_STEP):
             missing = round(step / usual) - 1
             said = (
@@ -221,13 +240,18 @@ def _steps(
                 if missing >= 1 and abs(step / usual - missing - 1) < UNEVEN_STEP
                 else f"The slices are unevenly spaced ({step:.2f} mm instead of {usual:.2f} mm)"
             )
-            raise ImagingError(f"{said} between {before} and {after}.")
+            raise ImagingError(
+                f"{said} between {before} and {after}, which are neighbours in the body. Export "
+                "the series again with all its slices, and send it whole."
+            )
     first, last = planes[order[0]].position, planes[order[-1]].position
     way = np.asarray(last) - np.asarray(first)
     length = float(np.linalg.norm(way))
     direction = way / length
     if float(np.dot(direction, normal)) < STRAIGHT_STACK_COSINE:
-        raise ImagingError("The slices are shifted sideways: they are not one straight stack.")
+        raise ImagingError(
+            f"The slices are shifted sideways: they are not one straight stack. {APART}"
+        )
     return length / (len(order) - 1), direction
 
 

@@ -22,6 +22,8 @@ from .parsing.images import ParsedSlice
 from .services import stored_slice
 from .storing import StoredSlice
 
+NAMED = 4  # files in one sentence
+
 
 @dataclass(eq=False)
 class SourceFile:
@@ -226,10 +228,10 @@ class Batch:
         """
         where = candidate.sources[0].where
         folders = {source.folder for source in candidate.sources}
+        hindering: list[str] = []
         for damage in self._damages:
             if damage.source.where != where:
                 continue
-            name = damage.source.name
             if damage.group is not None and damage.position is not None:
                 if damage.group != candidate.group:
                     continue
@@ -243,10 +245,21 @@ class Batch:
                     note = "A damaged file that was sent along may be a slice of this series."
                     candidate.notes += [note] if note not in candidate.notes else []
                 continue
+            hindering.append(damage.source.name)
+        if hindering:
             raise ImagingError(
-                f"The series is incomplete: {name} is damaged or cannot be used. "
-                "Send the whole series again, or leave that file out if it is not part of it."
+                f"The series is incomplete: {_listed(hindering)} damaged or cannot be used. Send "
+                "the whole series again, or leave out what is not part of it."
             )
+
+
+def _listed(names: list[str]) -> str:
+    """`a is`, `a and b are`, `a, b and 4 others are`; each by what tells it from the others."""
+    if len(names) == 1:
+        return f"{names[0]} is"
+    if len(names) > NAMED:
+        return f"{', '.join(names[: NAMED - 1])} and {len(names) - NAMED + 1} others are"
+    return f"{', '.join(names[:-1])} and {names[-1]} are"
 
 
 def _controls_first(candidate: Candidate) -> bool:

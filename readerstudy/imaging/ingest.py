@@ -51,6 +51,10 @@ from .storing import (
 from .volumes import delete_files
 
 WAITING = (Upload.State.QUEUED, Upload.State.READING)
+NO_ZIP = (
+    "This is no zip archive, though its name says so. Pack the images as a plain zip, or send them "
+    "as files."
+)
 UNPLACED = "UNPLACED"  # the patient of images that wait for a place
 WRITERS = 2  # series written together
 DELETERS = 8  # files deleted together
@@ -87,6 +91,7 @@ class Ingest:
         self._stored = 0
         self._raw: list[ReadRaw] = []
         self._arms: dict[str, Arm] = {}
+        self._unmatched: list[str] = []  # paths of the mapping that no file lay under
 
     def run(self) -> dict[str, Any] | None:
         self.uploads = self._take_over()
@@ -102,7 +107,9 @@ class Ingest:
                 batch = self._read(reader, scratch, study)
                 written = self._write(batch, study)
                 written.raw = self._raw
-            publishing = Publishing(self.context, self.uploads, self.sources, self.errors)
+            publishing = Publishing(
+                self.context, self.uploads, self.sources, self.errors, self._unmatched
+            )
             unused = publishing.publish(study, written)
         except BaseException:
             # Nothing of this attempt is visible: what it wrote goes, the raw bytes stay for the
@@ -176,6 +183,7 @@ class Ingest:
             self._refuse_all()
         batch = Batch()
         place_errors = {id(source): self._place(source, layout) for source in self.sources}
+        self._unmatched = layout.unmatched
         requests = [
             (source, self._request(source, f"{scratch}/{index}"))
             for index, source in enumerate(self.sources)
@@ -225,7 +233,9 @@ class Ingest:
         is_raw = recognises(start)
         if is_raw or not is_zip(start[:4]):
             self._unpacked += upload.size
-            self.sources.append(SourceFile(upload, upload.name, path, is_raw=is_raw))
+            named_zip = bool(start) and not is_raw and upload.name.lower().endswith(".zip")
+            reason = NO_ZIP if named_zip else ""
+            self.sources.append(SourceFile(upload, upload.name, path, reason=reason, is_raw=is_raw))
             return
         answer = reader.ask(
             {

@@ -55,6 +55,11 @@ class Layout:
             code.casefold(): code for code in study.volunteers.values_list("code", flat=True)
         }
 
+    @property
+    def unmatched(self) -> list[str]:
+        """Paths of the mapping under which no file lay that was placed so far."""
+        return self._mapping.unmatched if self._mapping is not None else []
+
     def place(self, name: str, volunteer: str, arm: Arm | None) -> Place:
         """The place of a file. Raises ImagingError where it is sent to a derived arm."""
         name = name.replace("\\", "/")

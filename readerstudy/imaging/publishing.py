@@ -37,6 +37,7 @@ from .storing import SeriesDraft
 
 REASON_LENGTH = 500
 UPDATED_AT_ONCE = 500
+UNMATCHED_SAID = 50  # paths of a mapping that match nothing
 
 
 @dataclass
@@ -63,11 +64,13 @@ class Publishing:
         uploads: Sequence[Upload],
         sources: Sequence[SourceFile],
         errors: dict[uuid.UUID, str],
+        unmatched: Sequence[str] = (),
     ) -> None:
         self.context = context
         self.uploads = uploads
         self.sources = sources
         self.errors = errors
+        self.unmatched = list(unmatched)
 
     def publish(self, study: Study, written: Written) -> list[str]:
         """Returns the prefixes of what did not become visible, for their deletion."""
@@ -91,6 +94,7 @@ class Publishing:
                 series=[str(item) for item in stored],
                 inbox=[str(item.pk) for item in inbox],
                 differs=_differing(stored),
+                unmatched=self.unmatched[:UNMATCHED_SAID],
                 accepted=sum(bool(source.stored) for source in self.sources),
                 refused=sum(bool(s.reason) and not s.stored for s in self.sources),
             )

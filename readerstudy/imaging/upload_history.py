@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections import defaultdict
 from collections.abc import Collection
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +17,7 @@ from readerstudy.jobs.selectors import why_waiting
 from readerstudy.studies.access import Reach
 from readerstudy.studies.models import Study
 
-from .models import ARCHIVE_NAME, FILE_NAME, Upload, UploadedFile
+from .models import ARCHIVE_NAME, ERASED_NAME, FILE_NAME, Upload, UploadedFile
 
 SHOWN_BATCHES = 50
 SHOWN_REFUSALS = 200
@@ -45,11 +46,8 @@ def sent_together(reach: Reach, batch: uuid.UUID | None = None) -> list[dict[str
     keys = [row["batch"] for row in shown]
     jobs = _jobs(uploads, keys)
     errors = _errors(uploads, keys)
-    taken, refused = _files(reach.study, keys)
-    records = [
-        _record(row, jobs.get(row["batch"]), errors, taken[row["batch"]], refused[row["batch"]])
-        for row in shown
-    ]
+    files = _files(reach.study, keys)
+    records = [_record(row, jobs.get(row["batch"]), errors, files[row["batch"]]) for row in shown]
     if batch is None:
         numbers = upload_numbers(reach.study)
         for record in records:
@@ -111,30 +109,40 @@ def _errors(uploads: QuerySet[Upload], batches: Collection[uuid.UUID]) -> dict[u
     return dict(with_error.values_list("batch", "error"))
 
 
-def _files(
-    study: Study, batches: Collection[uuid.UUID]
-) -> tuple[defaultdict[uuid.UUID, int], defaultdict[uuid.UUID, dict[str, list[str]]]]:
-    """How many files of each batch were taken; the names of the others by reason."""
+@dataclass
+class Files:
+    """What became of the files of a batch."""
+
+    taken: int = 0
+    erased: int = 0  # of those: their volunteer withdrew
+    refused: dict[str, list[str]] = field(default_factory=dict)  # names by reason
+
+    @property
+    def n_refused(self) -> int:
+        return sum(map(len, self.refused.values()))
+
+
+def _files(study: Study, batches: Collection[uuid.UUID]) -> defaultdict[uuid.UUID, Files]:
+    found: defaultdict[uuid.UUID, Files] = defaultdict(Files)
     files = UploadedFile.objects.filter(upload__study=study, upload__batch__in=batches)
-    taken: defaultdict[uuid.UUID, int] = defaultdict(int)
     counted = files.filter(accepted=True).order_by().values_list("upload__batch")
-    taken.update(dict(counted.annotate(n=Count("pk"))))
-    refused: defaultdict[uuid.UUID, dict[str, list[str]]] = defaultdict(dict)
-    others = files.filter(accepted=False).order_by("name")
-    for batch, name, reason in others.values_list("upload__batch", "name", "reason"):
-        refused[batch].setdefault(reason, []).append(name)
-    return taken, refused
+    for batch, taken, erased in counted.annotate(
+        taken=Count("pk"), erased=Count("pk", filter=Q(name=ERASED_NAME))
+    ):
+        found[batch].taken, found[batch].erased = taken, erased
+    refused = files.filter(accepted=False).order_by("name")
+    for batch, name, reason in refused.values_list("upload__batch", "name", "reason"):
+        found[batch].refused.setdefault(reason, []).append(name)
+    return found
 
 
 def _record(
     row: dict[str, Any],
     job: Job | None,
     errors: dict[uuid.UUID, str],
-    taken: int,
-    refused: dict[str, list[str]],
+    files: Files,
 ) -> dict[str, Any]:
     state = _state(row, job)
-    n_refused = sum(map(len, refused.values()))
     read = stored = 1.0 if state == State.DONE else 0.0
     message = errors.get(row["batch"], "")
     if job is not None and state in (State.QUEUED, State.READING):
@@ -142,7 +150,7 @@ def _record(
         message = job.message or why_waiting(job) or state.label
     elif state == State.FAILED:
         message = message or (job.error if job is not None else "") or NOT_READ
-    outcome, tone = _outcome(state, taken, n_refused)
+    outcome, tone = _outcome(state, files)
     result = job.result if job is not None else {}
     return {
         "batch": str(row["batch"]),
@@ -160,10 +168,13 @@ def _record(
         "waiting": len(result.get("inbox", [])),
         # Series that do not lie on their control's grid.
         "differs": list(result.get("differs", [])),
+        # Paths of the mapping that no file of it lay under.
+        "unmatched": list(result.get("unmatched", [])),
         "message": message,
-        "accepted": taken,
-        "refused": n_refused,
-        "refusals": _said(refused),
+        "accepted": files.taken,
+        "erased": files.erased,
+        "refused": files.n_refused,
+        "refusals": _said(files.refused),
         "created_at": row["sent"].isoformat(),
         "sent": minute(row["sent"]),
     }
@@ -181,14 +192,14 @@ def _state(row: dict[str, Any], job: Job | None) -> Upload.State:
     return State.FAILED if row["failed"] == row["living"] else State.DONE
 
 
-def _outcome(state: Upload.State, taken: int, refused: int) -> tuple[str, str]:
+def _outcome(state: Upload.State, files: Files) -> tuple[str, str]:
     """In a word or two, and how it is coloured."""
     if state == State.DONE:
-        if not taken and not refused:  # the rows of its files went with whom they were of
-            return "erased: withdrawn", "mute"
-        if not refused:
+        if files.taken == files.erased and (files.erased or not files.n_refused):
+            return "erased: withdrawn", "mute"  # older ones have no rows left
+        if not files.n_refused:
             return "all taken", "ok"
-        return ("partly taken", "warn") if taken else ("nothing taken", "bad")
+        return ("partly taken", "warn") if files.taken else ("nothing taken", "bad")
     words = {
         State.RECEIVING: "not finished",
         State.QUEUED: "waiting",
@@ -224,7 +235,10 @@ def _said(refused: dict[str, list[str]]) -> list[dict[str, str]]:
     """Refused files; many with one reason are said once."""
     shown = []
     for reason, names in refused.items():
-        if len(names) > NAMED_FILES:
+        if names[0] == ERASED_NAME:
+            count = f"{len(names)} file{'s' if len(names) > 1 else ''}"
+            shown.append({"name": count, "reason": reason})
+        elif len(names) > NAMED_FILES:
             shown.append({"name": f"{names[0]} and {len(names) - 1} others", "reason": reason})
         else:
             shown += [{"name": name, "reason": reason} for name in names]

@@ -27,7 +27,7 @@ from readerstudy.studies.services import check_is_draft
 from .errors import ImagingError
 from .ingest import delete_raw, raw_path
 from .mapping import arms_by_name, compile_pattern, read_mapping
-from .models import BatchRules, Upload
+from .models import BatchRules, Upload, UploadedFile
 from .parsing.archives import shown_name
 from .services import check_is_of_site, check_volunteer_code, find_volunteer
 
@@ -208,12 +208,18 @@ def _create_uploads(
 
 @transaction.atomic
 def do_set_batch_rules(
-    study: Study, actor: User | None, batch: uuid.UUID, *, mapping: str = "", pattern: str = ""
+    study: Study,
+    actor: User | None,
+    batch: uuid.UUID,
+    *,
+    mapping: str = "",
+    pattern: str = "",
+    mapping_name: str = "",
 ) -> int:
     """Say how the files of a batch find their places, before it is handed to the worker.
 
-    `mapping` is the text of a CSV file, `pattern` a path with {volunteer} and {arm}. Returns the
-    number of lines. Raises ImagingError naming the line that is wrong.
+    `mapping` is the text of the CSV file `mapping_name`, `pattern` a path with {volunteer} and
+    {arm}. Returns the number of lines. Raises ImagingError naming file and line that are wrong.
     """
     reach = require_reach(actor, study)
     check_is_draft(study)
@@ -221,7 +227,8 @@ def do_set_batch_rules(
         raise ImagingError("Give a mapping file or a pattern, not both.")
     if not mapping and not pattern:
         raise ImagingError("Give a mapping file or a pattern.")
-    rows = read_mapping(mapping, study) if mapping else []
+    name = shown_name(mapping_name)[:100] or "the mapping file"
+    rows = read_mapping(mapping, study, name) if mapping else []
     if pattern:
         compile_pattern(pattern, arms_by_name(study))
     of_batch = Upload.objects.filter(batch=batch)
@@ -379,26 +386,36 @@ def do_take_files(
     arm: Arm | None = None,
     site: Site | None = None,
     mapping: str = "",
+    mapping_name: str = "",
     pattern: str = "",
+    left_out: Sequence[tuple[str, str]] = (),
+    ids: Sequence[uuid.UUID] = (),
 ) -> Job:
     """Files on this machine, by the same way as a browser's; they are copied, not moved.
 
-    Where one cannot be taken (a full disk, too many), none is.
+    `left_out`: names and reasons of what is not sent along, for the history. `ids`: what the
+    uploads are called, one for each path; without, they are drawn. Where one cannot be taken (a
+    full disk, too many), none is.
     """
     batch = uuid.uuid4()
     if mapping or pattern:
-        do_set_batch_rules(study, actor, batch, mapping=mapping, pattern=pattern)
+        do_set_batch_rules(
+            study, actor, batch, mapping=mapping, pattern=pattern, mapping_name=mapping_name
+        )
     try:
         named = [(name, path.stat().st_size) for name, path in paths]
-        uploads = do_create_uploads(
-            study, actor, named, batch=batch, volunteer=volunteer, arm=arm, site=site
-        )
+        uploads = _create_uploads(study, actor, named, batch, volunteer, arm, site, ids)
         for upload, (_name, path) in zip(uploads, paths, strict=True):
             shutil.copyfile(path, raw_path(upload.pk))
         Upload.objects.filter(study=study, batch=batch).update(
             received=F("size"), updated_at=timezone.now()
         )
-        return do_finish_batch(study, batch, actor)
+        with transaction.atomic():
+            UploadedFile.objects.bulk_create(
+                UploadedFile(upload=uploads[0], name=name, accepted=False, reason=reason)
+                for name, reason in left_out
+            )
+            return do_finish_batch(study, batch, actor)
     except BaseException:
         do_drop_batch(study, batch)
         raise

@@ -74,7 +74,7 @@ def upload_places(request: HttpRequest, slug: str) -> JsonResponse:
     """
     reach = get_reach(request.user, slug)
     study, actor = reach.study, cast(User, request.user)
-    names = ("volunteer", "arm", "site", "mapping", "pattern")
+    names = ("volunteer", "arm", "site", "mapping", "mapping_name", "pattern")
     try:
         body = json.loads(request.body)
         batch = uuid.UUID(str(body["batch"]))
@@ -95,7 +95,12 @@ def upload_places(request: HttpRequest, slug: str) -> JsonResponse:
         )
         if chosen["mapping"] or chosen["pattern"]:
             lines = uploads.do_set_batch_rules(
-                study, actor, batch, mapping=chosen["mapping"], pattern=chosen["pattern"]
+                study,
+                actor,
+                batch,
+                mapping=chosen["mapping"],
+                mapping_name=chosen["mapping_name"],
+                pattern=chosen["pattern"],
             )
     except (ImagingError, StudyError) as error:
         return JsonResponse({"error": str(error)}, status=422)

@@ -122,8 +122,8 @@ def test_files_that_cannot_be_copied_are_taken_back(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "names its columns"),
-        ("path,volunteer\na,V01\n", "names its columns"),
+        ("", "name its columns: .* It is empty"),
+        ("path,volunteer\na,V01\n", "It reads “path,volunteer”"),
         ("path,volunteer,arm\n", "names no folder"),
         ("path,volunteer,arm\na,V01,XXX\n", "Line 2 .* no acquired arm"),
         ("path,volunteer,arm\na,V01,DLR_DF\n", "Line 2 .* no acquired arm"),

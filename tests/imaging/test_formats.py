@@ -111,7 +111,7 @@ def _nan_rescale(ds: Dataset) -> None:
         (lambda ds: setattr(ds, "ImageType", ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]), "mosaic"),
         (lambda ds: setattr(ds, "Rows", 65535), "matrix"),
         (lambda ds: setattr(ds, "Rows", 400), "truncated"),
-        (lambda ds: setattr(ds, "NumberOfFrames", 3), "Several frames"),
+        (lambda ds: setattr(ds, "NumberOfFrames", 3), "several images"),
     ],
 )
 def test_an_image_that_cannot_be_used_is_refused_with_the_reason(change, said: str) -> None:

@@ -336,7 +336,9 @@ def test_the_command_goes_the_same_way_and_prints_what_happened(
     summary = json.loads(capsys.readouterr().out)
     assert [(s["volunteer"], s["arm"], s["slices"]) for s in summary["series"]] == [("V01", std, 4)]
     assert summary["accepted"] == 4
-    assert summary["refused"] == [{"name": "readme.txt", "reason": "This is not a DICOM file."}]
+    assert summary["refused"] == [
+        {"name": "scans/readme.txt", "reason": "This is not a DICOM file."}
+    ]
 
 
 def test_what_is_stored_is_a_valid_dicom_series_under_the_study_code(study: Study) -> None:

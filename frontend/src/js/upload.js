@@ -83,7 +83,7 @@ function openDesk(root) {
 
   async function send(entries, { target, mapping, pattern }) {
     if (!entries.length) return;
-    const found = { mapping: (await mapping?.text()) ?? "", pattern };
+    const found = { mapping: (await mapping?.text()) ?? "", mapping_name: mapping?.name ?? "", pattern };
     // A zip is read by itself; loose files that were picked together belong together.
     const loose = entries.filter((entry) => !isZip(entry));
     const sets = [...entries.filter(isZip).map((entry) => [entry]), ...(loose.length ? [loose] : [])];

@@ -45,7 +45,9 @@ def open_archive(path: str) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError):
-        raise Refused("The zip archive is damaged or truncated: it cannot be opened.") from None
+        raise Refused(
+            "The zip archive is damaged or truncated: it cannot be opened. Make and send it again."
+        ) from None
 
 
 def list_members(archive: zipfile.ZipFile, archive_bytes: int, limits: Limits) -> list[Member]:
@@ -92,15 +94,16 @@ def shown_name(name: str) -> str:
 def _refusal(info: zipfile.ZipInfo, limits: Limits) -> str:
     parts = info.filename.replace("\\", "/").split("/")
     if info.filename.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
-        return "The name leads out of the archive."
+        return "The name leads out of the archive: such a file is never taken. Leave it out."
     if stat.S_ISLNK(info.external_attr >> 16):
-        return "This is a link to another file, not a file."
+        return "This is a link to another file, not a file: send the file itself."
     if info.flag_bits & 0x1:
         return "The file is encrypted: upload an archive without a password."
     if info.compress_type not in METHODS:
         return "The file is packed with an unusual method: use plain zip."
     if info.file_size > limits.file_bytes:
-        return f"The file is larger than {limits.file_bytes // 1024**2} MB."
+        limit = limits.file_bytes // 1024**2
+        return f"The file is larger than {limit} MB: no MR slice is. Leave it out."
     if info.file_size > RATIO_FROM_BYTES and info.file_size > limits.ratio * max(
         info.compress_size, 1
     ):
@@ -114,7 +117,9 @@ def read_member(archive: zipfile.ZipFile, index: int, limit: int) -> bytes:
         with archive.open(archive.infolist()[index]) as handle:
             data = handle.read(limit + 1)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError):
-        raise Damaged("The file is damaged within the archive: it does not unpack.") from None
+        raise Damaged(
+            "The file is damaged within the archive: it does not unpack. Make the archive again."
+        ) from None
     if len(data) > limit:
         raise Refused(f"The file is larger than {limit // 1024**2} MB.")
     if is_zip(data[:4]):

@@ -9,7 +9,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from .errors import Damaged, Refused
+from .errors import AGAIN, LEAVE_OUT, ORIGINAL, Damaged, Refused
 from .lookups import frame_lookup, lookup_in
 from .pixels import TRANSFER_SYNTAXES
 
@@ -19,6 +19,12 @@ ACCEPTED_CLASSES = {MR_IMAGE, ENHANCED_MR_IMAGE}
 DICOMDIR = "1.2.840.10008.1.3.10"
 MEDIA_SOP_CLASS, TRANSFER_SYNTAX = 0x0002, 0x0010  # elements of group 0002
 MAX_FRAMES = 2000
+# What places a slice in the patient: attribute, how many numbers, what it says.
+PLACING = (
+    ("PixelSpacing", 2, "how far apart the pixels lie"),
+    ("ImagePositionPatient", 3, "where the slice lies in the body"),
+    ("ImageOrientationPatient", 6, "how the slice is turned in the body"),
+)
 
 
 def check_file_meta(data: bytes) -> tuple[str, str]:
@@ -26,20 +32,25 @@ def check_file_meta(data: bytes) -> tuple[str, str]:
     if not data:
         raise Refused("The file is empty.")
     if len(data) < 132 and not data[:128].strip(b"\0") and b"DICM".startswith(data[128:]):
-        raise Damaged("The file is damaged or truncated: it ends before its header.")
+        raise Damaged(f"The file is damaged or truncated: it ends before its header. {AGAIN}")
     if len(data) < 132 or data[128:132] != b"DICM":
         raise Refused("This is not a DICOM file.")
     meta = file_meta(data)
     syntax, sop_class = meta.get(TRANSFER_SYNTAX, ""), meta.get(MEDIA_SOP_CLASS, "")
     if sop_class == DICOMDIR:
-        raise Refused("This is the directory of a disc (DICOMDIR), not an image.")
+        raise Refused(f"This is the directory of a disc (DICOMDIR), not an image. {LEAVE_OUT}")
     if sop_class and sop_class not in ACCEPTED_CLASSES:
         raise Refused(_wrong_class(sop_class))
     if not syntax:
-        raise Damaged("The file is damaged or truncated: it does not say how it is encoded.")
+        raise Damaged(
+            f"The file is damaged or truncated: it does not say how it is encoded. {AGAIN}"
+        )
     if syntax not in TRANSFER_SYNTAXES:
-        name = UID(syntax).name if UID(syntax).is_transfer_syntax else "an unknown one"
-        raise Refused(f"The encoding (transfer syntax) is not accepted: {name}.")
+        name = UID(syntax).name if UID(syntax).is_transfer_syntax else "unknown to DICOM"
+        raise Refused(
+            f"The file is compressed in a way that is not taken ({name}). Export it again "
+            "uncompressed, or with JPEG Lossless or JPEG 2000 compression."
+        )
     return sop_class, syntax
 
 
@@ -76,7 +87,7 @@ def _wrong_class(sop_class: str) -> str:
     name = UID(sop_class).name
     if name == sop_class:
         name = "an unknown kind"
-    return f"Only MR images are taken; this is {name}."
+    return f"Only MR images are taken; this is {name}. {LEAVE_OUT}"
 
 
 def check_kind(dataset: Dataset) -> None:
@@ -85,29 +96,43 @@ def check_kind(dataset: Dataset) -> None:
     # The end of a value may be cut off: half a UID names no other kind of file.
     if sop_class not in ACCEPTED_CLASSES and (whole or UID(sop_class).name != sop_class):
         if not sop_class:
-            raise Damaged("The file is damaged or truncated: it does not say what it is.")
+            raise Damaged(f"The file is damaged or truncated: it does not say what it is. {AGAIN}")
         raise Refused(_wrong_class(sop_class))
     if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
-        raise Refused("The pixels are floating-point numbers, which MR images never are.")
+        raise Refused(
+            f"The pixels are floating-point numbers, which a scanner's images never are. {ORIGINAL}"
+        )
     if not whole:
-        raise Damaged("The file is damaged or truncated: it holds no pixels.")
+        raise Damaged(f"The file is damaged or truncated: it holds no pixels. {AGAIN}")
     modality = str(dataset.get("Modality") or "")
     if modality and modality != "MR":
-        raise Refused("The modality is not MR.")
-    for keyword in ("SeriesInstanceUID", "SOPInstanceUID"):
+        raise Refused(
+            f"The header says that this is no MR image: its modality is not MR. {LEAVE_OUT}"
+        )
+    for keyword, what in (
+        ("SeriesInstanceUID", "which series the image belongs to"),
+        ("SOPInstanceUID", "which image of its series this is"),
+    ):
         if not str(dataset.get(keyword) or "").strip():
-            raise Damaged(f"The header has no {keyword}: its series cannot be told.")
+            raise Damaged(f"The header does not say {what} (no {keyword}). {ORIGINAL}")
 
 
 def frame_count(dataset: Dataset) -> int:
     try:
         frames = int(dataset.get("NumberOfFrames") or 1)
     except (ValueError, TypeError):
-        raise Damaged("NumberOfFrames is not a number.") from None
+        raise Damaged(
+            f"The header does not say how many images the file holds (NumberOfFrames). {ORIGINAL}"
+        ) from None
     if not 1 <= frames <= MAX_FRAMES:
-        raise Refused(f"The image has more than {MAX_FRAMES} frames.")
+        raise Refused(
+            f"The file holds more than {MAX_FRAMES} images. Export the series as single images."
+        )
     if frames > 1 and str(dataset.SOPClassUID) != ENHANCED_MR_IMAGE:
-        raise Refused("Several frames in a classic MR image: their positions are unknown.")
+        raise Refused(
+            "The file holds several images without saying where each lies. Export the series as "
+            "single images or as enhanced MR."
+        )
     return frames
 
 
@@ -115,20 +140,19 @@ def check_geometry_present(dataset: Dataset, enhanced: bool, frames: int) -> Non
     """Named one by one, before any decoding, so that the reason is the right one."""
     for index in range(frames):
         lookup = frame_lookup(dataset, index) if enhanced else lookup_in(dataset)
-        for keyword, count in (
-            ("PixelSpacing", 2),
-            ("ImagePositionPatient", 3),
-            ("ImageOrientationPatient", 6),
-        ):
+        for keyword, count, what in PLACING:
             value = lookup(keyword)
             if value is None or value == "":
-                raise Damaged(f"The header has no {keyword}: the slice cannot be placed.")
+                raise Damaged(f"The header does not say {what} (no {keyword}). {ORIGINAL}")
             try:
                 numbers = [float(item) for item in value]
             except (ValueError, TypeError):
                 numbers = []
             if len(numbers) != count or not all(math.isfinite(n) for n in numbers):
-                raise Damaged(f"{keyword} does not hold {count} numbers.")
+                raise Damaged(
+                    f"The header does not say {what}: {keyword} does not hold {count} numbers. "
+                    f"{ORIGINAL}"
+                )
         for keyword in ("RescaleSlope", "RescaleIntercept"):
             value = lookup(keyword)
             if value is not None and value != "":
@@ -139,10 +163,17 @@ def _rescale(keyword: str, value: Any) -> float:
     try:
         number = float(value)
     except (ValueError, TypeError):
-        raise Damaged(f"{keyword} is not a number.") from None
+        raise Damaged(_unusable(keyword)) from None
     if not math.isfinite(number) or (keyword == "RescaleSlope" and number == 0):
-        raise Damaged(f"{keyword} is not a usable number.")
+        raise Damaged(_unusable(keyword))
     return number
+
+
+def _unusable(keyword: str) -> str:
+    return (
+        f"What the grey values mean cannot be told: {keyword} in the header is not a usable "
+        f"number. {ORIGINAL}"
+    )
 
 
 def is_mosaic(dataset: Dataset) -> bool:

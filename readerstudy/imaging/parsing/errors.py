@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+# What to do about a file, where it is always the same.
+AGAIN = "Copy or export it again."
+ORIGINAL = "Export the original series from the scanner or the PACS, and send that."
+LEAVE_OUT = "Leave this file out."
+
 
 class Refused(Exception):
     """A file that is not taken; the message is the reason, for people, without a header's value.

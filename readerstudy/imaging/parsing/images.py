@@ -27,7 +27,7 @@ from .checks import (
     is_mosaic,
 )
 from .encoding import encode
-from .errors import Damaged, Refused
+from .errors import AGAIN, LEAVE_OUT, Damaged, Refused
 from .hints import Hints, Known, hints_of, person_key
 from .lookups import frame_lookup, lookup_in
 from .pixels import decode
@@ -131,16 +131,18 @@ def parse_image(
     try:
         dataset = dcmread(io.BytesIO(data))
     except (RecursionError, MemoryError):
-        raise Damaged("The header is nested too deeply.") from None
+        raise Damaged(f"The header is nested too deeply. {LEAVE_OUT}") from None
     except Exception:  # noqa: BLE001
-        raise Damaged("The file is damaged or truncated: its header cannot be read.") from None
+        raise Damaged(
+            f"The file is damaged or truncated: its header cannot be read. {AGAIN}"
+        ) from None
     try:
         return _parse_dataset(dataset, reading)
     except Refused as refusal:
         _place(refusal, dataset, reading)
         raise
     except RecursionError:
-        raise Damaged("The header is nested too deeply.") from None
+        raise Damaged(f"The header is nested too deeply. {LEAVE_OUT}") from None
     except MemoryError:
         raise Damaged("The file needs more memory than is allowed.") from None
     except Exception:  # noqa: BLE001

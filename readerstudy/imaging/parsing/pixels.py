@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import iter_pixels
 from pydicom.uid import UID
 
-from .errors import Damaged, Refused
+from .errors import AGAIN, LEAVE_OUT, ORIGINAL, Damaged, Refused
 
 MAX_SIDE = 4096
 
@@ -32,7 +32,7 @@ TRANSFER_SYNTAXES: dict[str, str] = {
 def check_pixel_description(dataset: Dataset) -> None:
     """Refuse what is no greyscale image of sensible size."""
     if "PixelData" not in dataset:
-        raise Damaged("The file holds no pixels: it is incomplete, or not an image.")
+        raise Damaged(f"The file holds no pixels: it is incomplete, or not an image. {AGAIN}")
     try:
         samples = int(dataset.get("SamplesPerPixel") or 1)
         rows, columns = int(dataset.Rows), int(dataset.Columns)
@@ -40,15 +40,21 @@ def check_pixel_description(dataset: Dataset) -> None:
         int(dataset.PixelRepresentation)
         photometric = str(dataset.get("PhotometricInterpretation") or "")
     except (AttributeError, ValueError, TypeError):
-        raise Damaged("The header does not say how the pixels are stored.") from None
+        raise Damaged(f"The header does not say how the pixels are stored. {ORIGINAL}") from None
     if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        raise Refused("This is a colour image; MR images are greyscale.")
+        raise Refused(f"This is a colour image; MR images are greyscale. {LEAVE_OUT}")
     if photometric == "MONOCHROME1":
-        raise Refused("The greys are stored inverted (MONOCHROME1).")
+        raise Refused(
+            "The greys are stored inverted (MONOCHROME1), as scanners do not store MR images. "
+            f"{ORIGINAL}"
+        )
     if not (1 <= rows <= MAX_SIDE and 1 <= columns <= MAX_SIDE):
-        raise Refused(f"The matrix is outside 1 to {MAX_SIDE} rows and columns.")
+        raise Refused(
+            f"The matrix is outside 1 to {MAX_SIDE} rows and columns: this is no MR slice. "
+            f"{LEAVE_OUT}"
+        )
     if allocated not in (8, 16) or not 1 <= stored <= allocated:
-        raise Refused("The pixels are not stored in 8 or 16 bits.")
+        raise Refused(f"The pixels are not stored in 8 or 16 bits. {ORIGINAL}")
 
 
 def decode(dataset: Dataset) -> list[np.ndarray]:
@@ -66,15 +72,21 @@ def decode(dataset: Dataset) -> list[np.ndarray]:
     if not UID(dataset.file_meta.TransferSyntaxUID).is_compressed:
         needed = rows * columns * frames * (allocated // 8)
         if len(dataset.PixelData) < needed:
-            raise Damaged("The file is truncated: its pixels end early.")
+            raise Damaged(f"The file is truncated: its pixels end early. {AGAIN}")
     try:
         decoded = [np.asarray(frame) for frame in iter_pixels(dataset, raw=True)]
     except MemoryError:
-        raise Damaged("The image needs more memory to decode than is allowed.") from None
+        raise Damaged(
+            f"The image needs more memory to decode than is allowed. {LEAVE_OUT}"
+        ) from None
     except Exception:  # noqa: BLE001 - a decoder raises whatever it likes, and quotes what it read
-        raise Damaged("The pixels cannot be decoded: the file is damaged or truncated.") from None
+        raise Damaged(
+            f"The pixels cannot be decoded: the file is damaged or truncated. {AGAIN}"
+        ) from None
     if len(decoded) != frames or any(frame.shape != (rows, columns) for frame in decoded):
-        raise Damaged("The decoded pixels do not have the size that the header says.")
+        raise Damaged(
+            f"The pixels do not have the size that the header says: the file is damaged. {AGAIN}"
+        )
     return [_as_16_bit(frame, dataset) for frame in decoded]
 
 

@@ -93,6 +93,7 @@ export class Card {
     else this.say(one.message || "Waiting for the worker…");
     this.refusals.replaceChildren(
       ...(one.differs ?? []).map((said) => element("li", "", said)),
+      ...(one.unmatched ?? []).map((path) => element("li", "", `“${path}” of the mapping file: none of these files lies there.`)),
       ...one.refusals.map(({ name, reason }) => {
         const item = element("li");
         item.append(element("span", "strong", name), `: ${reason}`);

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
+import uuid
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.models import QuerySet
 
 from readerstudy.imaging.errors import ImagingError
 from readerstudy.imaging.models import InboxSeries, Series, Upload, UploadedFile
 from readerstudy.imaging.parsing.archives import is_clutter, shown_name
 from readerstudy.imaging.selectors import off_the_control
+from readerstudy.imaging.upload_history import sent_together
 from readerstudy.imaging.uploads import do_take_files
 from readerstudy.jobs.models import Job
 from readerstudy.jobs.worker import run_pending
+from readerstudy.studies.access import Reach
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Study
 
@@ -32,7 +35,7 @@ class Command(BaseCommand):
         "study that is still a draft. Without "
         "--volunteer and --arm a mapping file, a pattern or the folders decide: VOLUNTEER/ARM/…. "
         "What has no place waits in the study's inbox. Prints a JSON summary; refused files are "
-        "listed with their reasons."
+        "listed with their reasons. Ends with an error where nothing was taken."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -48,6 +51,12 @@ class Command(BaseCommand):
             "--pattern",
             default="",
             help="folders with {volunteer} and {arm}: '{volunteer}/*{arm}*'",
+        )
+
+        parser.add_argument(
+            "--deidentification",
+            action="store_true",
+            help="add what was removed and replaced of every series, by rule and count",
         )
 
     def handle(self, **options: Any) -> None:
@@ -71,6 +80,7 @@ class Command(BaseCommand):
         files, left_out = _files(options["path"])
         if not files:
             raise CommandError(f"{options['path']} holds no file that can be read.")
+        names = {uuid.uuid4(): name for name, _path in files}
         try:
             job = do_take_files(
                 study,
@@ -80,7 +90,10 @@ class Command(BaseCommand):
                 arm=arm,
                 site=site,
                 mapping=_mapping(options["mapping"]),
+                mapping_name=Path(options["mapping"]).name if options["mapping"] else "",
                 pattern=options["pattern"],
+                left_out=left_out,
+                ids=list(names),
             )
         except (ImagingError, StudyError) as error:
             raise CommandError(str(error)) from None
@@ -90,9 +103,12 @@ class Command(BaseCommand):
                 "Nothing was taken."
             ) from None
         _wait(job)
-        self.stdout.write(json.dumps(_summary(job, left_out), indent=2, ensure_ascii=False))
+        summary = _summary(study, job, names, with_report=options["deidentification"])
+        self.stdout.write(json.dumps(summary, indent=2, ensure_ascii=False))
         if job.state != Job.State.SUCCEEDED:
             raise CommandError(job.error or "The files could not be read.")
+        if summary["refused"] and not summary["accepted"]:
+            raise CommandError("Nothing was taken: every file was refused, for the reasons above.")
 
 
 def _mapping(path: Path | None) -> str:
@@ -108,14 +124,18 @@ def _mapping(path: Path | None) -> str:
 
 def _files(path: Path) -> tuple[list[tuple[str, Path]], list[tuple[str, str]]]:
     """Name and place of every file, and what is left out, with the reason: links are not followed,
-    and one file that may not be opened does not stop the others."""
+    and one file that may not be opened does not stop the others.
+
+    A name starts with the folder itself, as a browser sends a folder: it may be the volunteer.
+    """
     if path.is_file():
         return [(path.name, path)], []
     found, left_out = [], []
+    top = path.resolve().name
     for folder, folders, names in os.walk(path, followlinks=False):
         for name in [*folders, *names]:
             item = Path(folder) / name
-            shown = item.relative_to(path).as_posix()
+            shown = (Path(top) / item.relative_to(path)).as_posix()
             if is_clutter(shown):
                 continue
             if item.is_symlink():
@@ -137,40 +157,52 @@ def _wait(job: Job) -> None:
         job.refresh_from_db()
 
 
-def _summary(job: Job, left_out: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def _summary(
+    study: Study, job: Job, names: dict[uuid.UUID, str], *, with_report: bool
+) -> dict[str, Any]:
     uploads = Upload.objects.filter(job=job)
     files = UploadedFile.objects.filter(upload__in=uploads)
+    (record,) = sent_together(Reach(study), uploads[0].batch)
+    stored = Series.objects.filter(upload__in=uploads).select_related("volunteer", "arm")
+    waiting = InboxSeries.objects.filter(upload__in=uploads).select_related("arm_guess")
     return {
-        "state": job.state,
+        "state": record["outcome"],
         "series": [
             {
                 "volunteer": series.volunteer.code,
                 "arm": series.arm.code,
+                "from": _from(files, f"{series.volunteer.code}/{series.arm.code}", names),
                 "matrix": [series.rows, series.columns],
                 "slices": series.slices,
                 "differs": off_the_control(series),
-                "deidentification": series.deidentification,
+                **({"deidentification": series.deidentification} if with_report else {}),
             }
-            for series in Series.objects.filter(upload__in=uploads).select_related(
-                "volunteer", "arm"
-            )
+            for series in stored
         ],
         "inbox": [
             {
                 "number": series.number,
+                "from": _from(files, f"inbox {series.number}", names),
                 "matrix": [series.rows, series.columns],
                 "slices": series.slices,
                 "volunteer_guess": series.volunteer_guess,
                 "arm_guess": series.arm_guess.code if series.arm_guess else "",
                 "note": series.note,
                 "suspicions": series.suspicions,
-                "deidentification": series.deidentification,
+                **({"deidentification": series.deidentification} if with_report else {}),
             }
-            for series in InboxSeries.objects.filter(upload__in=uploads).select_related("arm_guess")
+            for series in waiting
         ],
-        "accepted": files.filter(accepted=True).count(),
-        "refused": [
-            *files.filter(accepted=False).values("name", "reason"),
-            *({"name": name, "reason": reason} for name, reason in left_out),
-        ],
+        "accepted": record["accepted"],
+        "refused": list(files.filter(accepted=False).values("name", "reason")),
+        "unmatched": record["unmatched"],
     }
+
+
+def _from(files: QuerySet[UploadedFile], place: str, names: dict[uuid.UUID, str]) -> str:
+    """The folder, file or zip that a series came from: what is stored knows it no more."""
+    own = files.filter(name__startswith=f"{place}/").values_list("upload", flat=True).distinct()
+    sent = sorted(names[key] for key in own if key in names)
+    if len(sent) < 2:
+        return "".join(sent)
+    return os.path.commonpath([os.path.dirname(name) for name in sent])
