@@ -424,5 +424,5 @@ def _too_few(n: int, n_nonzero: int, smallest: float) -> str:
     verb = "is not a tie" if n_nonzero == 1 else "are not ties"
     return (
         f"Only {n_nonzero} of {n} pairs {verb}: the smallest p that the exact test can give is "
-        f"{smallest:.4g}, so it could not reach .05 whatever the data."
+        f"{f'{smallest:.4g}'.removeprefix('0')}, so it could not reach .05 whatever the data."
     )

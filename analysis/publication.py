@@ -22,6 +22,7 @@ from analysis.table_notes import (
     beside_warnings,
     choice_note,
     margin_note,
+    noise_name,
     ratio_notes,
     score_notes,
     unique,
@@ -134,7 +135,8 @@ def publication_tables(
         title = "Table 3, shares. Scores of 3 or more (at least equivalent)"
         note = (
             f"Share of the scores of all readers over {volunteers(results.summaries)} "
-            f"({100 * (1 - plan.alpha):g} % confidence interval over whole volunteers)."
+            f"({100 * (1 - plan.alpha):g} % confidence interval over whole volunteers). Estimates: "
+            "no test, so no family and no α."
         )
         found.append(PublicationTable("table3_shares", title, cells, frozenset(), (note,)))
     if not results.agreement.empty:
@@ -260,7 +262,7 @@ def beside_table(results: Results, labels: Mapping[str, str] | None = None) -> p
     for key, group in cells.groupby(keys, sort=False):
         metric, estimate, tissue = (str(part) for part in key)
         own = estimate and estimate == plan.noise_estimate
-        noise = f"{estimate} (plan)" if own else estimate or DASH
+        noise = (noise_name(estimate) + (" (plan)" if own else "")) if estimate else DASH
         # Contrast ratios are small numbers; the others are not.
         decimals = 2 if metric == "contrast ratio" else 1
         means = [

@@ -224,7 +224,7 @@ def _ordinal(analysis: str, scores: pd.DataFrame, plan: AnalysisPlan) -> _Parts:
         if analysis == "ordinal_regression":
             text = (
                 "ordinal_regression: takes all scores as independent, though each volunteer was "
-                "scored in every arm; ordinal_gee does not."
+                "scored in every arm; ordinal regression by GEE does not."
             )
             warnings.append(PlanWarning("score", criterion, "", "", text))
         for arm in plan.arms:

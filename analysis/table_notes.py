@@ -17,6 +17,14 @@ _NOISE = {
     "difference": "SD of the difference of two acquisitions / √2",
     "tissue_sd": "SD in the same tissue",
 }
+# Where it is taken from: the SD of the air, of a difference …
+_SHORT_NOISE = {
+    "air_sd": "air",
+    "rayleigh": "air, Rayleigh",
+    "noncentral_chi": "air, {channels} channels",
+    "difference": "two acquisitions",
+    "tissue_sd": "same tissue",
+}
 _FAMILY = {
     "row": "each table row",
     "column": "each column",
@@ -108,6 +116,18 @@ def ratio_notes(results: Results, labels: Mapping[str, str] | None) -> tuple[str
     return start + method_note(plan, tests), *unique(concerned, plan, labels)
 
 
+def noise_name(estimate: str) -> str:
+    """A noise estimate in a few words.
+
+    Examples
+    --------
+    >>> noise_name("noncentral_chi(8)")
+    'air, 8 channels'
+    """
+    found = noise_estimate(estimate)
+    return _SHORT_NOISE[found.kind].format(channels=found.channels)
+
+
 def beside_notes(results: Results, labels: Mapping[str, str] | None) -> tuple[str, ...]:
     """What the table of other estimates needs below: that nothing in it is tested, and why.
 
@@ -139,7 +159,8 @@ def beside_notes(results: Results, labels: Mapping[str, str] | None) -> tuple[st
     shown = {*results.beside["noise_estimate"], plan.noise_estimate}
     lacking = [name for name in plan.beside if name not in CONTRASTS and name not in shown]
     if lacking:
-        notes.append(f"Not shown, because it was not measured: {', '.join(lacking)}.")
+        names = "; ".join(map(noise_name, lacking))
+        notes.append(f"Not shown, because it was not measured: noise of {names}.")
     return tuple(notes)
 
 

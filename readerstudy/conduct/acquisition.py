@@ -92,8 +92,13 @@ def _voxel(series: Series) -> str:
 
 
 def _acquisition_matrix(series: Series) -> str:
-    """DICOM's four numbers: frequency rows and columns, phase rows and columns; two are zero."""
+    """Rows × columns, as the reconstructed matrix. DICOM gives four numbers: frequency rows and
+    columns, phase rows and columns; two are zero."""
     value = series.parameters.get("AcquisitionMatrix")
+    if isinstance(value, list) and len(value) == 4:
+        rows, columns = int(value[0]) or int(value[2]), int(value[1]) or int(value[3])
+        if rows and columns:
+            return f"{rows} × {columns}"
     numbers = [int(item) for item in value if int(item)] if isinstance(value, list) else []
     return " × ".join(str(number) for number in numbers)
 

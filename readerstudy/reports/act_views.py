@@ -33,10 +33,12 @@ from .export_services import report_for
 from .models import Exclusion, Unblinding
 from .plan_wording import moment_of
 from .plans import last_version, signed_plan
+from .results_views import page_context
 from .selectors import masked_data
 from .services import do_unblind
 from .snapshots import standing_snapshot
 from .steps import steps_of
+from .wording import alpha_text
 
 
 def _user(request: HttpRequest) -> User:
@@ -143,28 +145,27 @@ def exclusions(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _excluded(request: HttpRequest, study: Study, form: ExclusionForm) -> dict[str, Any]:
-    context: dict[str, Any] = {
-        "study": study,
+    context: dict[str, Any] = {"study": study}
+    standing = exclusions_of(study)
+    try:
+        report = report_for(_user(request), study)
+        context |= page_context(study, report, "sensitivity")
+        if standing:
+            less = without(report, standing)
+            rows = with_and_without(report, less)
+            context |= {
+                "less": less,
+                "rows": rows,
+                "alpha": alpha_text(report.plan.alpha),
+                "changed": sum(row.decision_changes for row in rows),
+            }
+    except StudyError as error:
+        context["fault"] = str(error)
+    return context | {
         "form": form,
         "exclusions": every_exclusion(study),
         "take_back": TakeBackForm(label_suffix=""),
     }
-    standing = exclusions_of(study)
-    if standing:
-        try:
-            report = report_for(_user(request), study)
-            less = without(report, standing)
-        except StudyError as error:
-            context["fault"] = str(error)
-        else:
-            rows = with_and_without(report, less)
-            context |= {
-                "report": report,
-                "less": less,
-                "rows": rows,
-                "changed": sum(row.decision_changes for row in rows),
-            }
-    return context
 
 
 @require_POST

@@ -221,7 +221,7 @@ def _side(row: dict[str, Any], plan: AnalysisPlan) -> Side:
     return Side(
         n,
         f"{row['mean_difference']:.3g}".replace("-", "−"),
-        f"{row['p']:.3g}",
+        format_q(row["p"], plan.alpha),
         format_q(row["q"], plan.alpha),
         bool(row["significant"]),
     )

@@ -88,7 +88,7 @@ def score_table(report: Report, *, medians: bool = False) -> PaperTable | None:
     )
     title = "Table 3. Image quality scores"
     if medians:
-        legend = "Median [quartiles]" + legend.removeprefix("Mean ± SD (ddof 1)")
+        legend = "Median [quartiles]" + legend.removeprefix("Mean ± SD (divisor n − 1)")
     return _table(report, "table3", ("score",), title, legend, medians=medians)
 
 

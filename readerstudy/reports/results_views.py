@@ -91,9 +91,10 @@ def navigation(study: Study, report: Report) -> list[dict[str, str]]:
         for part, (title, _) in PARTS.items()
         if title and (part != "sites" or report.sites)
     ]
+    # Export before what comes with the unblinding: a page keeps its key.
+    found.append(("export", "Export", reverse("results_exports", args=[study.slug])))
     if not report.is_masked and imaged_volunteers(study):
         found.append(("panels", "Image panels", reverse("results_panels", args=[study.slug])))
-    found.append(("export", "Export", reverse("results_exports", args=[study.slug])))
     return [
         {
             "part": part,
@@ -182,6 +183,8 @@ def _agreement(request: HttpRequest, context: Context) -> HttpResponse:
 
 def _sensitivity(request: HttpRequest, context: Context) -> HttpResponse:
     tables = sensitivity_tables(context["report"])
+    is_statistician = has_role(_user(request), context["study"], Role.STATISTICIAN)
+    context |= {"may_exclude": is_statistician, "shows_exclusions": True}
     return _lists(request, context, tables, "The plan asks for nothing beside its tests.")
 
 

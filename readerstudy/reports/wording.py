@@ -20,7 +20,7 @@ FAMILIES = {
 }
 ZEROS = {"drop": "zeros dropped", "pratt": "zeros after Pratt"}
 NOISE = {
-    "air_sd": "the SD of the background air (ddof 1)",
+    "air_sd": "the SD of the background air (divisor n − 1)",
     "rayleigh": "the SD of the background air / 0.655 (Rayleigh, one channel)",
     "difference": "the SD of the difference of two acquisitions / √2",
     "tissue_sd": "the SD within the tissue itself",
@@ -72,7 +72,7 @@ def _span(values: pd.Series) -> str:
 def ratio_legend(plan: AnalysisPlan, n: int, reference: str) -> str:
     cnr = f", CNR = (mean of tissue − mean of {reference.lower()}) / noise" if reference else ""
     return (
-        f"Mean ± SD (ddof 1) over {n} volunteers. SNR = mean of tissue / noise{cnr}; "
+        f"Mean ± SD (divisor n − 1) over {n} volunteers. SNR = mean of tissue / noise{cnr}; "
         f"noise: {noise_text(plan.noise_estimate)}."
     )
 
@@ -83,7 +83,8 @@ def score_legend(plan: AnalysisPlan, n: int, readers: int, *, relative: bool = T
         low, high = (fixed(limit, 0) for limit in plan.score_range)
         scale = f" Scale {low} to {high}{', relative to the control' if relative else ''}."
     of = f" ({readers} readers)" if plan.reader_summary != "each" else ""
-    return f"Mean ± SD (ddof 1) over {n} volunteers of {SUMMARIES[plan.reader_summary]}{of}.{scale}"
+    summary = SUMMARIES[plan.reader_summary]
+    return f"Mean ± SD (divisor n − 1) over {n} volunteers of {summary}{of}.{scale}"
 
 
 def plan_lines(plan: AnalysisPlan) -> list[tuple[str, str]]:

@@ -29,6 +29,12 @@ def reader_memberships(study: Study) -> list[Membership]:
     return sorted(readers, key=lambda member: (len(member.reader_code), member.reader_code))
 
 
+def imported_readers(study: Study) -> list[str]:
+    """The codes of the readers whose scores came in from a table."""
+    found = study.sessions.filter(is_imported=True).values_list("reader_code", flat=True)
+    return sorted(set(found), key=lambda code: (len(code), code))
+
+
 def members_of(study: Study) -> list[Membership]:
     """Everyone, grouped by role: coordinators, readers by code, statisticians."""
     order = {role: index for index, role in enumerate(Role.values)}

@@ -43,6 +43,7 @@ def study(request: HttpRequest, slug: str) -> HttpResponse:
             "tissues": found.tissues.all(),
             "plan": wording.plan_lines(found.plan),
             "readers": selectors.reader_memberships(found),
+            "imported_readers": selectors.imported_readers(found),
             "may_edit": found.is_draft and has_role(request.user, found, Role.COORDINATOR),
         },
     )

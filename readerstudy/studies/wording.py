@@ -54,7 +54,7 @@ def plan_lines(plan: Plan) -> list[tuple[str, str]]:
         ("Test", say(METHODS, plan.method)),
         ("Zero differences", say(ZERO_RULES, plan.zeros)),
         ("Family of tests", say(FAMILIES, plan.family)),
-        ("Significance", f"q < {plan.alpha:g}"),
+        ("Significant", f"q ≤ {f'{plan.alpha:g}'.removeprefix('0')}"),
         ("Rounding", f"Differences to {plan.decimals} decimals before ranking"),
     ]
 

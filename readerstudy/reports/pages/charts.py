@@ -82,7 +82,7 @@ def _bars(report: Report, filters: Filters, metrics: tuple[str, ...]) -> Chart:
     limits = report.plan.score_range
     if metrics == ("score",) and limits:
         spec["top"] = limits[1]
-    legend = ["Bars: mean; lines: SD (ddof 1)."]
+    legend = ["Bars: mean; lines: SD (divisor n − 1)."]
     if filters.reader:
         legend[0] += f" Scores of {filters.reader} alone: descriptive, without tests."
     else:

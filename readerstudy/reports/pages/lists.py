@@ -119,7 +119,7 @@ def agreement_list(report: Report) -> ListTable | None:
             ListCell(
                 f"{rounded(row['low'])} to {rounded(row['high'])}" if pd.notna(row["low"]) else "–"
             ),
-            ListCell(str(row["method"])),
+            ListCell(interval_method(row)),
             ListCell(str(row["n"])),
             ListCell(str(row["readers"])),
         ]
@@ -161,6 +161,9 @@ def _analyses(report: Report) -> list[ListTable]:
     for analysis, group in report.results.sensitivity.groupby("analysis", sort=False):
         name = str(analysis)
         rows = []
+        made = _intervals(group)
+        one_statistic = len(made) == 1
+        has_p, has_q = group["p"].notna().any(), group["q"].notna().any()
         for row in group.to_dict("records"):
             arms = [report.arm_names[code] for code in (row["a"], row["b"]) if code]
             rows.append(
@@ -168,28 +171,32 @@ def _analyses(report: Report) -> list[ListTable]:
                     ListCell(row_text(report, row)),
                     ListCell(" v ".join(arms) or "All arms"),
                     *_letters(report, row["a"], row["b"]),
-                    ListCell(str(row["statistic"])),
+                    *([] if one_statistic else [ListCell(_statistic(row))]),
                     ListCell(_value(row)),
-                    ListCell(_p(row["p"], report.plan.alpha), exact=_exact(row["p"])),
-                    ListCell(_p(row["q"], report.plan.alpha), exact=_exact(row["q"])),
+                    *_tested(row["p"], report.plan.alpha, has_p),
+                    *_tested(row["q"], report.plan.alpha, has_q),
                     ListCell(str(row["n"])),
-                    ListCell(str(row["method"])),
                 ]
             )
         columns = [
             Column("Criterion", False),
             Column("Comparison, a v b", False),
             *letter_columns(report),
-            Column("Statistic", False),
-            *(Column(text) for text in ("Value (interval)", "p", "q", "n")),
-            Column("Interval by", False),
+            *([] if one_statistic else [Column("Statistic", False)]),
+            Column("Value (interval)"),
+            *([Column("p")] if has_p else []),
+            *([Column("q")] if has_q else []),
+            Column("Scores (n)" if name.startswith("ordinal") else "Volunteers (n)"),
         ]
         legend = [
             "Sensitivity analysis, beside the planned tests: its p are in none of their families"
-            + (", q is taken over all pairs of the row" if group["q"].notna().any() else "")
+            + (", q is taken over all pairs of the row" if has_q else "")
             + f". α = {alpha_text(report.plan.alpha)}. Of b against a."
         ]
-        said = [w.text for w in report.warnings if w.text.startswith(f"{name}:")]
+        legend.append(f"Intervals. {'; '.join(f'{what}: {how}' for what, how in made.items())}.")
+        if report.is_masked and name.startswith("ordinal"):
+            legend.append("The reference is the first letter: the control is not known yet.")
+        said = _said(report, name)
         title = _ANALYSES.get(name, name)
         tables.append(ListTable(name, title, columns, rows, legend, unique(said)))
     missing = [
@@ -198,10 +205,50 @@ def _analyses(report: Report) -> list[ListTable]:
         if name not in set(report.results.sensitivity["analysis"])
     ]
     for name in missing:
-        said = [w.text for w in report.warnings if w.text.startswith(f"{name}:")]
+        said = _said(report, name)
         legend = ["Asked for by the plan; these data do not allow it."]
         tables.append(ListTable(name, _ANALYSES.get(name, name), [], [], legend, unique(said)))
     return tables
+
+
+def _said(report: Report, analysis: str) -> list[str]:
+    """The warnings of one analysis, without its name in front, which the table bears."""
+    start = f"{analysis}: "
+    texts = [w.text.removeprefix(start) for w in report.warnings if w.text.startswith(start)]
+    return [text[:1].upper() + text[1:] for text in texts]
+
+
+def _tested(value: float, alpha: float, is_shown: bool) -> list[ListCell]:
+    return [ListCell(_p(value, alpha), exact=_exact(value))] if is_shown else []
+
+
+# In front of the interval's method, what belongs to the value: "Friedman chi-square 12, …".
+_BEFORE_INTERVAL = "; interval: "
+
+
+def _intervals(group: pd.DataFrame) -> dict[str, str]:
+    """How the intervals of each statistic were made, said once."""
+    made: dict[str, dict[str, None]] = {}
+    for row in group.to_dict("records"):
+        how = interval_method(row).rpartition(_BEFORE_INTERVAL)[2]
+        made.setdefault(_statistic_name(row), {})[how] = None
+    return {what: ", or ".join(found) for what, found in made.items()}
+
+
+def _statistic(row: dict[Any, Any]) -> str:
+    before = interval_method(row).rpartition(_BEFORE_INTERVAL)[0]
+    return f"{_statistic_name(row)}; {before}" if before else _statistic_name(row)
+
+
+def _statistic_name(row: dict[Any, Any]) -> str:
+    """Without the arm's code, which stands in the comparison."""
+    name = str(row["statistic"])
+    return "mean rank" if name.startswith("mean rank,") else name.replace(" cases", " volunteers")
+
+
+def interval_method(row: dict[Any, Any]) -> str:
+    """How an interval was made; a case of `analysis` is a volunteer here."""
+    return str(row["method"]).replace(" cases", " volunteers")
 
 
 def unique(texts: list[str]) -> list[str]:
@@ -209,10 +256,26 @@ def unique(texts: list[str]) -> list[str]:
 
 
 def _value(row: dict[Any, Any]) -> str:
-    value = rounded(row["value"])
+    say = odds if "odds ratio" in str(row["statistic"]) else rounded
+    value = say(row["value"])
     if pd.isna(row["low"]):
         return value
-    return f"{value} ({rounded(row['low'])} to {rounded(row['high'])})"
+    return f"{value} ({say(row['low'])} to {say(row['high'])})"
+
+
+def odds(value: float) -> str:
+    """An odds ratio: two decimals, below a tenth two digits that count, so that none is zero.
+
+    >>> odds(2.345), odds(0.00312), odds(0.0000001), odds(1234.5)
+    ('2.35', '0.0031', '<0.0001', '1235')
+    """
+    if pd.isna(value):
+        return "–"
+    if value < 0.0001:
+        return "<0.0001"
+    if value >= 100:
+        return fixed(value, 0)
+    return rounded(value) if value >= 0.1 else fixed(value, 3 if value >= 0.01 else 4)
 
 
 def _p(value: float, alpha: float) -> str:

@@ -99,9 +99,9 @@ def reader_list(report: Report, criterion: str = "") -> ListTable | None:
     ]
     n = scores["volunteer"].nunique()
     legend = [
-        f"Mean ± SD (ddof 1) of each reader's own scores over up to {n} volunteers; n stands with "
-        "each value. Comparisons: mean difference, second minus first, and in how many volunteers "
-        f"the second was higher / equal / lower. {_NO_TEST}"
+        f"Mean ± SD (divisor n − 1) of each reader's own scores over up to {n} volunteers; n "
+        "stands with each value. Comparisons: mean difference, second minus first, and in how "
+        f"many volunteers the second was higher / equal / lower. {_NO_TEST}"
     ]
     return ListTable("readers", "Scores by reader", columns, rows, legend)
 
@@ -112,6 +112,8 @@ def change_cell(first: pd.Series, second: pd.Series) -> ListCell:
         return ListCell("–", exact="no volunteer scored in both arms")
     counts = f"{int((apart > 0).sum())} / {int((apart == 0).sum())} / {int((apart < 0).sum())}"
     mean = f"{apart.mean():+.2f}".replace("-", "−")
+    if not float(f"{apart.mean():.2f}"):
+        mean = "0.00"
     return ListCell(f"{mean} ({counts})", exact=f"n = {len(apart)}, mean {apart.mean()!r}")
 
 

@@ -52,7 +52,7 @@ def site_list(report: Report) -> ListTable | None:
         ),
     ]
     legend = [
-        "Mean ± SD (ddof 1) over each site's volunteers; the median stands with each value. "
+        "Mean ± SD (divisor n − 1) over each site's volunteers; the median stands with each value. "
         "Comparisons: mean difference, second minus first, and in how many volunteers the second "
         "was higher / equal / lower. Descriptive: no test, no family, no α. Readers who read one "
         "site alone count for that site alone."
