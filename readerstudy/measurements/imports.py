@@ -54,12 +54,16 @@ class RegionLine:
 
 @dataclass(frozen=True)
 class RegionTable:
-    """A checked table; `notes` say what is worth knowing and no fault."""
+    """A checked table; `notes` say what is worth knowing and no fault.
+
+    `headings` are pairs of our column and the heading of the file that was taken for it.
+    """
 
     file: str
     sha256: str
     lines: Sequence[RegionLine]
     notes: Sequence[str]
+    headings: Sequence[tuple[str, str]] = ()
 
     @property
     def volunteers(self) -> list[str]:
@@ -101,7 +105,7 @@ def check_import_regions(
         else:
             lines.append(line)
     notes = table_notes(table, lines, ("volunteer", "arm", "tissue"))
-    return RegionTable(file.name, sha256, lines, notes), faults
+    return RegionTable(file.name, sha256, lines, notes, table.headings), faults
 
 
 def _line(

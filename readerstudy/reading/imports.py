@@ -52,12 +52,16 @@ class ScoreLine:
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """A checked table; `notes` say what is worth knowing and no fault."""
+    """A checked table; `notes` say what is worth knowing and no fault.
+
+    `headings` are pairs of our column and the heading of the file that was taken for it.
+    """
 
     file: str
     sha256: str
     lines: Sequence[ScoreLine]
     notes: Sequence[str]
+    headings: Sequence[tuple[str, str]] = ()
 
     @property
     def volunteers(self) -> list[str]:
@@ -94,7 +98,7 @@ def check_import_scores(
         else:
             lines.append(line)
     notes = table_notes(table, lines, ("volunteer", "arm", "reader", "criterion"))
-    checked = ScoreTable(file.name, sha256, lines, notes)
+    checked = ScoreTable(file.name, sha256, lines, notes, table.headings)
     faults += _clashes(study, checked)
     return checked, faults
 

@@ -1,7 +1,8 @@
-"""Import with a mapping step: choose a file, say which column is which, check, import."""
+"""Import with a mapping step: choose a file, say which column is which, check, look, import."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 from django.contrib import messages
@@ -10,7 +11,11 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from readerstudy.accounts.models import User
-from readerstudy.conduct.imports import MOST_BYTES, do_import_study_tables
+from readerstudy.conduct.imports import (
+    MOST_BYTES,
+    check_import_study_tables,
+    do_import_study_tables,
+)
 from readerstudy.studies.access import get_study
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Role, Study
@@ -22,6 +27,7 @@ from .imports.mapping import (
     KINDS,
     SHOWN_ROWS,
     ColumnMapping,
+    Sheet,
     apply,
     guess,
     known_codes,
@@ -29,6 +35,7 @@ from .imports.mapping import (
     unknown_words,
     wanted,
 )
+from .imports.preview import preview_of
 from .imports.spreadsheets import as_csv
 
 _MOST_FAULTS_SHOWN = 500
@@ -54,16 +61,17 @@ def import_mapped(request: HttpRequest, slug: str) -> HttpResponse:
         }
         words = _words(request)
         context |= _form(study, sheet, kind, columns, words) | {"kept": kept}
-        if "import" not in request.POST:
+        if not {"check", "import"} & set(request.POST):
             return render(request, "reports/import_mapped.html", context)
         table = apply(study, sheet, kind, ColumnMapping(columns, words))
         is_scores = kind != "regions"
-        report = do_import_study_tables(
-            study,
-            user,
-            scores=table if is_scores else None,
-            regions=None if is_scores else table,
-        )
+        scores, regions = (table, None) if is_scores else (None, table)
+        if "import" not in request.POST:
+            checked = check_import_study_tables(study, user, scores=scores, regions=regions)
+            context["would_write"] = preview_of(study, checked, columns, _unused(sheet, columns))
+            context["carried"] = _carried(request, kept)
+            return render(request, "reports/import_mapped.html", context)
+        report = do_import_study_tables(study, user, scores=scores, regions=regions)
     except TableError as error:
         context["faults"] = error.faults[:_MOST_FAULTS_SHOWN]
         context["fault_count"] = len(error.faults)
@@ -98,6 +106,20 @@ def _file(request: HttpRequest, study: Study, user: User) -> tuple[TableFile, st
     if found is None:
         raise TableError([Fault("The file", None, "", "Choose the file again: none waits here.")])
     return found, kept
+
+
+def _unused(sheet: Sheet, columns: Mapping[str, str]) -> list[str]:
+    return [heading for heading in sheet.headings if heading and heading not in columns.values()]
+
+
+def _carried(request: HttpRequest, kept: str) -> list[tuple[str, str]]:
+    """What the second press sends again: the file and what was said of it."""
+    said = [
+        (name, str(value))
+        for name, value in request.POST.items()
+        if name == "kind" or name.startswith(("column-", "word-", "code-"))
+    ]
+    return [*said, ("kept", kept)]
 
 
 def _words(request: HttpRequest) -> dict[tuple[str, str], str]:

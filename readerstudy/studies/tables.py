@@ -66,12 +66,16 @@ class TableRow:
 
 @dataclass(frozen=True)
 class Table:
-    """`decimal_comma`: the file separates with semicolons, so that 1,5 may stand for 1.5."""
+    """`decimal_comma`: the file separates with semicolons, so that 1,5 may stand for 1.5.
+
+    `headings` are pairs of our column and the heading of the file that was taken for it.
+    """
 
     name: str
     rows: Sequence[TableRow]
     decimal_comma: bool
     ignored_columns: Sequence[str]
+    headings: Sequence[tuple[str, str]] = ()
 
 
 def read_table(
@@ -134,7 +138,8 @@ def read_table(
         faults.append(Fault(file.name, None, "", "The file has a heading but no rows."))
     used = set(places.values())
     ignored = [cell for at, cell in enumerate(header or []) if at not in used and cell]
-    return Table(file.name, rows, separator == ";", ignored)
+    taken = [(column, (header or [])[at]) for column, at in places.items()]
+    return Table(file.name, rows, separator == ";", ignored, taken)
 
 
 def _text(file: TableFile, faults: list[Fault]) -> str | None:

@@ -177,7 +177,12 @@ def test_a_workbook_with_its_own_headings_and_words_comes_in_through_the_mapping
     assert unknown.status_code == 422
     assert not ScoreRevision.objects.exists()
     form |= {"word-sequence-1": "Norm", "code-sequence-1": "STD"}
-    assert client.post(address, form).status_code == 302
+    del form["import"]
+    looked = client.post(address, {**form, "check": "1"})
+    assert not ScoreRevision.objects.exists()
+    assert ("Arm", "Spalte sequence") in looked.context["would_write"].parts[0].headings
+    sent = {**dict(looked.context["carried"]), "import": "1"}
+    assert client.post(address, sent).status_code == 302
     assert ScoreRevision.objects.count() == len(rows)
 
 

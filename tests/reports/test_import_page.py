@@ -8,6 +8,8 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from readerstudy.measurements.imports import COLUMNS as REGION_COLUMNS
+from readerstudy.reading.imports import COLUMNS as SCORE_COLUMNS
 from readerstudy.reading.models import ScoreRevision
 from readerstudy.studies.models import Study
 from tests.factories import make_coordinator, make_study
@@ -30,13 +32,31 @@ def golden(name: str) -> SimpleUploadedFile:
 
 
 def test_a_coordinator_imports_both_files_and_is_told(client: Client, study: Study) -> None:
-    response: Any = client.post(
-        PAGE, {"scores": golden(SCORES), "regions": golden(REGIONS)}, follow=True
-    )
+    page: Any = client.post(PAGE, {"scores": golden(SCORES), "regions": golden(REGIONS)})
+    # The first press writes nothing: it shows what a second one would write.
+    assert page.status_code == 200
+    assert not ScoreRevision.objects.exists()
+    study.refresh_from_db()
+    assert study.is_draft
+    shown = page.context["would_write"]
+    assert [(part.what, part.lines) for part in shown.parts] == [
+        ("scores", 900),
+        ("region measurements", 350),
+    ]
+    assert ("Volunteer", "case") in shown.parts[0].headings
+    assert dict(shown.parts[0].counts)["Readers"] == [("R1", 300), ("R2", 300), ("R3", 300)]
+    assert ("standard (STD)", 180) in dict(shown.parts[0].counts)["Arms"]
+    assert len(shown.new_volunteers) == 10
+    assert "cannot be taken back" in page.content.decode()
+    response: Any = client.post(PAGE, {**dict(page.context["carried"]), "import": "1"}, follow=True)
     assert response.redirect_chain == [(PAGE, 302)]
     text = response.content.decode()
     assert "Imported: 900 scores and 350 region measurements of 10 volunteers." in text
     assert ScoreRevision.objects.count() == 900
+    # The file waits no more.
+    gone = client.post(PAGE, {**dict(page.context["carried"]), "import": "1"})
+    assert gone.status_code == 422
+    assert "Choose the file again" in gone.content.decode()
 
 
 def test_the_faults_are_shown_by_file_line_and_column(client: Client, study: Study) -> None:
@@ -60,10 +80,15 @@ def test_no_file_and_a_file_too_large_are_refused(client: Client, study: Study) 
     response = client.post(PAGE, {"scores": big})
     assert response.status_code == 422
     assert "larger than 10 MB" in response.content.decode()
+    # Every heading that is taken for a column stands on the page.
+    page = client.get(PAGE).content.decode()
+    for names in (*SCORE_COLUMNS.values(), *REGION_COLUMNS.values()):
+        assert all(name in page for name in names)
 
 
 def test_a_locked_study_offers_no_import(client: Client, study: Study) -> None:
-    client.post(PAGE, {"scores": golden(SCORES)})
+    shown: Any = client.post(PAGE, {"scores": golden(SCORES)})
+    client.post(PAGE, {**dict(shown.context["carried"]), "import": "1"})
     lock(study)
     page = client.get(PAGE).content.decode()
     assert "nothing can be imported any more" in page

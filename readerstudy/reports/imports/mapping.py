@@ -20,7 +20,7 @@ KINDS = {
 # Of a wide table, the column of a criterion: this and the criterion's code.
 SCORE_OF = "score_of_"
 _WIDE = ("case", "sequence", "reader")
-_LABELS = {
+LABELS = {
     "case": "Volunteer",
     "sequence": "Arm",
     "reader": "Reader",
@@ -111,10 +111,10 @@ class Wanted:
 def wanted(study: Study, kind: str) -> dict[str, Wanted]:
     """The columns that a table of this kind has to have, by our names."""
     if kind == "regions":
-        return {ours: Wanted(_LABELS[ours], names) for ours, names in REGION_COLUMNS.items()}
+        return {ours: Wanted(LABELS[ours], names) for ours, names in REGION_COLUMNS.items()}
     if kind == "scores":
-        return {ours: Wanted(_LABELS[ours], names) for ours, names in SCORE_COLUMNS.items()}
-    found = {ours: Wanted(_LABELS[ours], SCORE_COLUMNS[ours]) for ours in _WIDE}
+        return {ours: Wanted(LABELS[ours], names) for ours, names in SCORE_COLUMNS.items()}
+    found = {ours: Wanted(LABELS[ours], SCORE_COLUMNS[ours]) for ours in _WIDE}
     for code, name in study.criteria.values_list("code", "name"):
         found[f"{SCORE_OF}{code}"] = Wanted(name, (plain(code), plain(name)), is_needed=False)
     return found
