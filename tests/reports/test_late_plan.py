@@ -35,6 +35,14 @@ def test_a_plan_amended_after_the_lock_is_said_wherever_results_stand(client: Cl
     page = client.get("/studies/published/results/").content.decode()
     assert "The plan was amended after the lock" in page
     assert "version 2, signed on" in page
+    drawn = client.get("/studies/published/results/figures/?figure=differences&row=margin")
+    assert '"margins": [-0.5, 0.5]' in drawn.content.decode()
+    every = client.get("/studies/published/results/figures/?figure=differences").content.decode()
+    assert '"margins": []' in every  # other intervals are not held against the margin
+    overview = client.get("/studies/published/").content.decode()
+    assert "3 whose scores were imported (R1, R2, R3)" in overview
+    excluded = client.get("/studies/published/results/exclusions/").content.decode()
+    assert 'class="results-nav"' in excluded
     said = manifest(study, report, {})
     assert said["plan_signed"] == "after the lock, before unblinding"
     assert said["plan_signed_at"].startswith("20")

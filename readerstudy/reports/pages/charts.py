@@ -276,7 +276,12 @@ def _ranking(report: Report, filters: Filters) -> Chart:
             )
         groups.append({"label": label, "points": points})
     columns = ["row", *_arm_names(report), "n", "mean_rank", "low", "high"]
-    spec = {"kind": "forest", "axis": "Mean rank (1 is the best)", "zero": None, "margins": []}
+    spec: dict[str, Any] = {
+        "kind": "forest",
+        "axis": "Mean rank (1 is the best)",
+        "zero": None,
+        "margins": [],
+    }
     legend = ["Mean ranks over the volunteers with 95 % intervals. Tests: Table 8."]
     return Chart(
         "",

@@ -179,7 +179,7 @@ def panels_image(panels: Panels, report: Report, image_format: ImageFormat) -> b
 
 def _matching(series: list[Series]) -> str:
     """By what each panel's values were multiplied: what a reader of the figure must know."""
-    factors = [f"{one.arm.name} × {one.display_factor:.3f}" for one in series]
+    factors = [f"{one.arm.name}\u00a0×\u00a0{one.display_factor:.3f}" for one in series]
     return f"Brightness matched to the control, one factor a series: {', '.join(factors)}."
 
 
