@@ -37,6 +37,7 @@ PUBLIC = {
     "api/v1/studies/<slug:slug>/results/",
     "api/v1/studies/<slug:slug>/bundle.zip",
     "api/v1/studies/<slug:slug>/files/<path:name>",
+    "api/<path:name>",
     # Leads to the sign-in page.
     "admin/login/",
 }
