@@ -15,6 +15,7 @@ from .guessing import arm_by_parameters
 from .models import InboxSeries, Series, Volunteer
 from .parsing.hints import key_of_person
 from .selectors import volunteer_codes
+from .upload_history import said_of, upload_numbers
 
 AXES = (("sagittal", 0), ("coronal", 1), ("axial", 2))
 OBLIQUE = math.cos(math.radians(20))
@@ -26,6 +27,7 @@ class WaitingSeries:
     description: str
     arm_guess: Arm | None
     because: str  # why that arm
+    sent: str = ""  # with which upload, and when
 
 
 @dataclass
@@ -63,6 +65,7 @@ def inbox_of(reach: Reach) -> list[Person]:
     ]
     people: dict[tuple[str, str], Person] = {}
     known = known_people(reach)
+    numbers = upload_numbers(study)
     rows = InboxSeries.objects.filter(study=study, **reach.within("upload__site"))
     rows = rows.select_related("arm_guess", "job", "cleared_by", "upload__site")
     for row in rows.order_by("number"):
@@ -80,7 +83,13 @@ def inbox_of(reach: Reach) -> list[Person]:
                 key=str(row.number), label="", volunteer_guess=volunteer, because=why
             )
         person.series.append(
-            WaitingSeries(row, describe(row), guess, because if guess is not None else "")
+            WaitingSeries(
+                row,
+                describe(row),
+                guess,
+                because if guess is not None else "",
+                said_of(row.upload, numbers) if row.upload is not None else "",
+            )
         )
     for number, person in enumerate(people.values(), start=1):
         person.label = person.volunteer_guess or f"Person {number}"

@@ -20,6 +20,7 @@ from .contact_sheet import MOST_SLICES
 from .errors import ImagingError
 from .inbox_storing import SHEET
 from .models import InboxSeries
+from .upload_history import said_of, upload_numbers
 
 
 def _series(request: HttpRequest, slug: str, series_id: uuid.UUID) -> InboxSeries:
@@ -139,6 +140,7 @@ def inbox_series(request: HttpRequest, slug: str, series_id: uuid.UUID) -> HttpR
             "study": series.study,
             "series": series,
             "description": inbox_selectors.describe(series),
+            "sent": said_of(series.upload, upload_numbers(series.study)) if series.upload else "",
             "shown": min(series.slices, MOST_SLICES),
         },
     )

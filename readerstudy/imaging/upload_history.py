@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -64,6 +64,11 @@ def upload_numbers(study: Study) -> dict[uuid.UUID, int]:
     batches = Upload.objects.filter(study=study).order_by().values("batch")
     begun = batches.annotate(sent=Min("created_at")).order_by("sent", "batch")
     return {row["batch"]: number for number, row in enumerate(begun, start=1)}
+
+
+def said_of(upload: Upload, numbers: Mapping[uuid.UUID, int]) -> str:
+    """`upload 12, sent 2026-11-21 20:31`: names are forgotten, this tells one from another."""
+    return f"upload {numbers[upload.batch]}, sent {minute(upload.created_at)}"
 
 
 def minute(at: datetime) -> str:

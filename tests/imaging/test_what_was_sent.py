@@ -13,6 +13,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from readerstudy.imaging import upload_history
+from readerstudy.imaging.inbox_selectors import inbox_of
 from readerstudy.imaging.models import InboxSeries, Series
 from readerstudy.imaging.upload_history import sent_together
 from readerstudy.imaging.uploads import do_create_uploads
@@ -119,6 +120,8 @@ def test_the_folder_given_to_the_command_may_be_the_volunteer(
     assert waiting["from"] == "N05/scout"
     assert "deidentification" not in stored
     assert Series.objects.count() == InboxSeries.objects.count() == 1
+    (person,) = inbox_of(Reach(study))
+    assert person.series[0].sent.startswith("upload 1, sent 20")
 
 
 def test_the_command_fails_where_nothing_was_taken_and_names_unused_lines(

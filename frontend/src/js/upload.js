@@ -30,6 +30,9 @@ function openDesk(root) {
 
   // --- Following what the worker does
 
+  /** Where that fails the lists are as old as the page; the card is not. */
+  const renew = () => refreshPage().catch(() => {});
+
   async function follow(batch) {
     const card = cards.get(batch);
     let over = false;
@@ -43,7 +46,7 @@ function openDesk(root) {
       }
       if (!over) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
-    await refreshPage().catch(() => {}); // the lists are as old as the page; the card is not
+    await renew();
   }
 
   /** The card of a broken-off batch goes when its files are chosen again. */
@@ -68,7 +71,10 @@ function openDesk(root) {
       if (!whole) continue;
       const card = new Card(known?.name ?? whole.name, list);
       cards.set(batch, card);
-      card.showUnfinished(whole, known, urls.tus, () => forgetBatch(one.batch));
+      card.showUnfinished(whole, known, urls.tus, () => {
+        forgetBatch(one.batch);
+        renew();
+      });
     }
     for (const one of uploads.filter(({ state }) => ["queued", "reading"].includes(state))) {
       const batch = { id: one.batch };
@@ -96,7 +102,10 @@ function openDesk(root) {
         card.showBatch(batch);
         if (batch.running) return;
         if (batch.state !== "failed") running.delete(batch);
-        if (batch.state === "sent") follow(batch);
+        if (batch.state === "sent") {
+          renew();
+          follow(batch);
+        }
       });
       card.showBatch(batch);
       batch.start().then(() => takeUp(batch));

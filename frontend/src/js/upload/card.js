@@ -58,6 +58,7 @@ export class Card {
         cancelled: "Cancelled; nothing of it was kept.",
       }[batch.state],
     );
+    this.text.classList.toggle("upload-stopped", batch.state === "failed");
     const again = batch.state === "failed" && !batch.refused;
     this.offer(`${batch.state} ${again}`, () => {
       const made = [];
@@ -82,6 +83,7 @@ export class Card {
     const over = OVER.includes(one.state);
     const failed = one.state === "failed";
     const bad = failed || one.tone === "bad";
+    this.text.classList.toggle("upload-stopped", bad);
     this.stages.hidden = false;
     this.bars.sent.value = 1;
     for (const key of ["read", "stored"]) {
