@@ -30,7 +30,7 @@ _ANALYSES = {
 def labels_with_letters(report: Report) -> dict[str, str]:
     """Names for codes; after unblinding each arm's letter stays beside its name."""
     if report.is_masked:
-        arms = {code: f"Arm {code}" for code in report.arm_names}
+        arms = dict(report.arm_names)  # a letter, as in the tables beside
     else:
         arms = {code: f"{name} ({report.letters[code]})" for code, name in report.arm_names.items()}
     return {**arms, **report.row_names}
