@@ -228,8 +228,8 @@ def _common_gain(derived: pd.DataFrame, plan: AnalysisPlan) -> list[PlanWarning]
                     "",
                     f"{a} v {b}",
                     f"All {len(gain)} tissues gain nearly the same factor in SNR "
-                    f"({gain.min():.2f} to {gain.max():.2f}): the fall of the noise in air is one finding, not "
-                    f"{len(gain)}.",
+                    f"({gain.min():.2f} to {gain.max():.2f}): the fall of the noise in air is one "
+                    f"finding, not {len(gain)}.",
                 )
             )
     return found
