@@ -20,6 +20,8 @@ from readerstudy.imaging.models import (
     UploadedFile,
     Volunteer,
 )
+from readerstudy.imaging.upload_history import sent_together
+from readerstudy.studies.access import Reach
 from readerstudy.studies.errors import StudyError
 from tests.factories import make_coordinator, make_reader, make_study
 from tests.imaging.datasets import as_files, phantom, series
@@ -62,6 +64,10 @@ def test_a_withdrawal_takes_what_waits_of_the_same_person_and_leaves_the_history
             *[(f"inbox {nobodys.number}/{number:04d}", True) for number in (1, 2, 3)],
         ]
     )
+    shown = [
+        (one["accepted"], one["erased"], one["outcome"]) for one in sent_together(Reach(study))
+    ]
+    assert shown == [(3, 0, "all taken"), (3, 3, "erased: withdrawn"), (4, 2, "partly taken")]
     assert Event.objects.get(action="conduct.volunteer.withdrawn").new["inbox"] == [theirs.number]
 
 
