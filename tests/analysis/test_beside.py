@@ -75,7 +75,7 @@ def test_the_difference_of_two_acquisitions_is_shown_where_it_was_measured() -> 
         tables = {table.name: table for table in publication_tables(results)}  # type: ignore[arg-type]
         return " ".join(tables["table2_beside"].notes)
 
-    assert "Not shown, because it was not measured: difference." in notes(RESULTS)
+    assert "Not shown, because it was not measured: noise of two acquisitions." in notes(RESULTS)
     given = regions().assign(sd_difference=lambda rows: 1.5 * rows["sd"])
     found = run_plan(NONE, given, PLAN)
     assert "difference" in set(found.beside["noise_estimate"])
