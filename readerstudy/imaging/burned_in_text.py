@@ -37,9 +37,10 @@ def _spikes(plane: np.ndarray) -> list[tuple[float, float]]:
     if peak <= 0:
         return []
     scale = (LEVELS - 1) / peak
-    bright = plane[plane > DARKEST * peak] * np.float32(scale)
+    rows = plane[::2]  # letters are higher than one row
+    bright = rows[rows > DARKEST * peak] * np.float32(scale)
     counts = np.bincount((bright + np.float32(0.5)).astype(np.uint16), minlength=LEVELS)
-    many = np.flatnonzero(counts >= FEWEST_PIXELS)
+    many = np.flatnonzero(counts >= FEWEST_PIXELS // 3)
     found = []
     for level in many[np.argsort(counts[many])[::-1]]:
         beside = counts[max(0, level - NEIGHBOURS) : level + NEIGHBOURS + 1]

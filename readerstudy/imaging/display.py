@@ -30,7 +30,7 @@ PRESETS = (
     ("bright", "Bright tissue", (40.0, 99.9)),
 )
 # Percentiles and medians of large volumes are taken over about this many evenly spaced voxels.
-SAMPLED_VOXELS = 250_000
+SAMPLED_VOXELS = 125_000
 
 
 @dataclass(frozen=True)

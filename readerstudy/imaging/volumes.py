@@ -6,6 +6,7 @@ Elsewhere the whole volume is fetched once and a few are kept in memory.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 from collections.abc import Iterable, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from django.conf import settings
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import default_storage
 
@@ -85,15 +87,22 @@ def write_file(name: str, content: bytes) -> None:
 
 
 def move_file(name: str, path: Path) -> None:
-    """The same for a file of this machine, which is moved where storage is on the same disk."""
-    with path.open("rb") as handle:
-        _save(name, _OnDisk(handle))
+    """The same for a file of this machine, which is moved where storage is on the same disk.
 
-
-class _OnDisk(File):
-    def temporary_file_path(self) -> str:
-        """By this name the storage knows that it may move the file instead of copying it."""
-        return str(self.name)
+    Without the storage's own way of saving, which asks the disk five times a file.
+    """
+    try:
+        kept = Path(default_storage.path(name))
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(kept)
+        if settings.FILE_UPLOAD_PERMISSIONS is not None:
+            kept.chmod(settings.FILE_UPLOAD_PERMISSIONS)
+    except (NotImplementedError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EXDEV:
+            raise
+        with path.open("rb") as handle:
+            _save(name, File(handle))
+        path.unlink()
 
 
 def _save(name: str, content: File) -> None:
