@@ -93,6 +93,7 @@ PAGES = (
     Page("readiness_mail", RUNS, post=True),
     Page("readiness_withdraw", RUNS),
     Page("readiness_withdraw", RUNS, post=True),
+    Page("readiness_volunteer_remove", RUNS, post=True),
 )
 # Pages that exist only where there are images.
 OF_IMAGES = {
@@ -109,10 +110,11 @@ def address(page: Page, study: Study) -> str:
     if page.name == "study_member_remove":
         args.append(Membership.objects.get(study=study, role=Role.STATISTICIAN).pk)
     if page.name.startswith("study_site"):
-        args.append(Site.objects.create(study=study, code="ZRH", name="Zürich").pk)
+        site, _ = Site.objects.get_or_create(study=study, code="ZRH", defaults={"name": "Zürich"})
+        args.append(site.pk)
     if page.name == "readiness_derive":
         args += ["V01", "DLR_DF"]
-    if page.name == "readiness_withdraw":
+    if page.name in ("readiness_withdraw", "readiness_volunteer_remove"):
         args.append("V01")
     return reverse(page.name, args=args)
 
@@ -233,7 +235,7 @@ def test_a_readers_first_page_goes_on_where_the_reading_stopped() -> None:
     client = client_of(Membership.objects.get(role=Role.READER).user)
     page = client.get("/").content.decode()
     assert "0 of 15 items submitted" in page
-    assert "Start reading" in page
+    assert "Your reading sessions" in page
 
 
 def test_a_readers_first_page_offers_nothing_to_read_during_the_washout() -> None:
@@ -244,9 +246,9 @@ def test_a_readers_first_page_offers_nothing_to_read_during_the_washout() -> Non
     page = client.get("/").content.decode()
     assert "10 of 20 items submitted" in page
     assert "The next occasion opens after the washout" in page
-    assert "Go on reading" not in page
+    assert "Your reading sessions" not in page
     Session.objects.filter(occasion=2).update(opens_at=timezone.now())
-    assert "Go on reading" in client.get("/").content.decode()
+    assert "Your reading sessions" in client.get("/").content.decode()
 
 
 def test_jobs_are_watched_by_those_who_run_or_analyse_the_study() -> None:

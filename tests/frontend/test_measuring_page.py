@@ -70,7 +70,7 @@ def test_the_table_shows_what_the_server_measured_in_each_arm(window: Window, si
     assert len(rows) == len(measured) == 5
     assert rows[0].locator("th").text_content() == "Standard"
     mean, sd, snr, cnr = rows[0].locator("td").all_text_contents()
-    assert (snr, cnr) == ("12.5", "–")
+    assert (snr, cnr) == ("12.50", "–")
     assert float(mean) == pytest.approx(measured["standard"]["mean"], rel=1e-3)
     assert float(sd) == pytest.approx(measured["standard"]["sd"], rel=1e-3)
     pixels = measured["standard"]["n_pixels"]
