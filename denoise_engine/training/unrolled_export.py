@@ -25,7 +25,7 @@ from denoise_engine.training.unrolled_held_out import (
     judge_sense,
 )
 
-NAME, VERSION = "unrolled", "1"
+NAME, VERSION = "unrolled", "2"
 PURPOSE = (
     "Reconstructs undersampled Cartesian multi-coil MR data. Research use only, not for diagnosis."
 )
