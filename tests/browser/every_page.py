@@ -41,7 +41,7 @@ ASKED_ABOUT_DISPLAY = "absolute"
 SEE_STUDIES = {"administrator", "statistician"}
 HTML_PAGE = "text/html"
 # What an answer of these leads to is a file or a part of a page.
-NOT_PAGES = {"readiness_panel", "jsi18n"}
+NOT_PAGES = {"readiness_panel", "jsi18n", "results_bundle"}
 # The administration site's pages are Django's own: a few lists and forms stand for all.
 OF_ADMINISTRATION = {
     *("index", "login", "logout", "password_change"),
@@ -202,8 +202,9 @@ def client_of(user: User | None) -> Client:
 
 
 def every_page(site: Everything) -> Iterator[SitePage]:
-    """Every page that somebody can open; those made of nothing new are left out."""
-    seen: dict[str, set[str]] = {}
+    """Every page that somebody can open; once more only where it is made of something new."""
+    names: set[str] = set()
+    seen: set[str] = set()
     files: set[str] = set()  # addresses that answer with a file, some of them after seconds
     for person, user in site.people.items():
         client = client_of(user)
@@ -226,8 +227,9 @@ def every_page(site: Everything) -> Iterator[SitePage]:
                 name, elements = address.name, _elements(answer.content.decode())
                 if name == "reading_item":  # what is on it, its script puts there
                     name, elements = f"{name}, {person}", frozenset()
-                if name not in seen or not elements <= seen[name]:
-                    seen.setdefault(name, set()).update(elements)
+                if name not in names or not elements <= seen:
+                    names.add(name)
+                    seen |= elements
                     yield SitePage(person, path, address.name)
     yield SitePage("nobody", "/there-is-no-such-page/", "404")
     yield SitePage("coordinator", "/there-is-no-such-page/", "404")
