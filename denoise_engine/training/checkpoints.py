@@ -113,7 +113,7 @@ def read_checkpoint(folder: Path, recipe: "DataclassInstance") -> Checkpoint:
 
 def fraction_done(recipe: Length, progress: Position) -> float:
     """Progress in steps, or in minutes where those run out first."""
-    done = progress.step / recipe.steps
+    done = progress.step / recipe.steps if recipe.steps else 1.0
     if recipe.minutes is not None:
         done = max(done, progress.seconds / (60 * recipe.minutes))
     return done

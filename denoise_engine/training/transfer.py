@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from denoise_engine.errors import TrainingDataError
 from denoise_engine.training.checkpoints import (
@@ -28,8 +28,15 @@ from denoise_engine.training.checkpoints import (
     write_checkpoint,
 )
 from denoise_engine.training.transfer_data import PatchSampler, TransferBatch
-from denoise_engine.transfer.networks import Architecture, TransferNetwork
+from denoise_engine.transfer.networks import Architecture, Kind, TransferNetwork
 
+# What each model that can be trained is built as.
+KINDS: dict[str, Kind] = {
+    "sr-unet": "sr-unet",
+    "anisotropic-unet": "anisotropic-unet",
+    "7t-like-gan": "residual-unet",
+    "7t-like-plain": "residual-unet",
+}
 Judge = Callable[[TransferNetwork], dict[str, float]]
 
 
@@ -106,6 +113,7 @@ class TransferTrainer:
         if recipe.low_precision:
             # Channels beside one another: two to three times as fast on a processor.
             self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self._trained = self._all_that_learns()
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self._optimiser = self._new_optimiser()
 
@@ -155,7 +163,7 @@ class TransferTrainer:
     def save(self) -> None:
         """Write the checkpoint: weights, their average, the optimiser's state, the position."""
         write_checkpoint(
-            self._out, self.network, self.average, self._optimiser, self.recipe, self.progress
+            self._out, self._trained, self.average, self._optimiser, self.recipe, self.progress
         )
 
     def resume(self) -> None:
@@ -168,16 +176,20 @@ class TransferTrainer:
         """
         checkpoint = read_checkpoint(self._out, self.recipe)
         self.progress = TransferProgress(**checkpoint.progress)
-        self.network.load_state_dict(checkpoint.weights)
+        self._trained.load_state_dict(checkpoint.weights)
         self.average = checkpoint.average
         self._optimiser = self._new_optimiser()
         checkpoint.restore(self._optimiser)
+
+    def _all_that_learns(self) -> nn.Module:
+        """What a checkpoint holds and the optimiser moves."""
+        return self.network
 
     def _new_network(self) -> TransferNetwork:
         return TransferNetwork(architecture_of(self.recipe))
 
     def _new_optimiser(self) -> torch.optim.Adam:
-        return torch.optim.Adam(self.network.parameters(), lr=0.0, betas=(0.9, 0.99))
+        return torch.optim.Adam(self._trained.parameters(), lr=0.0, betas=(0.9, 0.99))
 
     def _extend_curve(self, *, last: bool = False) -> None:
         curve, minutes = self.progress.curve, self.progress.seconds / 60
@@ -230,7 +242,7 @@ def architecture_of(recipe: TransferRecipe) -> Architecture:
     """Return the architecture that a recipe names."""
     a, b, c, d = recipe.channels
     return Architecture(
-        kind="anisotropic-unet" if recipe.kind == "anisotropic-unet" else "sr-unet",
+        kind=KINDS[recipe.kind],
         factors=tuple(recipe.factors),
         channels=(a, b, c, d),
         fine=recipe.fine,

@@ -4,11 +4,15 @@ from typing import Any
 
 from denoise_engine.training.card import MEASURED_END, MEASURED_START
 
-PURPOSE = (
+_PURPOSE = (
     "Makes thin slices of thick ones in T1-weighted MR images of the head. It invents what was not "
     "measured. Research use only, not for diagnosis."
 )
-LIMITS = (
+_PURPOSE_OF_FIELD = (
+    "Makes a T1-weighted MR image of the head at 3 T look as if it came from a higher field. It "
+    "invents what was not measured; no scan at 7 T taught it. Research use only, not for diagnosis."
+)
+_LIMITS = (
     "**Simulation only.** There are no real pairs of low and high quality scans in the training: "
     "the lower quality was computed from the higher by a forward model (contrast, blur, slice "
     "profile, down-sampling, Rician noise). What real scanners do besides, motion, bias fields, "
@@ -16,24 +20,64 @@ LIMITS = (
     "Three heads and two synthesised ones train it, all of healthy people. Tumours, infarcts, "
     "bleeding, surgery, children and other contrasts than T1 are unseen: it may remove or invent "
     "lesions. `benchmarks/transfer.py` counts both, with painted ones.",
+)
+_LIMITS_OF_SLICES = (
     "It biases volumes: thin grey matter between thick slices is what it has to guess. Volumes of "
     "its images are not to be compared with those of scans.",
     "What it restores of a contrast that a low field has lost is the mean of its training heads, "
     "not a property of the person.",
+)
+_LIMITS_OF_FIELD = (
+    "**Nothing here was scanned at 7 T.** Heads at 1.5 and 3 T stand for the high field, and what "
+    "is taken for 3 T is computed from them: 1.1 to 2 voxels of blur in all directions, less "
+    "contrast of white and grey matter, more noise. What 7 T shows besides (veins, other T1, "
+    "inhomogeneity) it does not make.",
+    "Detail that looks sharp may be made up. How much of it is really there is measured below.",
+)
+_LIMITS_OF_WARNING = (
     "Its warning map tells where it expects errors of the kind that it met in training. A "
     "confident mistake is possible.",
 )
-USE = (
-    "Show the warning map beside the image, and the thick slices that were measured.",
+_USE = ("Show the warning map beside the image, and the scan that was measured.",)
+_USE_OF_SLICES = (
     "Give whole heads, thick slices first, 4 or 8 times as far apart as the pixels; other input is "
     "refused, or warned of in the record.",
 )
+_USE_OF_FIELD = (
+    "Give whole heads with voxels that are nearly cubes; other input is refused, or warned of in "
+    "the record.",
+)
 _ABOUT = {
     "sr-unet": "SR-U-net: a 3-D U-net that pools within the slice until voxels are cubes, and "
-    "spreads what crosses at each level along the slices (Heinrich 2017)",
+    "spreads what crosses at each level along the slices (Heinrich 2017). It corrects cubic "
+    "interpolation",
     "anisotropic-unet": "anisotropic U-net: the same way down and up, with residual units and "
-    "bottlenecks around the spreading (Lin 2019)",
+    "bottlenecks around the spreading (Lin 2019). It corrects cubic interpolation",
+    "7t-like-gan": "a residual 3-D U-net that corrects the scan, trained by L1, structural "
+    "similarity and a second network that learns to tell generated patches from real ones",
+    "7t-like-plain": "a residual 3-D U-net that corrects the scan, trained by L1 and structural "
+    "similarity alone: what `7t-like-gan` is without the second network",
 }
+
+
+def _of_field(name: str) -> bool:
+    return name.startswith("7t-like")
+
+
+def purpose_of(name: str) -> str:
+    """Return what a network is for, in a sentence."""
+    return _PURPOSE_OF_FIELD if _of_field(name) else _PURPOSE
+
+
+def limits_of(name: str) -> list[str]:
+    """Return how it fails."""
+    own = _LIMITS_OF_FIELD if _of_field(name) else _LIMITS_OF_SLICES
+    return [*_LIMITS, *own, *_LIMITS_OF_WARNING]
+
+
+def use_of(name: str) -> list[str]:
+    """Return how to use it."""
+    return [*_USE, *(_USE_OF_FIELD if _of_field(name) else _USE_OF_SLICES)]
 
 
 def transfer_card_as_text(card: dict[str, Any], sha256: str) -> str:
@@ -45,8 +89,8 @@ def transfer_card_as_text(card: dict[str, Any], sha256: str) -> str:
         "",
         "## In short",
         "",
-        f"- **What** {_ABOUT[card['architecture']['kind']]}. It corrects cubic interpolation, and "
-        "gives the variance of the error to be expected at each voxel.",
+        f"- **What** {_ABOUT[card['name']]}. It gives the variance of the error to be expected at "
+        "each voxel too.",
         "- **How it fails**",
         *(f"  - {limit}" for limit in card["limits"]),
         "- **How to use it**",
@@ -64,6 +108,8 @@ def transfer_card_as_text(card: dict[str, Any], sha256: str) -> str:
 
 def _name(scan: str) -> str:
     kind, factor = scan.rsplit("_", 1)
+    if kind == "field":
+        return "as at 3 T"
     words = {"thick": "thick slices", "low": "thick slices, low field"}[kind]
     return f"{words}, × {factor}"
 
@@ -78,7 +124,7 @@ def _validation(card: dict[str, Any]) -> list[str]:
         "The middle of a head that training never saw, but whose learning curve decided when to "
         "stop. PSNR (dB; peak: the reference's maximum) and SSIM where there is no air.",
         "",
-        "| scan | cubic | network |",
+        f"| scan | {'the scan' if card['architecture']['factors'] == [1] else 'cubic'} | network |",
         "| --- | --- | --- |",
         *(
             f"| {_name(scan)} | "
@@ -89,6 +135,9 @@ def _validation(card: dict[str, Any]) -> list[str]:
             + " |"
             for scan in scans
         ),
+        "",
+        "The variance at each voxel comes from a second look at the image (`error_model.py`), "
+        "fitted to the errors on the training heads with the image frozen.",
         "",
         "The warning maps were calibrated there: the intrinsic variance is multiplied by "
         f"{factors['intrinsic']:.2f}, that over samples with channels left out by "
@@ -123,16 +172,28 @@ def _making(card: dict[str, Any], sha256: str) -> list[str]:
         low, high = drawn[name]
         return f"{low:g} to {high:g}"
 
+    if "thickness" in drawn:
+        how = (
+            f"slice thickness {between('thickness')} of the spacing, blur {between('blur')} pixels "
+            f"in half of them, contrast of white and grey matter {between('contrast')} of what it "
+            f"was in {1 - drawn['unchanged']:.0%}"
+        )
+    else:
+        how = (
+            f"blur {between('blur')} voxels in all directions, contrast of white and grey matter "
+            f"{between('contrast')} of what it was"
+        )
     return [
         "## How it was made",
         "",
         f"- Channels {'-'.join(str(c) for c in size['channels'])} going down, {size['fine']} on "
-        f"the fine grid; {card['parameters']:,} parameters, kept in bfloat16; one network for the "
-        f"factors {' and '.join(str(f) for f in size['factors'])}.",
-        "- Forward model, drawn for every patch: slice thickness "
-        f"{between('thickness')} of the spacing, blur {between('blur')} pixels in half of them, "
-        f"contrast of white and grey matter {between('contrast')} of what it was in "
-        f"{1 - drawn['unchanged']:.0%}, SNR {between('snr')}.",
+        f"the fine grid; {card['parameters']:,} parameters, kept in bfloat16; "
+        + (
+            "voxels stay as large as they are."
+            if size["factors"] == [1]
+            else f"one network for the factors {' and '.join(str(f) for f in size['factors'])}."
+        ),
+        f"- Forward model, drawn for every patch: {how}, SNR {between('snr')}.",
         f"- Training: seed {recipe['seed']}, {card['steps']:,} steps of {recipe['patches']} "
         f"patches of {recipe['size']}³, {card['minutes']:g} minutes of one processor core; torch "
         f"{card['versions']['torch']}.",
@@ -140,6 +201,11 @@ def _making(card: dict[str, Any], sha256: str) -> list[str]:
         f"- SHA-256 of the weights: `{sha256}`",
         f"- Made by: `{card['command']}`"
         + ("." if card["ended"] else f", stopped at step {card['steps']:,}, before its end."),
+        *(
+            [f"- Model of errors fitted by: `{card['refitted']}`, from the weights before."]
+            if card.get("refitted")
+            else []
+        ),
         "",
         "| head | what | part | licence | SHA-256 |",
         "| --- | --- | --- | --- | --- |",

@@ -1,36 +1,32 @@
-"""``python -m denoise_engine train sr-unet`` and ``anisotropic-unet``: from heads to weights."""
+"""``python -m denoise_engine train sr-unet`` and the other transfer networks: heads to weights."""
 
 import argparse
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-NETWORKS = ("sr-unet", "anisotropic-unet")
+if TYPE_CHECKING:
+    from denoise_engine.training.transfer import TransferRecipe, TransferTrainer
+
+NETWORKS = ("sr-unet", "anisotropic-unet", "7t-like-gan", "7t-like-plain")
 
 
 def train_transfer(arguments: argparse.Namespace) -> int:
     """Train, showing progress, and write the averaged weights."""
     import torch
 
-    from denoise_engine.training.transfer import (
-        TransferProgress,
-        TransferRecipe,
-        TransferTrainer,
-    )
-    from denoise_engine.training.transfer_data import PatchSampler
+    from denoise_engine.training.transfer import TransferProgress
+    from denoise_engine.training.transfer_data import PatchSampler, ranges_for
     from denoise_engine.training.transfer_held_out import held_out_scans, judge, judge_cubic
     from denoise_engine.transfer.heads import load_heads
     from denoise_engine.transfer.pairs import read_pairs
 
+    if arguments.export and arguments.start:
+        return _refit_errors(arguments)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     data: Path = arguments.data
-    recipe = TransferRecipe(
-        kind=arguments.model,
-        seed=arguments.seed,
-        steps=arguments.steps,
-        minutes=arguments.minutes,
-        learning_rate=arguments.learning_rate,
-    )
+    recipe, trainer_class = _recipe(arguments)
     heads = [] if arguments.export else load_heads(data, "train")
     for head in heads:
         print(f"  {head.name}: {head.source.what}, {head.volume.shape}", flush=True)
@@ -46,9 +42,10 @@ def train_transfer(arguments: argparse.Namespace) -> int:
             factors=recipe.factors,
             patches=recipe.patches,
             size=recipe.size,
+            ranges=ranges_for(recipe.factors),
             pairs=pairs,
         )
-    trainer = TransferTrainer(
+    trainer = trainer_class(
         sampler, recipe, arguments.out, judge=lambda network: judge(network, scans)
     )
     if arguments.resume or arguments.export:
@@ -76,6 +73,40 @@ def train_transfer(arguments: argparse.Namespace) -> int:
     weights = export_transfer(trainer, data, arguments.out, note=arguments.note)
     print(f"wrote {weights}; its card is {weights.with_suffix('.md')}")
     return 0
+
+
+def _refit_errors(arguments: argparse.Namespace) -> int:
+    from denoise_engine.training.transfer_export import refit_errors
+    from denoise_engine.transfer.models import load_transfer
+
+    weights = refit_errors(
+        load_transfer(arguments.start),
+        arguments.data,
+        arguments.out,
+        seed=arguments.seed,
+        note=arguments.note,
+    )
+    print(f"wrote {weights}; its card is {weights.with_suffix('.md')}")
+    return 0
+
+
+def _recipe(arguments: argparse.Namespace) -> "tuple[TransferRecipe, type[TransferTrainer]]":
+    from denoise_engine.training.transfer import TransferRecipe, TransferTrainer
+
+    given = {
+        "kind": arguments.model,
+        "seed": arguments.seed,
+        "steps": arguments.steps,
+        "minutes": arguments.minutes,
+        "learning_rate": arguments.learning_rate,
+    }
+    if not arguments.model.startswith("7t-like"):
+        return TransferRecipe(**given), TransferTrainer
+    from denoise_engine.training.adversarial import PLAIN, GeneratorRecipe, GeneratorTrainer
+
+    if arguments.model == PLAIN:
+        given["adversarial"] = 0.0
+    return GeneratorRecipe(**given), GeneratorTrainer
 
 
 def _in_words(figures: dict[str, float]) -> str:

@@ -70,6 +70,30 @@ class Range:
 
 
 @dataclass(frozen=True)
+class FieldRange:
+    """What the scan at 3 T of a head at 7 T is drawn from: blur in all three directions."""
+
+    blur: tuple[float, float] = (1.1, 2.0)
+    contrast: tuple[float, float] = (0.7, 0.95)
+    snr: tuple[float, float] = (12.0, 40.0)
+
+    def draw(self, factor: int, rng: np.random.Generator) -> Degradation:
+        blur = float(rng.uniform(*self.blur))
+        return Degradation(
+            factor=factor,
+            blur=blur,
+            depth_blur=blur,
+            contrast=float(rng.uniform(*self.contrast)),
+            snr=float(np.exp(rng.uniform(*np.log(self.snr)))),
+        )
+
+
+def ranges_for(factors: Sequence[int]) -> Range | FieldRange:
+    """Return what a network for these factors is trained on: thick slices, or the lower field."""
+    return FieldRange() if tuple(factors) == (1,) else Range()
+
+
+@dataclass(frozen=True)
 class _Pool:
     """A head with slices along one of its axes, intensities about 1."""
 
@@ -91,7 +115,7 @@ class PatchSampler:
         A batch.
     size : int
         Rows and columns of a patch, a multiple of 8; along the slices it is as long.
-    ranges : Range
+    ranges : Range or FieldRange
     pairs : sequence of RegisteredPair
         Real pairs, each drawn as often as a head.
     """
@@ -104,7 +128,7 @@ class PatchSampler:
         factors: Sequence[int] = (4, 8),
         patches: int = 2,
         size: int = 48,
-        ranges: Range | None = None,
+        ranges: Range | FieldRange | None = None,
         pairs: Sequence[RegisteredPair] = (),
     ) -> None:
         for head in heads:

@@ -13,8 +13,14 @@ import torch
 from safetensors.torch import save
 
 from denoise_engine.training.transfer import TransferTrainer
-from denoise_engine.training.transfer_card import LIMITS, PURPOSE, USE, transfer_card_as_text
-from denoise_engine.training.transfer_data import Range
+from denoise_engine.training.transfer_card import (
+    limits_of,
+    purpose_of,
+    transfer_card_as_text,
+    use_of,
+)
+from denoise_engine.training.transfer_data import ranges_for
+from denoise_engine.training.transfer_errors import ERROR_STEPS, fit_error_model
 from denoise_engine.training.transfer_held_out import (
     HeldOutScan,
     held_out_scans,
@@ -22,10 +28,12 @@ from denoise_engine.training.transfer_held_out import (
     judge_cubic,
 )
 from denoise_engine.transfer.calibration import Factors, fit_factors
+from denoise_engine.transfer.error_model import PREFIX, ErrorModel
 from denoise_engine.transfer.heads import SOURCES, HeadSource, load_heads, source_hash
+from denoise_engine.transfer.models import LoadedTransfer
 from denoise_engine.transfer.networks import TransferNetwork, parameter_count
 
-VERSION = "1"
+VERSIONS = {"sr-unet": "3", "anisotropic-unet": "3", "7t-like-gan": "2", "7t-like-plain": "1"}
 PIXEL_RANGE = (1.0, 1.15)  # mm, of the heads that train
 _SAMPLES = 8
 _SEED = 5
@@ -38,6 +46,7 @@ def export_transfer(
     *,
     sources: tuple[HeadSource, ...] = SOURCES,
     note: str = "",
+    error_steps: int = ERROR_STEPS,
 ) -> Path:
     """Write weights (bfloat16), card and list into ``out``; return the path of the weights.
 
@@ -57,21 +66,71 @@ def export_transfer(
         The heads; the first of the validation part judges and calibrates.
     note : str
         A sentence about this training for the card.
+    error_steps : int
+        Of fitting the model of errors.
     """
-    network = trainer.averaged_network()
-    shipped = {k: v.to(torch.bfloat16).contiguous() for k, v in network.state_dict().items()}
-    network.load_state_dict({k: v.float() for k, v in shipped.items()})
-    head = load_heads(data, "validation", sources)[0]
-    scans = held_out_scans(head, trainer.recipe.factors)
-    card = transfer_card(trainer, network, scans, data, sources) | {"note": note}
-    content = save(shipped, metadata={"card": json.dumps(card)})
+    network = _as_shipped(trainer.averaged_network())
+    errors = fit_error_model(
+        network,
+        load_heads(data, "train", sources),
+        trainer.recipe.factors,
+        seed=trainer.recipe.seed,
+        steps=error_steps,
+    )
+    scans = held_out_scans(load_heads(data, "validation", sources)[0], trainer.recipe.factors)
+    card = transfer_card(trainer, network, errors, scans, data, sources) | {"note": note}
+    return _write(network, errors, card, out)
+
+
+def refit_errors(
+    loaded: LoadedTransfer, data: Path, out: Path, *, seed: int, note: str = ""
+) -> Path:
+    """Fit the model of errors of a network anew, and calibrate it; its images stay as they are.
+
+    Parameters
+    ----------
+    loaded : LoadedTransfer
+    data, out : Path
+    seed : int
+    note : str
+        A sentence for the card.
+    """
+    factors = loaded.network.architecture.factors
+    errors = fit_error_model(loaded.network, load_heads(data, "train"), factors, seed=seed)
+    scans = held_out_scans(load_heads(data, "validation")[0], factors)
+    name = loaded.file.name
+    card = loaded.card | {
+        "version": VERSIONS[name],
+        "purpose": purpose_of(name),
+        "limits": limits_of(name),
+        "use": use_of(name),
+        "calibration": asdict(calibrate(loaded.network, errors, scans)),
+        "note": " ".join(filter(None, [loaded.card.get("note"), note])),
+        "refitted": f"python -m denoise_engine train {name} --start {name} --export --data DATA "
+        f"--out OUT --seed {seed}",
+    }
+    return _write(loaded.network, errors, card, out)
+
+
+def _as_shipped(network: TransferNetwork) -> TransferNetwork:
+    """Round the weights as the file does."""
+    network.load_state_dict(
+        {k: v.to(torch.bfloat16).float() for k, v in network.state_dict().items()}
+    )
+    return network
+
+
+def _write(network: TransferNetwork, errors: ErrorModel, card: dict[str, Any], out: Path) -> Path:
+    tensors = {k: v.to(torch.bfloat16).contiguous() for k, v in network.state_dict().items()}
+    tensors |= {PREFIX + k: v.contiguous() for k, v in errors.state_dict().items()}
+    content = save(tensors, metadata={"card": json.dumps(card)})
     digest = hashlib.sha256(content).hexdigest()
     out.mkdir(parents=True, exist_ok=True)
-    name = trainer.recipe.kind
-    weights = out / f"{name}-v{VERSION}.safetensors"
+    name = card["name"]
+    weights = out / f"{name}-v{card['version']}.safetensors"
     weights.write_bytes(content)
     weights.with_suffix(".md").write_text(transfer_card_as_text(card, digest), encoding="utf-8")
-    entry = {"version": VERSION, "file": weights.name, "sha256": digest}
+    entry = {"version": card["version"], "file": weights.name, "sha256": digest}
     (out / "transfer.json").write_text(json.dumps({name: entry}, indent=2) + "\n")
     return weights
 
@@ -79,19 +138,20 @@ def export_transfer(
 def transfer_card(
     trainer: TransferTrainer,
     network: TransferNetwork,
+    errors: ErrorModel,
     scans: Sequence[HeldOutScan],
     data: Path,
     sources: tuple[HeadSource, ...],
 ) -> dict[str, Any]:
     """Return the card that goes into the header of the weights, in plain JSON values."""
     recipe = trainer.recipe
-    factors = calibrate(network, scans)
+    factors = calibrate(network, errors, scans)
     return {
         "name": recipe.kind,
-        "version": VERSION,
-        "purpose": PURPOSE,
+        "version": VERSIONS[recipe.kind],
+        "purpose": purpose_of(recipe.kind),
         "architecture": {
-            "kind": recipe.kind,
+            "kind": network.architecture.kind,
             "factors": list(recipe.factors),
             "channels": list(recipe.channels),
             "fine": recipe.fine,
@@ -99,7 +159,7 @@ def transfer_card(
         },
         "parameters": parameter_count(network),
         "pixel_range": list(PIXEL_RANGE),
-        "forward_model": asdict(Range()),
+        "forward_model": asdict(ranges_for(recipe.factors)),
         "recipe": asdict(recipe),
         "steps": trainer.progress.step,
         "minutes": round(trainer.progress.seconds / 60, 1),
@@ -117,8 +177,8 @@ def transfer_card(
         "validation": {"cubic": judge_cubic(scans), "network": judge(network, scans)},
         "calibration": asdict(factors),
         "curve": trainer.progress.curve,
-        "limits": list(LIMITS),
-        "use": list(USE),
+        "limits": limits_of(recipe.kind),
+        "use": use_of(recipe.kind),
         "command": f"python -m denoise_engine train {recipe.kind} --data DATA --out OUT "
         f"--seed {recipe.seed} --steps {recipe.steps} "
         + (f"--minutes {recipe.minutes:g} " if recipe.minutes else "")
@@ -127,7 +187,7 @@ def transfer_card(
     }
 
 
-def calibrate(network: TransferNetwork, scans: Sequence[HeldOutScan]) -> Factors:
+def calibrate(network: TransferNetwork, model: ErrorModel, scans: Sequence[HeldOutScan]) -> Factors:
     """Fit the factors of both variances on the validation scans, where there is no air."""
     errors, intrinsic, parameter = [], [], []
     for scan in scans:
@@ -138,8 +198,11 @@ def calibrate(network: TransferNetwork, scans: Sequence[HeldOutScan]) -> Factors
             network.sample_dropout(True)
             samples = torch.stack([network(thick, scan.factor)[0] for _ in range(_SAMPLES)])
             network.sample_dropout(False)
-        error = scan.target - scan.cubic - correction[0, 0].numpy()
+        made = correction[0, 0].numpy()
+        error = scan.target - scan.cubic - made
+        first = log_variance.exp()[0, 0].numpy()
+        variance = model.variance(scan.cubic, made, first, scan.factor)
         errors.append(np.square(error[scan.signal].astype(np.float64)))
-        intrinsic.append(log_variance.exp()[0, 0].double().numpy()[scan.signal])
+        intrinsic.append(variance[scan.signal].astype(np.float64))
         parameter.append(samples.var(dim=0)[0, 0].double().numpy()[scan.signal])
     return fit_factors(*(np.concatenate(part) for part in (errors, intrinsic, parameter)))

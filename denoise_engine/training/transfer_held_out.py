@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from denoise_engine.metrics import psnr, ssim
-from denoise_engine.transfer.forward import LOW_FIELD, THICK, Degradation, degrade
+from denoise_engine.transfer.forward import LOW_FIELD, THICK, THREE_TESLA, Degradation, degrade
 from denoise_engine.transfer.grids import interpolate
 from denoise_engine.transfer.heads import Head, typical_intensity
 from denoise_engine.transfer.networks import TransferNetwork
@@ -32,7 +32,10 @@ class HeldOutScan:
 
 
 def held_out_scans(head: Head, factors: Sequence[int] = (4, 8)) -> list[HeldOutScan]:
-    """Degrade the middle of a head, the same for every network: thick slices, and low field."""
+    """Degrade the middle of a head, the same for every network: thick slices, and low field.
+
+    At a factor of 1 it is the scan at 3 T of what is taken for 7 T.
+    """
     scale = np.float32(1 / typical_intensity(head.volume))
     corner = [
         max(0, (n - wanted) // 2) for n, wanted in zip(head.volume.shape, _SHAPE, strict=True)
@@ -41,8 +44,8 @@ def held_out_scans(head: Head, factors: Sequence[int] = (4, 8)) -> list[HeldOutS
         tuple(slice(c, c + wanted) for c, wanted in zip(corner, _SHAPE, strict=True))
     ]
     scans = []
-    for word, settings in (("thick", THICK), ("low", LOW_FIELD)):
-        for factor in factors:
+    for word, settings in (("thick", THICK), ("low", LOW_FIELD), ("field", THREE_TESLA)):
+        for factor in (f for f in factors if f in settings):
             scans.append(_scan(f"{word}_{factor}", block, settings[factor], head, scale))
     return scans
 

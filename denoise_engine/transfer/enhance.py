@@ -183,11 +183,14 @@ def enhance_with(
         return in_patches(network, thick, times, settings=patches, backend=backend, progress=told)
 
     correction, variance = run(0)
+    cubic = interpolate(thick, times)
+    if loaded.error_model is not None:
+        variance = loaded.error_model.variance(cubic, correction, variance, times)
     parameter = None
     if samples:
         parameter = _spread_of_samples(network, run, samples, seed)
     calibration = loaded.card["calibration"]
-    enhanced = np.maximum(interpolate(thick, times) + correction, 0) * scale
+    enhanced = np.maximum(cubic + correction, 0) * scale
     return TransferResult(
         volume=enhanced,
         spacing=(spacing[0] / times, spacing[1], spacing[2]),

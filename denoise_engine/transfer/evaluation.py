@@ -46,6 +46,12 @@ class Quality:
         Per cent by which each volume departs from the reference's; negative: too small.
     dice : dict
         Overlap of each tissue with that of the reference.
+    detail : float
+        Energy of fine detail (what a Gaussian of SD 1 voxel takes away) in per cent of that of the
+        reference: sharpness, wherever it comes from; noise counts.
+    true_detail : float
+        Share of the reference's fine detail that is found again, in per cent: its projection on
+        that of the reference. What was made up, and noise, does not count.
     psnr_of_slices, ssim_of_slices : list of float
         Of each slice that holds brain, for paired comparison.
     """
@@ -57,6 +63,8 @@ class Quality:
     volumes: dict[str, float]
     bias: dict[str, float]
     dice: dict[str, float]
+    detail: float
+    true_detail: float
     psnr_of_slices: list[float] = field(repr=False)
     ssim_of_slices: list[float] = field(repr=False)
 
@@ -117,6 +125,7 @@ def judge(image: Floats, reference: Reference) -> Quality:
         )
         for k in slices
     ]
+    detail, true_detail = fine_detail(image, truth, brain)
     return Quality(
         psnr=psnr(image, truth, brain, peak=peak),
         ssim=float(np.mean([s for _, s in of_slices])),
@@ -125,9 +134,32 @@ def judge(image: Floats, reference: Reference) -> Quality:
         volumes=volumes,
         bias={name: 100 * (volumes[name] / wanted[name] - 1) for name in volumes},
         dice=dice(labels, reference.labels),
+        detail=detail,
+        true_detail=true_detail,
         psnr_of_slices=[p for p, _ in of_slices],
         ssim_of_slices=[s for _, s in of_slices],
     )
+
+
+def fine_detail(image: Floats, reference: Floats, mask: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return how much fine detail an image has, and how much of the reference's, in per cent.
+
+    Parameters
+    ----------
+    image, reference : ndarray of float32
+        (slices, rows, columns).
+    mask : ndarray of bool
+    """
+    box = tuple(
+        slice(max(0, int(where.min()) - 4), int(where.max()) + 5) for where in np.nonzero(mask)
+    )
+    inside = mask[box]
+    found, wanted = (
+        (a[box] - ndimage.gaussian_filter(a[box], 1.0))[inside].astype(np.float64)
+        for a in (image, reference)
+    )
+    energy = float(wanted @ wanted)
+    return 100 * float(found @ found) / energy, 100 * float(found @ wanted) / energy
 
 
 def ssim_3d(image: Floats, reference: Floats, mask: NDArray[np.bool_], peak: float) -> float:

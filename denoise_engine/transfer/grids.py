@@ -69,4 +69,6 @@ def along_slices(matrix: Floats, volume: Floats) -> Floats:
 
 def interpolate(volume: Floats, factor: int) -> Floats:
     """Cubic spline interpolation of a volume (slices, rows, columns) through-plane."""
+    if factor == 1:
+        return volume
     return along_slices(cubic_interpolation(len(volume), factor), volume)

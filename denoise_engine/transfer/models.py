@@ -12,6 +12,7 @@ from denoise_engine.models import (
     find_model,
     read_checked,
 )
+from denoise_engine.transfer.error_model import PREFIX, ErrorModel, error_model_in
 from denoise_engine.transfer.networks import Architecture, TransferNetwork
 
 DEFAULT_MODEL = "anisotropic-unet"
@@ -19,11 +20,12 @@ DEFAULT_MODEL = "anisotropic-unet"
 
 @dataclass(frozen=True)
 class LoadedTransfer:
-    """A transfer network and its card."""
+    """A transfer network, its card, and the model of its errors where one was fitted."""
 
     file: ModelFile
     network: TransferNetwork
     card: dict[str, Any]
+    error_model: ErrorModel | None = None
 
 
 def transfer_models() -> dict[str, ModelFile]:
@@ -50,10 +52,14 @@ def load_transfer_file(file: ModelFile) -> LoadedTransfer:
     content, card = read_checked(file)
     try:
         network = TransferNetwork(architecture_in(card))
-        network.load_state_dict({k: v.float() for k, v in load(content).items()})
+        weights = load(content)
+        network.load_state_dict(
+            {k: v.float() for k, v in weights.items() if not k.startswith(PREFIX)}
+        )
+        error_model = error_model_in(weights)
     except Exception as error:
         raise ModelError(f"“{file.path.name}” does not hold the weights of {file.name}.") from error
-    return LoadedTransfer(file, network.eval(), card)
+    return LoadedTransfer(file, network.eval(), card, error_model)
 
 
 def architecture_in(card: dict[str, Any]) -> Architecture:

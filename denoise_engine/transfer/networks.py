@@ -1,14 +1,17 @@
-"""Two U-nets that take thick slices and give thin ones, 2 to 8 times as many.
+"""U-nets that take thick slices and give thin ones, 2 to 8 times as many, and one for thin slices.
 
-Both work on the grid of the input, where there are few slices, and reach the fine one on the way
-up: going down, pooling is within the slice until the voxels are cubes; going up, everything doubles
-in all directions; what is handed across at a level is spread along the slices by a transposed
-convolution to fit.
+The first two work on the grid of the input, where there are few slices, and reach the fine one on
+the way up: going down, pooling is within the slice until the voxels are cubes; going up, everything
+doubles in all directions; what is handed across at a level is spread along the slices by a
+transposed convolution to fit.
 
 - **SR-U-net**: plain pairs of convolutions (Heinrich 2017, made for electron microscopy of
   anisotropic sections).
 - **Anisotropic U-net**: residual units, and a bottleneck of 1 × 1 × 1 convolutions around each
   transposed convolution of the skips (Lin 2019, low-field to high-field MR).
+- **Residual U-net**: residual units, and slices as thin as they come (factor 1). It makes a T1 scan
+  look as if it were from a higher field; what it is trained against decides what that means
+  (:mod:`denoise_engine.training.adversarial`).
 
 The mean they give is a correction of cubic interpolation, which is added outside. A second output
 is the logarithm of the variance of the error to be expected (Kendall and Gal 2017; for image
@@ -37,7 +40,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-Kind = Literal["sr-unet", "anisotropic-unet"]
+Kind = Literal["sr-unet", "anisotropic-unet", "residual-unet"]
 
 HALVINGS = 3
 # Logarithms of variances beyond these are nonsense: intensities are about 1.
@@ -50,9 +53,9 @@ class Architecture:
 
     Attributes
     ----------
-    kind : {"sr-unet", "anisotropic-unet"}
+    kind : {"sr-unet", "anisotropic-unet", "residual-unet"}
     factors : tuple of int
-        Through-plane factors, powers of 2 up to 8.
+        Through-plane factors, powers of 2 up to 8; 1: none.
     channels : tuple of int
         From the finest to the coarsest level, on the way down.
     fine : int
@@ -80,7 +83,7 @@ class TransferNetwork(nn.Module):
         self.low_precision = False
         a = architecture
         up = (a.fine, *(max(c // 2, a.fine) for c in a.channels[1:3]), a.channels[3])
-        block = _residual if a.kind == "anisotropic-unet" else _plain
+        block = _plain if a.kind == "sr-unet" else _residual
         spread = _bottleneck if a.kind == "anisotropic-unet" else _spread
         self.down = nn.ModuleList(
             block(1 if k == 0 else a.channels[k - 1], a.channels[k]) for k in range(HALVINGS + 1)

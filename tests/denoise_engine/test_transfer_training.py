@@ -146,7 +146,9 @@ def test_what_is_exported_is_what_is_loaded_with_a_card_that_says_simulation(
         judge=lambda n: judge(n, held_out_scans(load_head(data, sources[1]), (8,))),
     )
     trainer.run()
-    weights = export_transfer(trainer, data, tmp_path / "out", sources=sources, note="A trial.")
+    weights = export_transfer(
+        trainer, data, tmp_path / "out", sources=sources, note="A trial.", error_steps=3
+    )
     file = available_models(weights.with_name("transfer.json"))["sr-unet"]
     loaded = load_transfer_file(file)
     card = loaded.card
