@@ -247,12 +247,14 @@ def lambda_table(curve: list[tuple[float, Figures]]) -> Section:
 
 
 def learned_table() -> Section:
-    learned = load_unrolled().network.bounds
+    network = load_unrolled().network
+    learned, closing = network.bounds, network.closing_bound
     return [
         "| iteration | " + " | ".join(str(t + 1) for t in range(len(learned))) + " |",
         "| --- |" + " --- |" * len(learned),
         "| learned λ | " + " | ".join(f"{bound:.2f}" for bound in learned) + " |",
         "| the article's | " + " | ".join(f"{bound:.2f}" for bound in PUBLISHED_BOUNDS) + " |",
+        *([] if closing is None else ["", f"The closing SENSE step has λ = {closing:.2f}."]),
     ], [
         Mark(
             "learned λ: larger steps first, as the article's",

@@ -337,6 +337,8 @@ def _progress(word: str) -> Iterator[Callable[[int, int], None]]:
         if bar is None:
             bar = tqdm(total=total, desc=word, unit="slice", file=sys.stderr, leave=True)
         bar.update(done - bar.n)
+        if done >= total:
+            bar.close()  # its line ends before anything else is said
 
     try:
         yield show

@@ -16,6 +16,9 @@ DESCRIPTION_LENGTH = 1024  # ST
 # CID 7203 has no code for noise reduction by a learned network: a private scheme, declared below.
 DERIVATION = ("DLR", SCHEME, "Deep learning reconstruction, noise reduction")
 NOISE_REDUCTION = ("NR", SCHEME, "Noise reduction")
+# Slices that were never scanned: whoever finds them in an archive must be able to tell.
+TRANSFER = ("IQT", SCHEME, "Image quality transfer, slices synthesized")
+TRANSFER_KIND = "transfer"
 SOURCE_PURPOSE = ("121322", "DCM", "Source image for image processing operation")
 EQUIPMENT_PURPOSE = ("109102", "DCM", "Processing Equipment")
 
@@ -26,6 +29,12 @@ DESCRIBED = (
     "model_version",
     "weights_sha256",
     "strength",
+    "factor",
+    "thick",
+    "thick_spacing",
+    "simulated",
+    "sampled_on",
+    "uncertainty",
     "blend",
     "target_gain",
     "achieved_gain",
@@ -98,6 +107,8 @@ def _short(value: Any) -> Any:
 
 def derivation_code(record: Mapping[str, Any]) -> Dataset:
     """The code of the derivation: by a learned network where there are weights, else without."""
+    if record.get("kind") == TRANSFER_KIND:
+        return code(TRANSFER)
     return code(DERIVATION if record.get("weights_sha256") else NOISE_REDUCTION)
 
 
@@ -113,9 +124,12 @@ def equipment(record: Mapping[str, Any]) -> Dataset:
     if version:
         item.SoftwareVersions = version[:64]
     weights = _ascii(record.get("weights_sha256") or "")
+    transfer = record.get("kind") == TRANSFER_KIND
     said = [
-        f"Noise reduction by {method}{f' {version}' if version else ''}",
-        f"strength {strength_said(record)}",
+        f"Thin slices made from thick ones by {model}{f' {version}' if version else ''}"
+        if transfer
+        else f"Noise reduction by {method}{f' {version}' if version else ''}",
+        f"factor {record.get('factor')}" if transfer else f"strength {strength_said(record)}",
         *([f"weights SHA-256 {weights}"] if weights else []),
     ]
     item.ContributionDescription = f"{'; '.join(said)}. Research use only, not for diagnosis."[

@@ -95,8 +95,14 @@ def _read(archive: zipfile.ZipFile, memory_limit: int) -> RawData:
     if calibration is not None and len(calibration) != len(kspace):
         raise RawDataError("The calibration has another number of slices than “kspace”.")
     masked = mask if mask.ndim == 2 else mask[:, None]
+    outside = int(((kspace != 0).any(axis=1) & ~mask).sum())
+    if outside:
+        warnings.append(
+            f"“kspace” holds samples at {outside} points that “mask” calls not sampled: they were "
+            "left out. If they are samples, correct the mask."
+        )
     return RawData(
-        kspace=kspace if bool(mask.all()) else (kspace * masked).astype(np.complex64),
+        kspace=(kspace * masked).astype(np.complex64) if outside else kspace,
         mask=mask,
         placement=placement,
         noise=noise,
@@ -197,6 +203,8 @@ def _mask(stored: NDArray[Any] | None, kspace: NDArray[np.complex64]) -> Mask:
         # A readout is sampled as a whole; single zeros in it are samples too.
         seen = whole if seen.sum() > 0.5 * whole.sum() else seen
         return seen[0].copy() if bool((seen == seen[:1]).all()) else seen.copy()
+    if not np.isin(stored, (0, 1)).all():
+        raise RawDataError("“mask” is to hold only true and false, or 1 and 0.")
     mask = stored.astype(bool)
     if mask.shape == (rows,):
         return np.ascontiguousarray(np.broadcast_to(mask[:, None], (rows, columns)))

@@ -8,11 +8,13 @@ import numpy as np
 
 from denoise_engine.errors import EngineError, RawDataError
 from denoise_engine.rawdata.hdf5 import is_hdf5
-from denoise_engine.rawdata.scan import RawData
+from denoise_engine.rawdata.scan import Mask, RawData
+from denoise_engine.rawdata.undersampling import LEAST_CENTRE
 
 ZIP = b"PK\x03\x04"
 DEFAULT_MEMORY = 2 * 1024**3
 LEAST_SIDE = 32
+NEAR = 4  # lines from the zero frequency within which an undersampled scan has one
 
 
 def read_raw(
@@ -40,7 +42,7 @@ def read_raw(
     ------
     RawDataError
         What is wrong, in a sentence: not one of the formats, damaged, not Cartesian, a matrix that
-        does not fit the samples, values that are no number, no sample in the centre, too large.
+        does not fit the samples, values that are no number, no calibration centre, too large.
     """
     from denoise_engine.rawdata.ismrmrd_file import read_ismrmrd
     from denoise_engine.rawdata.npz_file import read_npz
@@ -81,7 +83,42 @@ def _check(raw: RawData) -> None:
         mask = raw.mask_of(plane)
         middle = mask[rows // 2 - 1 : rows // 2 + 2, max(columns // 2 - 1, 0) : columns // 2 + 2]
         if not middle.all() and raw.calibration is None:
-            raise RawDataError(
-                "The centre of k-space was not sampled: its middle lines carry the contrast and "
-                "tell the coils apart, and without them nothing can be reconstructed."
-            )
+            raise RawDataError(_without_centre(mask))
+
+
+def _without_centre(mask: Mask) -> str:
+    """Whether lines were left out of the centre, as for a scan with separate calibration, or all.
+
+    ``mask`` is (rows, columns).
+    """
+    rows, columns = mask.shape
+    lines = min(_run(mask[:, columns // 2]), _run(mask[rows // 2]))
+    near = mask[max(rows // 2 - NEAR, 0) : rows // 2 + NEAR + 1, columns // 2]
+    if not lines and not near.any():
+        return (
+            "The centre of k-space was not sampled: its middle lines carry the contrast and "
+            "tell the coils apart, and without them nothing can be reconstructed."
+        )
+    found = (
+        f"{lines} neighbouring line{'s are' if lines > 1 else ' is'} sampled around the zero "
+        "frequency"
+        if lines
+        else "the line of the zero frequency was not sampled"
+    )
+    return (
+        f"The calibration centre is missing: {found}, and at least {LEAST_CENTRE} neighbouring "
+        "lines there are needed to find the coil sensitivities. Send a scan with a fully sampled "
+        "centre, or one with a calibration scan."
+    )
+
+
+def _run(line: Mask) -> int:
+    """How many samples lie side by side around the middle."""
+    middle = len(line) // 2
+    if not line[middle]:
+        return 0
+    gaps = np.flatnonzero(~line)
+    below, above = gaps[gaps < middle], gaps[gaps > middle]
+    first = int(below[-1]) + 1 if len(below) else 0
+    last = int(above[0]) if len(above) else len(line)
+    return last - first

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from denoise_engine.errors import RawDataError
+from denoise_engine.errors import RawDataError, ReconstructionError
 from denoise_engine.rawdata.filling import from_image
 from denoise_engine.rawdata.placing import PlacedVolume, place
 from denoise_engine.rawdata.scan import Complex, Mask, RawData
@@ -23,8 +23,10 @@ from denoise_engine.rawdata.undersampling import (
 Floats = NDArray[np.float32]
 Progress = Callable[[int, int], None]
 
-# A full scan is combined from its coils; so weak a prior changes nothing (1 part in 10⁴).
+# A full scan is combined from its coils; so weak a prior changes nothing (1 part in 10⁴). Where
+# lines are missing it would let their noise grow as much.
 BOUND_OF_FULL = 50.0
+SETTINGS_OF = {"bound": "sense", "penalty": "cs", "model": "unrolled"}
 BOUND = 5.0  # where plain SENSE is best: see the documentation
 
 
@@ -85,8 +87,9 @@ def reconstruct_raw(
     raw : RawData
     wanted : Reconstruction
         Method and settings of :func:`denoise_engine.reconstruction.reconstruct`, and which samples
-        to use. Without a method a full scan is combined from its coils, a regularly undersampled
-        one goes through regularised SENSE, any other through compressed sensing.
+        to use. Without a method a full scan is combined from its coils; lines that partial Fourier
+        or a lower resolution left out stay zero, as coils tell little of them; a regularly
+        undersampled scan goes through regularised SENSE, any other through compressed sensing.
     progress : callable, optional
         Called with (slices done, slices in all).
     memory_limit : int, optional
@@ -154,10 +157,26 @@ def _settled(used: RawData, wanted: Reconstruction) -> tuple[str, float | None]:
     """The method, and the bound where it has one."""
     method = wanted.method
     if method is None:
-        method = "sense" if is_one_block(used) or is_regular(used) else "cs"
+        method = _fitting(used)
+    given = {"bound": wanted.bound, "penalty": wanted.penalty, "model": wanted.model}
+    for name, value in given.items():
+        if value is not None and method != SETTINGS_OF[name]:
+            # It would change nothing, and whoever gave it counts on it.
+            raise ReconstructionError(
+                f"The setting “{name}” belongs to the method {SETTINGS_OF[name]}, not to {method}"
+                + (", which fits this sampling." if wanted.method is None else ".")
+            )
     if method != "sense" or wanted.bound is not None:
         return method, wanted.bound
-    return method, BOUND_OF_FULL if is_one_block(used) else BOUND
+    return method, BOUND_OF_FULL if used.is_fully_sampled else BOUND
+
+
+def _fitting(used: RawData) -> str:
+    if used.is_fully_sampled:
+        return "sense"
+    if is_one_block(used):
+        return "zero-filled"
+    return "sense" if is_regular(used) else "cs"
 
 
 def _as_slices(raw: RawData) -> RawData:
@@ -195,6 +214,8 @@ def _in_groups(
     g_factor: Floats | None = np.empty_like(noise)
     records: list[dict[str, Any]] = []
     done = 0
+    if progress is not None:
+        progress(0, raw.planes)
 
     def report(planes: int, _in_all: int) -> None:
         if progress is not None:

@@ -1,5 +1,7 @@
 """What of k-space was sampled: its calibration centre, and whether the rest is uniform."""
 
+import itertools
+import math
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +11,7 @@ from denoise_engine.errors import ReconstructionError
 from denoise_engine.reconstruction.alias_groups import Lattice, find_lattice
 
 FEWEST_LINES, MOST_LINES = 16, 32
+ONE_BLOCK = "one block: partial Fourier or a lower resolution"
 _HIGHEST_REDUCTION = 8
 
 
@@ -21,7 +24,10 @@ class SamplingPattern:
     mask : Tensor
         Bool: (rows,) where every readout is complete, else (rows, columns).
     lattice : Lattice or None
-        The uniform sampling, outside the fully sampled centre if there is one; None if random.
+        The uniform sampling, outside the fully sampled centre if there is one; None if random, or
+        if the matrix is no multiple of the reduction.
+    reduction : int or None
+        Of how many samples one was taken, outside the centre; None if that varies.
     exact : bool
         Whether the lattice is all there is: no centre, no missing parts.
     calibration : tuple of slice or None
@@ -32,6 +38,7 @@ class SamplingPattern:
 
     mask: Tensor
     lattice: Lattice | None
+    reduction: int | None
     exact: bool
     calibration: tuple[slice, slice] | None
     lines: int
@@ -45,10 +52,11 @@ class SamplingPattern:
         """The sampling in words."""
         if bool(self.mask.all()):
             return "full"
-        if self.lattice is None:
-            return "random or partial"
-        centre = "" if self.exact else " with a full centre"
-        return f"uniform, every {self.lattice.reduction}th sample{centre}"
+        if self.reduction is None:
+            return ONE_BLOCK if _is_one_block(self.mask) else "random or irregular"
+        centre = "" if self.exact or self.lines < 2 else " with a full centre"
+        step = {2: "2nd", 3: "3rd"}.get(self.reduction, f"{self.reduction}th")
+        return f"uniform, every {step} sample{centre}"
 
     @property
     def lattice_share(self) -> float:
@@ -88,13 +96,26 @@ def understand(mask: Tensor, matrix: tuple[int, int]) -> SamplingPattern:
         )
     lines = min(s.stop - s.start for s in block[: mask.ndim])
     exact = find_lattice(mask, matrix)
+    lattice, reduction = exact, exact.reduction if exact else None
+    if exact is None and (around := _uniform_around(mask, block)) is not None:
+        reduction = math.prod(around[1])
+        divides = all(n % step == 0 for n, step in zip(mask.shape, around[1], strict=True))
+        lattice = find_lattice(around[0], matrix) if divides else None
     return SamplingPattern(
         mask=mask,
-        lattice=exact or _lattice_around(mask, block, matrix),
+        lattice=lattice,
+        reduction=reduction,
         exact=exact is not None,
         calibration=_limited(block) if lines >= FEWEST_LINES else None,
         lines=lines,
     )
+
+
+def _is_one_block(mask: Tensor) -> bool:
+    """Whether the samples lie side by side, in one box."""
+    taken = torch.nonzero(mask)
+    sides = taken.amax(dim=0) - taken.amin(dim=0) + 1
+    return int(sides.prod()) == len(taken)
 
 
 def _centre_block(mask: Tensor, matrix: tuple[int, int]) -> tuple[slice, slice]:
@@ -145,29 +166,22 @@ def _near_centre(mask: Tensor) -> tuple[slice, ...]:
     return tuple(slice(n // 2 - r, n // 2 + r + 1) for n, r in zip(mask.shape, reach, strict=True))
 
 
-def _lattice_around(
-    mask: Tensor, block: tuple[slice, slice], matrix: tuple[int, int]
-) -> Lattice | None:
-    """The lattice that a mask follows outside its centre, if it does.
-
-    A matrix that the reduction does not divide has no exact alias groups: then there is none.
-    """
+def _uniform_around(
+    mask: Tensor, block: tuple[slice, slice]
+) -> tuple[Tensor, tuple[int, ...]] | None:
+    """The uniform mask that a mask follows outside its centre, if it does, and its steps."""
     outside = torch.ones_like(mask)
     outside[block[: mask.ndim]] = False
     if not bool((mask & outside).any()):
         return None
+    first = torch.nonzero(mask & outside)[0]
     steps = range(1, _HIGHEST_REDUCTION + 1)
-    across = steps if mask.ndim == 2 else (1,)
-    for down in steps:
-        for right in across:
-            reduction = (down, right)[: mask.ndim]
-            if down * right < 2 or any(n % r for n, r in zip(mask.shape, reduction, strict=True)):
-                continue
-            first = torch.nonzero(mask & outside)[0]
-            lattice = torch.zeros_like(mask)
-            lattice[
-                tuple(slice(int(at) % r, None, r) for at, r in zip(first, reduction, strict=True))
-            ] = True
-            if bool(((lattice == mask) | ~outside).all()):
-                return find_lattice(lattice, matrix)
+    for taken in itertools.product(steps, repeat=mask.ndim):
+        if math.prod(taken) < 2:
+            continue
+        uniform = torch.zeros_like(mask)
+        where = zip(first, taken, strict=True)
+        uniform[tuple(slice(int(at) % step, None, step) for at, step in where)] = True
+        if bool(((uniform == mask) | ~outside).all()):
+            return uniform, taken
     return None

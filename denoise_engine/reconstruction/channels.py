@@ -151,5 +151,6 @@ def _check_alive(matrix: Tensor) -> None:
     if len(dead):
         names = ", ".join(str(int(k) + 1) for k in dead)
         raise ReconstructionError(
-            f"Channel {names} holds no signal and no noise. Leave dead channels out of the data."
+            f"Channel{'s' * (len(dead) > 1)} {names}: neither signal nor noise. Leave dead "
+            "channels out of the data and of the noise scan."
         )

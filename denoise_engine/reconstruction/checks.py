@@ -45,16 +45,19 @@ def checked_kspace(kspace: ArrayLike) -> Tensor:
         )
     if 0 in values.shape:
         raise ReconstructionError("k-space holds no slice or no coil.")
-    wrong = ~np.isfinite(values)
+    with np.errstate(over="ignore"):  # what single precision cannot hold is refused just below
+        single = np.ascontiguousarray(values, dtype=np.complex64)
+    wrong = ~np.isfinite(single)
     if wrong.any():
-        where = np.argwhere(wrong.any(axis=(2, 3)))[0]
+        where, count = np.argwhere(wrong.any(axis=(2, 3)))[0], int(wrong.sum())
         raise ReconstructionError(
-            f"k-space holds {int(wrong.sum())} samples that are not finite numbers, the first in "
+            f"k-space holds {count} sample{'s' * (count > 1)} that "
+            f"{'are not finite numbers' if count > 1 else 'is no finite number'}, the first in "
             f"slice {where[0] + 1}, coil {where[1] + 1}."
         )
-    if not values.any():
+    if not single.any():
         raise ReconstructionError("k-space holds nothing but zeros.")
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.complex64))
+    return torch.from_numpy(single)
 
 
 def checked_pattern(
@@ -92,8 +95,9 @@ def checked_pattern(
     pattern = understand(sampled, matrix)
     if pattern.calibration is None and not has_calibration:
         raise ReconstructionError(
-            f"The calibration centre is missing: {pattern.lines} neighbouring lines are sampled "
-            f"around the zero frequency, at least {FEWEST_LINES} are needed to find the coil "
+            f"The calibration centre is missing: {pattern.lines} neighbouring "
+            f"{'line is' if pattern.lines == 1 else 'lines are'} sampled around the zero "
+            f"frequency, and at least {FEWEST_LINES} are needed to find the coil "
             "sensitivities. Give a calibration scan, or sensitivities."
         )
     return pattern

@@ -35,6 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fewer.add_argument("--random", metavar="R", type=float, help="of a full scan use 1/R at random")
     parser.add_argument("--centre", type=int, default=CENTRE, help="lines of the full centre; 24")
     parser.add_argument("--seed", type=int, default=1, help="of random sampling")
+    parser.add_argument(
+        "--choose",
+        action="append",
+        default=[],
+        metavar="WHAT=N",
+        help="of several in a file the N-th contrast (echo), phase, repetition or set, from 1",
+    )
     parser.add_argument("--noise-map", type=Path, help="a new .npy file for the noise SD")
     parser.add_argument("--memory", type=int, help="MiB that reconstructing may take")
 
@@ -56,18 +63,20 @@ def reconstruct_file(arguments: argparse.Namespace, progress: Progress) -> int:
     )
 
     output: Path = arguments.output
-    as_array = output.suffix == ".npy"
-    _check_new(output)
-    if not as_array and output.suffix in {".nii", ".gz", ".dcm", ".h5", ".npz"}:
+    beside = _record_of(output)
+    if beside is None and output.suffix in {".nii", ".gz", ".dcm", ".h5", ".npz"}:
         raise ReconstructionError(
             f"“{output.name}”: images are written as a DICOM series into a new folder, or as .npy."
         )
-    if arguments.noise_map is not None:
-        _check_new(arguments.noise_map)
-        if arguments.noise_map.suffix != ".npy":
-            raise ReconstructionError(f"“{arguments.noise_map.name}” must end in .npy.")
+    if arguments.noise_map is not None and arguments.noise_map.suffix != ".npy":
+        raise ReconstructionError(f"“{arguments.noise_map.name}” must end in .npy.")
+    files = [output, *filter(None, [arguments.noise_map, beside])]
+    for path in files:
+        _check_new(path)
+    if len({path.absolute() for path in files}) < len(files):
+        raise ReconstructionError(f"“{output}” is named for both the images and the noise map.")
     sampling = _sampling(arguments)
-    raw = read_raw(arguments.input)
+    raw = read_raw(arguments.input, choose=_chosen(arguments.choose))
     wanted = Reconstruction(
         method=arguments.method,
         sampling=sampling,
@@ -77,16 +86,44 @@ def reconstruct_file(arguments: argparse.Namespace, progress: Progress) -> int:
     )
     memory = None if arguments.memory is None else arguments.memory * 2**20
     result = reconstruct_raw(raw, wanted, progress=progress, memory_limit=memory)
-    if as_array:
-        write_volume(output, result.volume)
-    else:
-        write_reconstructed(output, result)
-    if arguments.noise_map is not None:
-        write_volume(arguments.noise_map, result.noise_map)
+    record = json.dumps(result.record | {"seconds": round(result.seconds, 2)}, indent=2)
+    try:
+        if arguments.noise_map is not None:
+            write_volume(arguments.noise_map, result.noise_map)
+        if beside is not None:
+            beside.write_text(record + "\n", encoding="utf-8")
+            write_volume(output, result.volume)
+        else:
+            write_reconstructed(output, result)
+    except BaseException:
+        # The images come last: without them the rest would be half an output.
+        for path in files[1:]:
+            path.unlink(missing_ok=True)
+        raise
     for warning in result.record["warnings"]:
         print(f"Warning: {warning}", file=sys.stderr)
-    print(json.dumps(result.record | {"seconds": round(result.seconds, 2)}, indent=2))
+    print(record)
     return 0
+
+
+def _record_of(output: Path) -> Path | None:
+    """Where the record goes; the headers of a DICOM series hold it themselves."""
+    return output.with_suffix(".json") if output.suffix == ".npy" else None
+
+
+def _chosen(words: list[str]) -> dict[str, int]:
+    from denoise_engine.rawdata.ismrmrd_file import SEVERAL
+
+    found: dict[str, int] = {}
+    for word in words:
+        name, _, number = word.partition("=")
+        if name not in SEVERAL or not number.isdecimal():
+            raise ReconstructionError(
+                f"“{word}” chooses nothing: name one of {', '.join(SEVERAL)} and its number, such "
+                "as contrast=2."
+            )
+        found[name] = int(number)
+    return found
 
 
 def _sampling(arguments: argparse.Namespace) -> "Sampling | None":

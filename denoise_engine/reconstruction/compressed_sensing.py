@@ -1,5 +1,7 @@
 """Wavelet-LASSO compressed sensing by FISTA."""
 
+import warnings
+
 import numpy as np
 import pywt
 import torch
@@ -9,6 +11,9 @@ from torch import Tensor
 from denoise_engine.reconstruction.operators import CartesianEncoding
 
 WAVELET, LEVELS = "db4", 4
+# On a matrix below 112 the filters are longer than the coarsest image. A periodic transform stays
+# orthonormal all the same, and a user can do nothing with the warning.
+warnings.filterwarnings("ignore", message="Level value of", category=UserWarning, module="pywt")
 
 
 def soft_threshold_wavelets(

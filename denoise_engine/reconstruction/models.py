@@ -49,7 +49,11 @@ def _load(file: ModelFile) -> LoadedNetwork:
     content, card = read_checked(file)
     try:
         size = card["architecture"]
-        architecture = Architecture(steps=size["steps"], channels=tuple(size["channels"]))
+        architecture = Architecture(
+            steps=size["steps"],
+            channels=tuple(size["channels"]),
+            closing=size.get("closing", False),
+        )
         network = UnrolledNetwork(architecture)
         network.load_state_dict({k: v.float() for k, v in load(content).items()})
     except Exception as error:

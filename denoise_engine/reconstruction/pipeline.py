@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from denoise_engine.errors import ReconstructionError
 from denoise_engine.reconstruction import channels, checks
-from denoise_engine.reconstruction.calibration import SamplingPattern
+from denoise_engine.reconstruction.calibration import ONE_BLOCK, SamplingPattern
 from denoise_engine.reconstruction.operators import CartesianEncoding, axes_of, from_centred
 from denoise_engine.reconstruction.result import Floats, ReconstructionResult
 from denoise_engine.reconstruction.sense import weight_of
@@ -186,11 +187,14 @@ def _check_settings(method: str, bound: float, penalty: float, replicas: int | N
         raise ReconstructionError(
             f"There is no method “{method}”; choose one of {', '.join(RECONSTRUCTION_METHODS)}."
         )
+    for name, value in (("bound λ", bound), ("wavelet penalty", penalty)):
+        if not isinstance(value, Real):
+            raise ReconstructionError(f"The {name} must be a number, not {value!r}.")
     weight_of(bound)
     if not (np.isfinite(penalty) and penalty >= 0):
         raise ReconstructionError(f"The wavelet penalty must be 0 or more, not {penalty}.")
-    if replicas is not None and replicas < 0:
-        raise ReconstructionError("The number of replicas is 0 or more.")
+    if replicas is not None and not (isinstance(replicas, Integral) and replicas >= 0):
+        raise ReconstructionError("The number of replicas is a whole number, 0 or more.")
 
 
 def _read(
@@ -269,14 +273,31 @@ def _warnings(method: str, raw: _Raw) -> list[str]:
             "No noise scan: the noise was estimated from the outermost k-space, where signal makes "
             "it read too high."
         )
-    if method == "unrolled" and pattern.lattice is None and pattern.kind != "full":
+    if method == "unrolled" and pattern.kind == "full":
+        said.append(
+            "Nothing was left out of this scan: there is nothing for the network to fill in, and "
+            "it was not validated on full scans. SENSE combines the coils without it."
+        )
+    if method == "cs" and pattern.kind == "full":
+        said.append(
+            "Nothing was left out of this scan: compressed sensing can only smooth it. SENSE "
+            "combines the coils without that."
+        )
+    if method == "unrolled" and pattern.reduction is None:
         said.append("The network was trained on uniform sampling, and this sampling is not.")
-    reduction = pattern.lattice.reduction if pattern.lattice is not None else 1
+    if method == "zero-filled" and pattern.kind not in ("full", ONE_BLOCK):
+        said.append("What was not sampled was left at zero: the image is folded or smeared.")
+    if method == "zero-filled" and pattern.kind == ONE_BLOCK:
+        said.append(
+            "The lines that were not sampled (partial Fourier or a lower resolution) were left at "
+            "zero: detail is blurred along the phase encoding."
+        )
+    reduction = pattern.reduction or 1
     if method == "unrolled" and reduction > HIGHEST_TRAINED_REDUCTION:
         said.append(
             f"The network was trained up to a reduction of {HIGHEST_TRAINED_REDUCTION}; this scan "
             f"has {reduction}."
         )
-    if method == "cs" and pattern.lattice is not None and pattern.kind != "full":
+    if method == "cs" and reduction > 1:
         said.append("Compressed sensing counts on random sampling, and this sampling is uniform.")
     return said

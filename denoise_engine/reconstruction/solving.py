@@ -140,6 +140,7 @@ def _unrolled(scan: Scan, loaded: LoadedNetwork, replicas: int) -> Images:
             "sha256": loaded.file.sha256,
         },
         "bounds": [round(bound, 3) for bound in network.bounds],
+        **_of_closing(network.closing_bound),
         "unet_precision": "bfloat16" if has_bfloat16("cpu") else "float32",
         **_of_replicas(replicas),
     }
@@ -158,6 +159,10 @@ def _replicated(
     if not replicas:
         return None
     return replica_noise(solve, scan.samples, scan.encoding.sampled, replicas=replicas, base=base)
+
+
+def _of_closing(bound: float | None) -> dict[str, Any]:
+    return {} if bound is None else {"closing_bound": round(bound, 3)}
 
 
 def _of_groups(step: AliasGroups) -> str:

@@ -4,10 +4,13 @@
     xₜ = argmin ‖Ex − y‖² + μₜ‖x − zₜ₋₁‖²,   μₜ = 1 / (4λₜ²)       t = 1 … 6
     zₜ = xₜ + U-netₜ(xₜ, noise of xₜ)
 
-z₆ is the image. Each U-net has weights of its own. λₜ bounds the noise amplification of its step:
-on whitened data with EᴴE ≤ 1 no direction of x has more than λₜ times the noise of the data. A
-small λ stays near the prior, a large one goes to plain SENSE. The λ's are trained, in log form,
-from the published ones.
+    x = argmin ‖Ex − y‖² + μ‖x − z₆‖²                             closing step
+
+x is the image; version 2 and earlier had no closing step, and z₆ was. What was measured so comes
+through as measured, its noise included, and z₆ decides the rest. Each U-net has weights of its own.
+λₜ bounds the noise amplification of its step: on whitened data with EᴴE ≤ 1 no direction of x has
+more than λₜ times the noise of the data. A small λ stays near the prior, a large one goes to plain
+SENSE. The λ's are trained, in log form, the six of the iterations from the published ones.
 
 The networks see the noise level of their input as a further channel and have neither biases nor
 normalisation, so that f(c·y, c·σ) = c·f(y, σ): there is no intensity scale to get wrong. The smooth
@@ -31,6 +34,8 @@ from torch import Tensor, nn
 # Of the vendor's article: larger steps first.
 PUBLISHED_BOUNDS = (7.05, 7.05, 3.91, 1.85, 1.11, 0.91)
 
+_CLOSING_BOUND = 0.5  # where the training of the closing λ begins
+
 _HALVINGS = 4
 _PHASE_WIDTH = 2.0  # SD in pixels of what counts as smooth phase
 
@@ -47,10 +52,13 @@ class SenseStep(Protocol):
 
 @dataclass(frozen=True)
 class Architecture:
-    """The size of the network: steps, and channels of the U-nets from fine to coarse and back."""
+    """The size of the network: steps, channels of the U-nets from fine to coarse and back, and
+    whether a SENSE step toward the last prior closes it.
+    """
 
     steps: int = 6
     channels: tuple[int, int, int, int, int, int] = (24, 24, 48, 96, 192, 24)
+    closing: bool = True
 
 
 class PriorNetwork(nn.Module):
@@ -94,7 +102,7 @@ class PriorNetwork(nn.Module):
 
 
 class UnrolledNetwork(nn.Module):
-    """Six SENSE steps, each followed by a U-net.
+    """Six SENSE steps, each followed by a U-net, and a closing SENSE step.
 
     Parameters
     ----------
@@ -108,6 +116,9 @@ class UnrolledNetwork(nn.Module):
         steps = self.architecture.steps
         published = [PUBLISHED_BOUNDS[min(t, len(PUBLISHED_BOUNDS) - 1)] for t in range(steps)]
         self.log_bounds = nn.Parameter(torch.tensor(published).log())
+        self.log_closing = (
+            nn.Parameter(torch.tensor(_CLOSING_BOUND).log()) if self.architecture.closing else None
+        )
         self.priors = nn.ModuleList(PriorNetwork(self.architecture.channels) for _ in range(steps))
 
     def use_low_precision(self, low: bool = True) -> None:
@@ -121,23 +132,37 @@ class UnrolledNetwork(nn.Module):
         for prior in self.priors[1:]:
             prior.load_state_dict(self.priors[0].state_dict())
 
+    def log_lambdas(self) -> list[nn.Parameter]:
+        """What is trained of the λ's: those of the iterations, and that of the closing step."""
+        return [self.log_bounds] + ([] if self.log_closing is None else [self.log_closing])
+
     @property
     def bounds(self) -> list[float]:
         """λ₁ … λ₆, as trained."""
         return [float(value) for value in self.log_bounds.detach().exp()]
 
+    @property
+    def closing_bound(self) -> float | None:
+        """λ of the closing step, as trained; None where there is no such step."""
+        return None if self.log_closing is None else float(self.log_closing.detach().exp())
+
     def forward(self, step: SenseStep) -> Tensor:
-        """Return the image z₆, (batch, rows, columns) complex64, of whitened data."""
+        """Return the image, (batch, rows, columns) complex64, of whitened data."""
         return self.iterations(step)[-1]
 
     def iterations(self, step: SenseStep, *, alike: bool = False) -> list[Tensor]:
-        """Return all priors z₁ … z₆; ``alike``: every one proposed by the first U-net."""
+        """Return all priors z₁ … z₆, and last what the closing step makes of z₆.
+
+        ``alike``: every one proposed by the first U-net.
+        """
         priors: list[Tensor] = []
         for t, log_bound in enumerate(self.log_bounds):
             propose = self.priors[0 if alike else t]
             mu = 0.25 * torch.exp(-2 * log_bound)
             image = step.solve(mu, priors[-1] if priors else None)
             priors.append(propose(image, step.noise(mu)))
+        if self.log_closing is not None:
+            priors.append(step.solve(0.25 * torch.exp(-2 * self.log_closing), priors[-1]))
         return priors
 
 

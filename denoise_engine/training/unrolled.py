@@ -2,10 +2,10 @@
 
 At first all six steps share one U-net, which so sees six times as many examples and every kind of
 prior; then each goes its own way, from the beginning where the weights are those of a network
-trained before. Every prior z₁ … z₆ is compared with what the full scan gives,
-its noise included; the last one counts most. The loss is the mean absolute error divided by the
-square root of the signal: neither the noisiest scans nor the cleanest rule the gradient. The
-weights' exponential moving average is what is kept.
+trained before. Every prior z₁ … z₆, and the image that the closing step makes, is compared with
+what the full scan gives, its noise included; the image counts most. The loss is the mean absolute
+error divided by the square root of the signal: neither the noisiest scans nor the cleanest rule the
+gradient. The weights' exponential moving average is what is kept.
 """
 
 import math
@@ -162,8 +162,13 @@ class UnrolledTrainer:
         checkpoint.restore(self._optimiser)
 
     def start_from(self, weights: dict[str, Tensor]) -> None:
-        """Begin with the weights of a trained network, all U-nets on their own way."""
-        self.network.load_state_dict({name: value.float() for name, value in weights.items()})
+        """Begin with the weights of a trained network, all U-nets on their own way.
+
+        One without a closing step gets it.
+        """
+        first = {name: value.float() for name, value in weights.items()}
+        closing = self.network.state_dict()["log_closing"]
+        self.network.load_state_dict({"log_closing": closing} | first)
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self.progress.parted_at = 0
 
@@ -174,7 +179,9 @@ class UnrolledTrainer:
     def _new_optimiser(self) -> torch.optim.Adam:
         networks = list(self.network.priors.parameters())
         return torch.optim.Adam(
-            [{"params": networks}, {"params": [self.network.log_bounds]}], lr=0.0, betas=(0.9, 0.99)
+            [{"params": networks}, {"params": self.network.log_lambdas()}],
+            lr=0.0,
+            betas=(0.9, 0.99),
         )
 
     def _part_ways(self) -> None:
@@ -189,7 +196,7 @@ class UnrolledTrainer:
     def _extend_curve(self, *, last: bool = False) -> None:
         curve, minutes = self.progress.curve, self.progress.seconds / 60
         due = not curve or minutes - curve[-1]["minutes"] >= self._judge_every
-        if self._judge is None or not (due or last):
+        if self._judge is None or not self.progress.step or not (due or last):
             return
         seen = {
             "minutes": round(minutes, 1),

@@ -16,8 +16,10 @@ POOL_SCALES = (1.0,)
 def train_unrolled(arguments: argparse.Namespace) -> int:
     """Train, showing progress, and write the averaged weights."""
     import torch
+    from safetensors import SafetensorError
     from safetensors.torch import load
 
+    from denoise_engine.errors import TrainingDataError
     from denoise_engine.training.patches import load_pool
     from denoise_engine.training.sources import SOURCES
     from denoise_engine.training.unrolled import (
@@ -60,7 +62,12 @@ def train_unrolled(arguments: argparse.Namespace) -> int:
     if arguments.resume or arguments.export:
         trainer.resume()
     elif first:
-        trainer.start_from(load(first))
+        try:
+            trainer.start_from(load(first))
+        except (SafetensorError, RuntimeError) as error:
+            raise TrainingDataError(
+                f"“{arguments.start}” does not hold the weights of an unrolled network."
+            ) from error
     if arguments.export:
         return _export(trainer, scans, arguments)
     shown = 0.0

@@ -13,6 +13,7 @@ from denoise_engine.reconstruction.alias_groups import AliasGroups, columns_of, 
 from denoise_engine.reconstruction.operators import CartesianEncoding
 from denoise_engine.simulation.multicoil import (
     MeasuredArray,
+    ScanSettings,
     SimulatedScan,
     simulate_scan,
 )
@@ -44,6 +45,7 @@ REDUCTIONS: tuple[tuple[tuple[int, ...], float], ...] = (
 # Of the scans with lines left out along one direction, this share has a full centre besides.
 CENTRE_SHARE = 0.7
 CENTRE_LINES = (16, 32)
+SETTINGS = ScanSettings(estimated=0.3)
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,12 @@ class ScanSampler:
         )
         scans = [
             simulate_scan(
-                self._slice(matrix, rng), mask, rng=rng, matrix=matrix, arrays=self._arrays
+                self._slice(matrix, rng),
+                mask,
+                rng=rng,
+                matrix=matrix,
+                settings=SETTINGS,
+                arrays=self._arrays,
             )
             for _ in range(self._batch)
         ]

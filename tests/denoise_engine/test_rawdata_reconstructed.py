@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from pydicom import dcmread
 
+from denoise_engine.cli import main
 from denoise_engine.errors import DicomError, EngineError, RawDataError
 from denoise_engine.rawdata import (
     Reconstruction,
@@ -131,6 +133,21 @@ def test_random_lines_go_through_compressed_sensing(tmp_path: Path) -> None:
     assert error_of(made.volume, images) < 0.1
 
 
+def test_lines_that_partial_fourier_left_out_stay_zero_unless_something_else_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    kspace, images = phantom_kspace(slices=1, coils=8)
+    kspace = kspace + 0.5 * complex_noise(np.random.default_rng(2), kspace.shape)
+    scan = [noise_scan(8), *lines_of(kspace, list(range(16, 64)))]
+    raw = read_raw(write_file(tmp_path / "a.h5", header(64, 64), scan))
+    made = reconstruct_raw(raw)
+    assert made.record["method"] == "zero-filled"
+    assert "blurred along the phase encoding" in made.record["warnings"][0]
+    assert error_of(made.volume, images) < 0.12
+    # The coils tell little of them: with the weak prior of a full scan their noise would rule.
+    assert reconstruct_raw(raw, Reconstruction("sense")).record["bound"] == 5.0
+
+
 def test_a_3d_scan_is_thinned_along_both_phase_encodings(tmp_path: Path) -> None:
     kspace, ball = block_kspace(partitions=6)
     full = reconstruct_raw(read_raw(write_block(tmp_path / "a.h5", kspace)))
@@ -166,6 +183,49 @@ def test_what_cannot_be_reconstructed_is_said(tmp_path: Path) -> None:
     raw = read_raw(write_file(tmp_path / "a.h5", header(64, 64), lines_of(kspace, lines)))
     with pytest.raises(EngineError, match="calibration centre is missing"):
         reconstruct_raw(raw)
+
+
+def test_the_command_writes_images_with_their_record_or_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kspace, _images = phantom_kspace(slices=1, coils=6)
+    mask = np.zeros(64, dtype=bool)
+    mask[::2] = mask[22:42] = True
+    folder = tmp_path / "here"
+    folder.mkdir()
+    path, out = folder / "a.npz", folder / "image.npy"
+    np.savez(path, kspace=kspace + 0.2 * complex_noise(np.random.default_rng(1), kspace.shape))
+
+    def command(*words: str) -> int:
+        return main(["reconstruct", str(path), *words])
+
+    assert command(str(out), "--method", "cs", "--bound", "4") == 2
+    assert "“bound” belongs to the method sense, not to cs" in capsys.readouterr().err
+    assert command(str(out), "--noise-map", str(out)) == 2
+    assert command(str(out.with_suffix(".nii"))) == 2
+    assert command(str(out), "--choose", "echo=2") == 2
+    assert "name one of contrast" in capsys.readouterr().err
+    assert list(folder.iterdir()) == [path]
+    assert command(str(out), "--method", "cs", "--noise-map", str(folder / "noise.npy")) == 0
+    told = capsys.readouterr()
+    assert "Nothing was left out of this scan" in told.err
+    record = json.loads(told.out)
+    assert json.loads((folder / "image.json").read_text()) == record
+    assert np.load(out).shape == np.load(folder / "noise.npy").shape == (1, 64, 64)
+    assert command(str(folder / "image.npy")) == 2
+    assert "exists already" in capsys.readouterr().err
+    # Samples outside the mask are left out, and that is said, in the images too.
+    np.savez(path, kspace=kspace, mask=mask)
+    assert command(str(folder / "series"), "--method", "unrolled") == 0
+    assert "“mask” calls not sampled" in capsys.readouterr().err
+    header = dcmread(folder / "series" / "0001.dcm").DerivationDescription
+    assert any("calls not sampled" in text for text in json.loads(header)["warnings"])
+    np.savez(path, kspace=kspace, mask=mask * 2)
+    assert command(str(folder / "other")) == 2
+    assert "only true and false" in capsys.readouterr().err
+    np.savez(path, kspace=kspace)
+    assert command(str(folder / "full"), "--method", "unrolled") == 0
+    assert "nothing for the network to fill in" in capsys.readouterr().err
 
 
 @pytest.mark.shared

@@ -99,7 +99,9 @@ def other_coils(scan: list[Any]) -> list[Any]:
         (no_unit_vectors, {}, "no unit vectors"),
         (skewed, {}, "not at right angles"),
         (noise_alone, {}, "no imaging acquisition"),
-        (lambda scan: scan[:14], {}, "centre of k-space was not sampled"),
+        (lambda scan: scan[:10], {}, "centre of k-space was not sampled"),
+        (lambda scan: scan[::4], {}, "missing: 1 neighbouring line is .* at least 16 neighbouring"),
+        (lambda scan: scan[1::4], {}, "missing: the line of the zero frequency was not"),
     ],
 )
 def test_a_scan_that_cannot_be_reconstructed(
@@ -309,7 +311,7 @@ BAD[2, 3, 4] = np.inf
         ),
         (
             {"kspace": stored(ONE[0]), "mask": stored(np.arange(32) != 16)},
-            "centre of k-space was not sampled",
+            "the line of the zero frequency was not sampled",
         ),
         ({"kspace": stored(ONE[0]), "mask": stored(np.ones(31, dtype=bool))}, "fit the 32 × 32"),
         (

@@ -11,6 +11,7 @@ import torch
 from denoise_engine.errors import ReconstructionError
 from denoise_engine.reconstruction import ReconstructionResult, reconstruct
 from denoise_engine.reconstruction.alias_groups import AliasGroups, find_lattice
+from denoise_engine.reconstruction.calibration import understand
 from denoise_engine.reconstruction.checks import memory_of, virtual_coils_that_fit
 from denoise_engine.reconstruction.operators import CartesianEncoding
 from denoise_engine.reconstruction.unrolled import Architecture, PriorNetwork, UnrolledNetwork
@@ -100,6 +101,26 @@ def test_uniform_sampling_with_a_calibration_scan_is_solved_exactly(
     assert any("noise was estimated" in text for text in guessed.record()["warnings"])
 
 
+@pytest.mark.parametrize(
+    ("mask", "kind"),
+    [
+        (uniform_mask((64,), (2,), calibration=16), "uniform, every 2nd sample with a full centre"),
+        (uniform_mask((64,), (3,), calibration=16), "uniform, every 3rd sample with a full centre"),
+        (uniform_mask((67,), (4,)), "uniform, every 4th sample"),
+        (uniform_mask((64,), (4,)), "uniform, every 4th sample"),
+        (
+            uniform_mask((64, 48), (2, 5), calibration=16),
+            "uniform, every 10th sample with a full centre",
+        ),
+        (np.arange(64) >= 16, "one block: partial Fourier or a lower resolution"),
+        (np.arange(64) % 7 < 5, "random or irregular"),
+    ],
+)
+def test_sampling_is_told_in_words_whatever_the_matrix(mask: np.ndarray, kind: str) -> None:
+    matrix = (len(mask), 48)
+    assert understand(torch.from_numpy(mask), matrix).kind == kind
+
+
 def test_coils_are_compressed_when_memory_is_short(scan: PhantomScan) -> None:
     limit = memory_of(8, 5, (ROWS, COLUMNS))
     result = reconstruct(scan.kspace, method="sense", noise=scan.noise_scan, memory_limit=limit)
@@ -139,6 +160,9 @@ def test_the_untrained_network_is_sense_and_knows_no_phase() -> None:
         mu = 0.25 / torch.tensor(network.bounds) ** 2
         step = _step()
         by_hand = step.solve(float(mu[1]), step.solve(float(mu[0])))
+        torch.testing.assert_close(network.iterations(step)[1], by_hand, rtol=1e-4, atol=1e-5)
+        assert network.closing_bound is not None
+        by_hand = step.solve(0.25 / network.closing_bound**2, by_hand)
         torch.testing.assert_close(network(step), by_hand, rtol=1e-4, atol=1e-5)
 
 
@@ -168,6 +192,7 @@ def test_the_shipped_network_beats_sense_and_its_record_names_it() -> None:
     record = result.record()
     assert record["model"]["name"] == "unrolled"
     assert len(record["model"]["sha256"]) == 64
+    assert record["closing_bound"] == 0.5
     bounds = record["bounds"]
     assert min(bounds[:2]) > bounds[2] > bounds[3] > max(bounds[4:])
     assert result.g_factor is not None
@@ -201,6 +226,8 @@ def _bad(change: str, kspace: np.ndarray) -> dict[str, Any]:
         "noise shape": {"kspace": values, "noise": values[:3].reshape(3, -1)},
         "calibration shape": {"kspace": values, "calibration": values[:3, :24, :24]},
         "maps": {"kspace": values, "sensitivities": values[:, :-1]},
+        "replicas": {"kspace": values, "replicas": 1.5},
+        "bound type": {"kspace": values, "bound": "5"},
         "maps by": {"kspace": values, "sensitivities": "guessing"},
         "virtual": {"kspace": values, "virtual_coils": 9},
     }
@@ -210,7 +237,7 @@ def _bad(change: str, kspace: np.ndarray) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("not finite", "1 samples that are not finite numbers, the first in slice 1, coil 3"),
+        ("not finite", "1 sample that is no finite number, the first in slice 1, coil 3"),
         ("no centre", "has no centre"),
         ("few calibration lines", "calibration centre is missing: 9 neighbouring lines"),
         ("real", "complex"),
@@ -227,6 +254,8 @@ def _bad(change: str, kspace: np.ndarray) -> dict[str, Any]:
         ("calibration shape", "8 coils"),
         ("maps", "shape of k-space"),
         ("maps by", "neither"),
+        ("replicas", "whole number"),
+        ("bound type", "must be a number"),
         ("virtual", "from 1 to 8"),
     ],
 )

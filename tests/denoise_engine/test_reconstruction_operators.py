@@ -139,7 +139,7 @@ def test_copied_channels_and_dead_channels_are_refused() -> None:
     noise = torch.randn(4, 1000, dtype=torch.complex64)
     dead = noise.clone()
     dead[2] = 0
-    with pytest.raises(ReconstructionError, match="Channel 3 holds no signal"):
+    with pytest.raises(ReconstructionError, match="Channel 3: neither signal nor noise"):
         covariance_of_noise_scan(dead)
     with pytest.raises(ReconstructionError, match="copies"):
         whitening_matrix(NoiseCovariance(torch.ones(4, 4, dtype=torch.complex128), ""))
