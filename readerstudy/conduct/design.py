@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -16,6 +17,7 @@ from django.db import transaction
 from readerstudy.accounts.models import User
 from readerstudy.audit.models import Event
 from readerstudy.audit.services import record
+from readerstudy.imaging.readings import Readings, having_read
 from readerstudy.studies.access import require_role
 from readerstudy.studies.design_document import document_of, empty_document
 from readerstudy.studies.design_writing import Rows, write_design
@@ -89,7 +91,6 @@ class Saved:
     again: tuple[str, ...] = ()
 
 
-@transaction.atomic
 def do_save_design(
     study: Study, actor: User | None, document: Any, opened: str, rows: Rows | None = None
 ) -> Saved:
@@ -98,6 +99,18 @@ def do_save_design(
     `opened` is `state_of` the design that the changes were made to. Raises `DesignConflict` when it
     is another by now, `DesignError` for a document that cannot be taken.
     """
+    return having_read(partial(_save_design, study, actor, document, opened, rows))
+
+
+@transaction.atomic
+def _save_design(
+    study: Study,
+    actor: User | None,
+    document: Any,
+    opened: str,
+    rows: Rows | None,
+    readings: Readings,
+) -> Saved:
     require_role(actor, study, Role.COORDINATOR)
     study = lock_study(study)
     check_is_draft(study)
@@ -113,7 +126,7 @@ def do_save_design(
     control = control_arm(study)
     write_design(study, document, rows)
     if control_arm(study) != control:
-        show_by_control(study)
+        show_by_control(study, readings)
     record(
         "studies.design.changed",
         actor,

@@ -306,6 +306,13 @@ def _reading(make: _Maker, said: Line) -> list[Box]:
             kind="select",
             choices=Study.ChangeReason.choices,
         ),
+        box(
+            "warning_maps",
+            "Warning maps of networks",
+            kind="select",
+            choices=Study.WarningMaps.choices,
+            help="A map over one arm alone tells the arm. One for all tells none.",
+        ),
         box("minimum_gap", "Gap", kind="number", help="Items of others between two of one."),
         box("repeat_percent", "Hidden repeats, %", kind="number", help="For intra-reader figures."),
         box("occasions", "Occasions", kind="number", help="How often each reader reads it all."),

@@ -8,15 +8,13 @@ can bring again (uploads, placed regions) is not thrown away: the change is refu
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
-
-from django.db import transaction
 
 from readerstudy.accounts.models import User
 from readerstudy.imaging.models import Series
+from readerstudy.imaging.readings import Readings
+from readerstudy.imaging.refreshing import refresh_display, want_refresh
 from readerstudy.imaging.services import delete_series_row
-from readerstudy.imaging.storing import refresh_display
-from readerstudy.imaging.volumes import delete_each
+from readerstudy.imaging.volumes import delete_after_commit
 from readerstudy.jobs.locks import hold_open_jobs
 from readerstudy.jobs.services import do_cancel
 from readerstudy.measurements.models import Region
@@ -60,10 +58,18 @@ def withdraw_outdated(
     return tuple(again)
 
 
-def show_by_control(study: Study) -> None:
-    """Another arm is the control now: what is shown of every volunteer follows its images."""
-    for volunteer in study.volunteers.filter(series__isnull=False).distinct():
-        refresh_display(volunteer)
+def show_by_control(study: Study, readings: Readings) -> None:
+    """Another arm is the control now: what is shown of every volunteer follows its images.
+
+    Which one, the design says once it is written: where images have to be read for it, that is
+    undone (NotRead), and written again when they are.
+    """
+    volunteers = list(study.volunteers.filter(series__isnull=False).distinct())
+    for volunteer in volunteers:
+        want_refresh(volunteer, readings)
+    readings.demand()
+    for volunteer in volunteers:
+        refresh_display(volunteer, readings)
 
 
 def _alike(arm: Arm, entry: Document) -> bool:
@@ -86,7 +92,7 @@ def _withdraw(arm: Arm, actor: User | None) -> bool:
         found = True
         delete_series_row(series, actor, prefixes, why="recipe changed")
     variants.delete()
-    transaction.on_commit(partial(delete_each, prefixes))
+    delete_after_commit(prefixes)
     return found
 
 

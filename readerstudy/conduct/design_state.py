@@ -33,7 +33,7 @@ PART_FIELDS: Mapping[str, Sequence[str]] = {
     "criteria": ("key", "code", "name", "question", *ANCHORS),
     "tissues": ("key", "code", "name", "purpose", "area_mm2", "slice_rule", "colour"),
 }
-READING_TEXTS = ("mode", "side_policy", "change_reason", "instructions")
+READING_TEXTS = ("mode", "side_policy", "change_reason", "warning_maps", "instructions")
 READING_WHOLES = (
     *("minimum_gap", "repeat_percent", "occasions", "washout_days"),
     *("practice_items", "pause_after_minutes", "pause_minutes"),
@@ -251,6 +251,7 @@ def _reading(said: Line) -> Document:
     codes = [code for code in re.split(r"[\s,;]+", said["practice_volunteers"]) if code]
     values: Document = {
         **{name: said[name] for name in READING_TEXTS},
+        "warning_maps": said["warning_maps"] or Study.WarningMaps.NEVER.value,
         **{name: whole_in(said[name]) for name in READING_WHOLES},
         "practice_volunteers": list(dict.fromkeys(codes)),
         "may_go_back": said["may_go_back"] == "on",

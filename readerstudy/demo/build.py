@@ -1,4 +1,4 @@
-"""The demo: one study made ready from scans, and one that is complete and locked.
+"""The demo: a study made ready from scans, one that is complete and locked, and one in preparation.
 
 Everything goes the way that a hospital's data would go: the zip of a volunteer is an upload, a
 worker reads and de-identifies it and fills the DLR arms, regions are placed through the same
@@ -9,41 +9,36 @@ where it stopped.
 from __future__ import annotations
 
 import io
-import logging
-import subprocess
-import sys
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
-from django.conf import settings
 from django.utils import timezone
 
 from readerstudy.accounts.models import User
 from readerstudy.conduct.imports import do_import_study_tables
 from readerstudy.conduct.quality import do_accept_ready
 from readerstudy.conduct.services import do_launch, do_lock
-from readerstudy.imaging.models import Series, Upload, UploadedFile, Volunteer
+from readerstudy.imaging.models import Series, Upload, Volunteer
 from readerstudy.imaging.uploads import do_create_upload, do_finish_batch, do_receive
-from readerstudy.jobs.models import Job
 from readerstudy.measurements.services import do_place_regions_from_file
 from readerstudy.reports.plan_services import do_sign_plan
 from readerstudy.studies.models import Arm, PlanVersion, Role, Study
-from readerstudy.studies.services import do_add_member, do_update_study
+from readerstudy.studies.services import do_update_study
 from readerstudy.studies.tables import TableFile
 from readerstudy.studies.templates_lumbar import create_lumbar_study
 from readerstudy.variants.models import Variant
 from readerstudy.variants.services import do_request_variant
 
 from .console import ProgressLine
-from .people import PEOPLE
+from .heads import Head, begin_heads, finish_heads, load_heads
+from .people import add_members
 from .scans import volunteer_zip
 from .sources import Source, load_sources
+from .working import FAILED_STATES, DemoError, Worker, report_refusals, wait_for_jobs
 
-logger = logging.getLogger(__name__)
+__all__ = ["DemoError", "DemoStudies", "build_demo"]
 
 LUMBAR_SLUG = "lumbar-dlr-validation"
 PUBLISHED_SLUG = "published-tables"
@@ -68,42 +63,40 @@ READING = {"practice_items": 2, "pause_after_minutes": 45, "pause_minutes": 5}
 
 # The acquired arms and how the engine names their protocol.
 PROTOCOLS = {"STD": "standard", "DF": "double-fast", "TF": "triple-fast"}
-FAILED_STATES = {Job.State.FAILED, Job.State.CANCELLED}
-
-
-class DemoError(Exception):
-    """The demo could not be made; the message says why."""
 
 
 @dataclass(frozen=True)
 class DemoStudies:
     lumbar: Study
     published: Study
+    heads: Study | None
 
 
 def build_demo(
     users: dict[str, User],
     say: Callable[[str], None] = print,
     sources: Sequence[Source] | None = None,
+    heads: Sequence[Head] | None = None,
 ) -> DemoStudies:
-    """Both demo studies, complete. Raises DemoError with what went wrong.
+    """The demo studies, complete. Raises DemoError with what went wrong.
 
-    `sources` are the images to simulate from; without them, those that ship with the platform.
+    `sources` and `heads` are the images to begin with; without them, those that ship with the
+    platform. No head, no study of heads.
     """
+    started = timezone.now()
     coordinator = users["coordinator@example.org"]
     say("Study “Published tables”: scores and measurements imported from tables")
     published = _published(coordinator, users)
+    given = load_heads() if heads is None else heads
+    if given:
+        say("Study “Thin slices from thick ones”: uploaded; the worker makes the slices")
+    # Before the lumbar scans, whose worker then makes both.
+    head_study = begin_heads(coordinator, users, given) if given else None
     say("Study “Lumbar DLR validation”: scans simulated, uploaded, de-identified, denoised")
     lumbar = _lumbar(coordinator, users, load_sources() if sources is None else sources)
-    return DemoStudies(lumbar=lumbar, published=published)
-
-
-def _members(study: Study, users: dict[str, User], *roles: Role) -> None:
-    """The platform itself adds them: nobody coordinates the first study yet."""
-    for person in PEOPLE:
-        user = users[person.email]
-        if person.role in roles and not study.memberships.filter(user=user).exists():
-            do_add_member(study, None, user, person.role)
+    if head_study is not None:
+        finish_heads(head_study, given, started)
+    return DemoStudies(lumbar=lumbar, published=published, heads=head_study)
 
 
 # --- The published tables -------------------------------------------------------------------------
@@ -116,7 +109,7 @@ def _published(coordinator: User, users: dict[str, User]) -> Study:
             PUBLISHED_SLUG, "Published tables", None, notice=PUBLISHED_NOTICE
         )
     if study.is_draft:
-        _members(study, users, Role.COORDINATOR, Role.STATISTICIAN)
+        add_members(study, users, Role.COORDINATOR, Role.STATISTICIAN)
         do_import_study_tables(
             study,
             coordinator,
@@ -151,15 +144,15 @@ def _lumbar(coordinator: User, users: dict[str, User], sources: Sequence[Source]
         study = do_update_study(study, None, **READING)
     if not study.is_draft:
         return study
-    _members(study, users, Role.COORDINATOR, Role.READER, Role.STATISTICIAN)
+    add_members(study, users, Role.COORDINATOR, Role.READER, Role.STATISTICIAN)
     started = timezone.now()
     _try_again(study, coordinator)
-    with _Worker():
+    with Worker():
         for index, source in enumerate(sources):
             if not _is_handed_in(study, source.code):
                 _upload_volunteer(study, coordinator, source, index)
-        _wait_for_jobs(study, sources, started)
-    _report_refusals(study, started)
+        wait_for_jobs(study, len(sources), started)
+    report_refusals(study, started)
     for source in sources:
         volunteer = Volunteer.objects.get(study=study, code=source.code)
         if not volunteer.regions.exists():
@@ -225,62 +218,3 @@ def _try_again(study: Study, coordinator: User) -> None:
     )
     for variant in given_up.select_related("volunteer__study", "arm__source"):
         do_request_variant(variant.volunteer, variant.arm, coordinator)
-
-
-def _wait_for_jobs(study: Study, sources: Sequence[Source], started: datetime) -> None:
-    """Show each job's progress until every arm of every volunteer is there, or one of this run's
-    jobs failed."""
-    expected = len(sources) * study.arms.count()
-    line = ProgressLine("worker: de-identified, denoised")
-    while True:
-        failed = Job.objects.filter(
-            study_id=study.pk, state__in=FAILED_STATES, finished_at__gte=started
-        ).first()
-        if failed is not None:
-            raise DemoError(f"The job “{failed.label or failed.kind}” failed: {failed.error}")
-        ready = Series.objects.filter(volunteer__study=study).count()
-        running = Job.objects.filter(study_id=study.pk, state=Job.State.RUNNING).first()
-        line.update(ready, expected, running.label if running else "")
-        if ready >= expected:
-            line.close("all arms ready")
-            return
-        pending = Job.objects.filter(
-            study_id=study.pk, state__in=[Job.State.QUEUED, Job.State.RUNNING]
-        ).exists()
-        if not pending and Series.objects.filter(volunteer__study=study).count() < expected:
-            _report_refusals(study, started)
-            raise DemoError(f"Only {ready} of {expected} series came to be, and no job is left.")
-        time.sleep(0.5)
-
-
-def _report_refusals(study: Study, started: datetime) -> None:
-    uploads = Upload.objects.filter(study=study, updated_at__gte=started)
-    refused = UploadedFile.objects.filter(upload__in=uploads, accepted=False).first()
-    if refused is not None:
-        raise DemoError(f"A file of the demo was refused: {refused.name}: {refused.reason}")
-    broken = uploads.filter(state=Upload.State.FAILED).first()
-    if broken is not None:
-        raise DemoError(f"An upload of the demo failed: {broken.error}")
-
-
-class _Worker:
-    """`manage.py worker` beside this command, ended with it."""
-
-    def __enter__(self) -> _Worker:
-        self.log = (settings.VAR_DIR / "worker.log").open("ab")
-        self.process = subprocess.Popen(
-            [sys.executable, str(settings.BASE_DIR / "manage.py"), "worker"],
-            stdout=self.log,
-            stderr=self.log,
-        )
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            logger.warning("The worker did not stop in 30 s and was killed.")
-            self.process.kill()
-            self.process.wait()
-        self.log.close()

@@ -11,6 +11,8 @@ from django.db import transaction
 
 from readerstudy.accounts.models import User
 from readerstudy.audit.services import record
+from readerstudy.studies.models import Role, Study
+from readerstudy.studies.services import do_add_member
 
 WORDS = (
     "amber",
@@ -86,3 +88,11 @@ def make_people() -> tuple[dict[str, User], dict[str, str]]:
                 record("demo.account.created", None, subject=user, new={"role": person.role})
         users[person.email] = user
     return users, passwords
+
+
+def add_members(study: Study, users: dict[str, User], *roles: Role) -> None:
+    """The platform itself adds them: nobody coordinates the first study yet."""
+    for person in PEOPLE:
+        user = users[person.email]
+        if person.role in roles and not study.memberships.filter(user=user).exists():
+            do_add_member(study, None, user, person.role)

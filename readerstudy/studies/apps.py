@@ -12,9 +12,9 @@ class StudiesConfig(AppConfig):
         from readerstudy.jobs import access, locks
 
         from .access import kinds_of
+        from .holding import hold_alone
         from .job_access import may_see_job
-        from .job_locks import hold_study
 
         second_factor.register(kinds_of)
         access.register(may_see_job)
-        locks.register(hold_study)
+        locks.register(hold_alone)

@@ -109,6 +109,7 @@ _READING: dict[str, Check] = {
     "pause_minutes": whole(1, 60),
     "may_go_back": flag,
     "change_reason": choice(Study.ChangeReason.values),
+    "warning_maps": choice(Study.WarningMaps.values),
     "instructions": text(5000, lines=True),
 }
 
@@ -162,7 +163,8 @@ _SHAPE = entries(
             ),
             MOST_TISSUES,
         ),
-        "reading": entries(_READING),
+        # Designs that were written before there were warning maps do not speak of them.
+        "reading": entries(_READING, optional=("warning_maps",)),
         "plan": entries(dict.fromkeys(PLAN_SETTINGS, anything)),
         "planning": PLANNING,
     }

@@ -33,6 +33,7 @@ READING_FIELDS = {
     "pause_minutes": "pause_minutes",
     "may_go_back": "may_go_back",
     "change_reason": "change_reason",
+    "warning_maps": "warning_maps",
     "instructions": "reading_instructions",
 }
 STUDY_FIELDS = ("title", "description", "notice", "credits")

@@ -56,8 +56,9 @@ def matched(
 def _write_study(study: Study, document: Document) -> None:
     for name in STUDY_FIELDS:
         setattr(study, name, document["study"][name])
+    reading = {"warning_maps": Study.WarningMaps.NEVER, **document["reading"]}
     for key, field in READING_FIELDS.items():
-        setattr(study, field, document["reading"][key])
+        setattr(study, field, reading[key])
     study.planning = document["planning"]
     try:
         study.full_clean(exclude={"created_by"})

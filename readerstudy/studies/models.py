@@ -52,6 +52,11 @@ class Study(models.Model):
         SUBMITTED = "submitted", "For every change of a submitted item"
         ALWAYS = "always", "For every change"
 
+    class WarningMaps(models.TextChoices):
+        NEVER = "never", "Not shown to readers"
+        ALIKE = "alike", "Shown over all arms alike: one map for all"
+        OPEN = "open", "Each image’s own: the reading is not blinded"
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     slug = models.SlugField(unique=True)  # stands in addresses
     title = models.CharField(max_length=200)
@@ -91,6 +96,10 @@ class Study(models.Model):
     may_go_back = models.BooleanField(default=True)
     change_reason = models.CharField(
         max_length=10, choices=ChangeReason.choices, default=ChangeReason.SUBMITTED
+    )
+    # Where images that a network made are not to be relied on: a map over one arm tells the arm.
+    warning_maps = models.CharField(
+        max_length=10, choices=WarningMaps.choices, default=WarningMaps.NEVER
     )
     reading_instructions = models.TextField(blank=True)
     # What the planned numbers rest on: volunteers and the difference expected; see `planning`.

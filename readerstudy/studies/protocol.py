@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from .models import Arm, Membership, Plan, Role, Study
+from .selectors import unread_arms
 
 PROTOCOL_VERSION = 3
 
@@ -36,7 +37,7 @@ def protocol_of(study: Study) -> dict[str, Any]:
             "notice": study.notice,
             "credits": study.credits,
         },
-        "arms": [_arm(arm) for arm in study.arms.select_related("source")],
+        **_arms(study),
         "criteria": [
             {"code": c.code, "name": c.name, "question": c.question, "anchors": c.anchors}
             for c in study.criteria.all()
@@ -68,6 +69,7 @@ def protocol_of(study: Study) -> dict[str, Any]:
             "pause_minutes": study.pause_minutes,
             "may_go_back": study.may_go_back,
             "change_reason": study.change_reason,
+            **_warning_maps(study),
             "instructions": study.reading_instructions,
             "readers": list(
                 Membership.objects.filter(study=study, role=Role.READER)
@@ -79,6 +81,23 @@ def protocol_of(study: Study) -> dict[str, Any]:
         "planning": study.planning,
         **_sites(study),
     }
+
+
+def _arms(study: Study) -> dict[str, Any]:
+    """Those that are read and, where there are any, those that others are made from alone."""
+    unread = {arm.pk for arm in unread_arms(study)}
+    arms = list(study.arms.select_related("source"))
+    found = {"arms": [_arm(arm) for arm in arms if arm.pk not in unread]}
+    if unread:
+        found["source_arms"] = [_arm(arm) for arm in arms if arm.pk in unread]
+    return found
+
+
+def _warning_maps(study: Study) -> dict[str, Any]:
+    """Nothing in a study whose readers see none, as in all that were launched before there were."""
+    if study.warning_maps == Study.WarningMaps.NEVER:
+        return {}
+    return {"warning_maps": study.warning_maps}
 
 
 def _sites(study: Study) -> dict[str, Any]:

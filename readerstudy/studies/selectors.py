@@ -21,6 +21,36 @@ def derived_arms_of(source: Arm) -> list[Arm]:
     return list(Arm.objects.filter(source=source).select_related("source"))
 
 
+def takes_thick_slices(arm: Arm) -> bool:
+    """Whether a derived arm is made from slices that were scanned thick, on a grid of their own."""
+    recipe = arm.recipe if isinstance(arm.recipe, dict) else {}
+    is_transfer = recipe.get("method") == "transfer" and recipe.get("factor") != 1
+    return bool(is_transfer and recipe.get("thick", "acquired") == "acquired")
+
+
+def unread_arms(study: Study) -> list[Arm]:
+    """The arms that nobody reads: thick slices from which thin ones are made.
+
+    They lie on a grid of their own, so no reader can see them beside the control. An acquired arm
+    is one of them if all that is made from it takes thick slices and no comparison names it.
+    """
+    compared = set(study.comparisons.values_list("first", "second"))
+    named = {key for pair in compared for key in pair}
+    made: dict[int, list[bool]] = {}
+    arms = list(study.arms.all())
+    for arm in arms:
+        if arm.source_id is not None:
+            made.setdefault(arm.source_id, []).append(takes_thick_slices(arm))
+    return [
+        arm
+        for arm in arms
+        if not (arm.is_derived or arm.is_control)
+        and arm.pk not in named
+        and arm.pk in made
+        and all(made[arm.pk])
+    ]
+
+
 def reader_memberships(study: Study) -> list[Membership]:
     """The readers, in the order of their codes (R2 before R10)."""
     readers = Membership.objects.filter(study=study, role=Role.READER).select_related(

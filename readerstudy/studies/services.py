@@ -20,6 +20,7 @@ from readerstudy.audit.services import record
 
 from .access import require_role
 from .errors import StudyError
+from .holding import hold_alone
 from .models import Arm, Membership, Plan, Role, Site, Study
 from .protocol import protocol_of, sha256_of
 
@@ -61,8 +62,9 @@ def check_not_locked(study: Study) -> None:
 
 
 def lock_study(study: Study) -> Study:
-    """The study's row as it stands now, held until the transaction ends."""
-    return Study.objects.select_for_update().get(pk=study.pk)
+    """The study's row as it stands now, held alone until the transaction ends (`holding`)."""
+    hold_alone(study.pk)
+    return Study.objects.get(pk=study.pk)
 
 
 # --- Creating and changing a study ----------------------------------------------------------------

@@ -39,6 +39,23 @@ METHOD_NAMES: Mapping[str, str] = {
     "cs": "Compressed sensing",
     "unrolled": "Unrolled network",
     "zero-filled": "Zero filling",
+    "transfer": "Image quality transfer",
+}
+TRANSFER_MODELS: Mapping[str, str] = {
+    "sr-unet": "SR-U-net",
+    "anisotropic-unet": "Anisotropic U-net",
+    "7t-like-gan": "7T-like, adversarial",
+    "7t-like-plain": "7T-like, plain",
+    "cubic": "cubic interpolation",
+}
+# As a report says of a reading with warning maps.
+WARNING_MAPS: Mapping[str, str] = {
+    "alike": "one map of all image sets together, the same over every image of a volunteer",
+    "open": "each image's own, by which what made it could be told",
+}
+THICK_SLICES: Mapping[str, str] = {
+    "acquired": "acquired thick slices",
+    "simulated": "thick slices added up from thin ones (simulation)",
 }
 
 
@@ -65,12 +82,24 @@ def recipe_in_words(arm: Arm) -> str:
         return ""
     method = str(arm.recipe.get("method", ""))
     model = str(arm.recipe.get("model", ""))
+    if method == "transfer":
+        return _transfer_in_words(arm.recipe, arm.source.name)
     words = f"{METHOD_NAMES.get(method, method)} of {arm.source.name}"
     if model and model != method:
         words += f", model {model}"
     strength = _strength_in_words(arm.recipe.get("strength"))
     steps = [*_steps_in_words(arm.recipe), *_sampling_in_words(arm.recipe)]
     return ", ".join([words, *([strength] if strength else []), *steps])
+
+
+def _transfer_in_words(recipe: Mapping[str, Any], source: str) -> str:
+    """E.g. "Image quality transfer of thick-slice, SR-U-net, factor 4, acquired thick slices"."""
+    model = str(recipe.get("model", ""))
+    words = [f"{METHOD_NAMES['transfer']} of {source}", TRANSFER_MODELS.get(model, model)]
+    if recipe.get("factor") != 1:
+        thick = str(recipe.get("thick", "acquired"))
+        words += [f"factor {recipe.get('factor')}", THICK_SLICES.get(thick, thick)]
+    return ", ".join(words)
 
 
 def _sampling_in_words(recipe: Mapping[str, Any]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -14,7 +13,7 @@ from readerstudy.accounts.models import User
 from readerstudy.audit.services import record
 from readerstudy.imaging.models import Series
 from readerstudy.imaging.services import delete_series_row
-from readerstudy.imaging.volumes import delete_each
+from readerstudy.imaging.volumes import delete_after_commit
 from readerstudy.jobs.locks import hold_open_jobs
 from readerstudy.jobs.services import do_cancel
 from readerstudy.studies.access import require_role
@@ -145,7 +144,7 @@ def do_remove_derived_arm(arm: Arm, actor: User | None) -> None:
             arm.delete()
         except ProtectedError:
             raise StudyError(f"{arm.name} holds imported values: it cannot be removed.") from None
-        transaction.on_commit(partial(delete_each, prefixes))
+        delete_after_commit(prefixes)
 
 
 def _next(last: int | None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from pydicom.dataset import Dataset
 from denoise_engine.errors import EngineError
 from readerstudy.imaging.errors import ImagingError
 from readerstudy.imaging.models import Series
+from readerstudy.imaging.readings import Readings, having_read
 from readerstudy.imaging.selectors import load_volume
-from readerstudy.imaging.services import publish_drafts
+from readerstudy.imaging.services import demand_of_drafts, publish_drafts
 from readerstudy.imaging.storing import SeriesDraft, token_prefix, write_series
 from readerstudy.imaging.volumes import delete_files
 from readerstudy.jobs.context import JobContext, JobError
@@ -23,10 +25,11 @@ from readerstudy.studies.errors import StudyError
 from readerstudy.studies.services import check_is_draft, lock_study
 
 from .derived_dicom import derive_slices
-from .evidence import map_figures, write_evidence
+from .evidence import NOISE, has_map, map_figures, read_map, write_evidence
 from .models import Variant
-from .recipe import RawRecipe, Recipe, RecipeError, read_recipe
+from .recipe import AnyRecipe, RawRecipe, Recipe, RecipeError, TransferRecipe, read_recipe
 from .reconstruct import write_reconstruction
+from .transfer import write_transfer
 
 if TYPE_CHECKING:
     from denoise_engine import DenoiseResult, Strength
@@ -64,9 +67,11 @@ def derive(context: JobContext, variant_id: int, source_id: str) -> dict[str, An
     try:
         if isinstance(recipe, RawRecipe):
             draft = write_reconstruction(context, variant, recipe)
+        elif isinstance(recipe, TransferRecipe):
+            draft = write_transfer(context, variant, recipe)
         else:
             draft = _denoised_draft(context, variant, recipe)
-        _publish(context, variant, draft)
+        having_read(partial(_publish, context, variant, draft))
     except BaseException as error:
         if not context.published:
             delete_files(token_prefix(study_id, context.token))
@@ -76,7 +81,7 @@ def derive(context: JobContext, variant_id: int, source_id: str) -> dict[str, An
     return None
 
 
-def _recipe_of(variant: Variant) -> Recipe | RawRecipe:
+def _recipe_of(variant: Variant) -> AnyRecipe:
     if not variant.arm.is_derived:
         return RawRecipe()  # the scan as it was measured
     try:
@@ -114,7 +119,7 @@ def _denoised(
     try:
         result = denoise_engine.load_method(recipe.method).denoise(
             volume,
-            noise="map" if recipe.noise == "map" else None,
+            noise=_noise(source, recipe),
             strength=_strength(recipe),
             native_grid=recipe.native_grid,
             acquired=acquired_matrix(source),
@@ -124,6 +129,15 @@ def _denoised(
         return result, gather_evidence(volume, result, progress=evidence_done)
     except EngineError as error:
         raise JobError(str(error)) from None
+
+
+def _noise(source: Series, recipe: Recipe) -> np.ndarray | str | None:
+    """The map that came with images reconstructed from raw data, which need not be estimated."""
+    if recipe.noise != "map":
+        return None
+    if source.provenance.get("kind") == "reconstruction" and has_map(source, NOISE):
+        return np.array(read_map(source, NOISE))
+    return "map"
 
 
 def _strength(recipe: Recipe) -> Strength:
@@ -227,7 +241,7 @@ def source_slices(source: Series) -> list[Dataset]:
     return read
 
 
-def _publish(context: JobContext, variant: Variant, draft: SeriesDraft) -> None:
+def _publish(context: JobContext, variant: Variant, draft: SeriesDraft, readings: Readings) -> None:
     actor = variant.job.created_by if variant.job else None
     with context.publish() as result:
         study = lock_study(variant.volunteer.study)
@@ -240,8 +254,10 @@ def _publish(context: JobContext, variant: Variant, draft: SeriesDraft) -> None:
         ).first()
         if current is None:
             raise JobError(GONE)
+        demand_of_drafts(study, [draft], readings)
+        entries = [(draft, variant.volunteer, None)]
         try:
-            stored, refused = publish_drafts(study, [(draft, variant.volunteer, None)], actor)
+            stored, refused = publish_drafts(study, entries, actor, readings)
         except ImagingError as error:
             raise JobError(str(error)) from None
         for _draft, reason in refused:

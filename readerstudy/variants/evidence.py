@@ -24,6 +24,9 @@ FOLDER = "evidence"
 QC = "qc.json"
 UNCERTAINTY, FLAGGED, NOISE = "uncertainty", "flagged", "noise_map"
 G_FACTOR = "g_factor"
+INTERPOLATED = "interpolated"  # thick slices, with nothing made up in between
+EXPECTED_ERROR = "expected_error"  # SD, in the unit of the images
+WARNING_FOLDER = "warning"  # the DICOM objects of a warning map
 
 
 def write_evidence(prefix: str, evidence: Evidence, qc: dict[str, Any]) -> None:
@@ -47,6 +50,14 @@ def write_maps(prefix: str, **maps: np.ndarray) -> None:
         buffer = io.BytesIO()
         np.save(buffer, np.ascontiguousarray(values, dtype="<f4"), allow_pickle=False)
         write_file(_name(prefix, name), buffer.getvalue())
+
+
+def write_flags(prefix: str, flagged: np.ndarray, expected_error: np.ndarray) -> None:
+    """Store where images that a network made are not to be believed, and the error expected."""
+    write_maps(prefix, **{EXPECTED_ERROR: expected_error})
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(flagged, dtype=bool), allow_pickle=False)
+    write_file(_name(prefix, FLAGGED), buffer.getvalue())
 
 
 def map_figures(evidence: Evidence) -> dict[str, Any]:

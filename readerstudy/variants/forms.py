@@ -7,12 +7,15 @@ from typing import Any, cast
 from django import forms
 
 from denoise_engine.coils import MOST_COILS
+from denoise_engine.errors import EngineError
 from denoise_engine.rawdata.undersampling import CENTRE
 from readerstudy.studies.models import Arm, Study
-from readerstudy.studies.wording import METHOD_NAMES
+from readerstudy.studies.wording import METHOD_NAMES, TRANSFER_MODELS
 
 from .raw_recipe import BOUND_RANGE, raw_methods
 from .recipe import RecipeError, known_methods
+from .transfer_recipe import ACQUIRED, MOST_SAMPLES, SAMPLES, SIMULATED, transfer_choices
+from .transfer_recipe import METHOD as TRANSFER
 
 STRENGTHS = [
     ("target_snr_gain", "SNR gain (a factor)"),
@@ -22,9 +25,16 @@ STRENGTHS = [
 NOISES = [("level", "One level for all"), ("map", "A map over the image")]
 GRIDS = [("auto", "As acquired"), ("off", "As the images are")]
 SAMPLINGS = [("regular", "Every n-th line"), ("random", "Random, denser in the centre")]
-OF_IMAGES, OF_RAW = "From images", "From raw data"  # the page's style tells them by these names
+THICK_SLICES = [
+    (ACQUIRED, "As they were scanned"),
+    (SIMULATED, "Added up: a simulation"),
+]
+# The page's style tells them by these names.
+OF_IMAGES, OF_RAW = "From images", "From raw data"
+OF_THICK = "Another image quality"
 IMAGE_FIELDS = ("strength", "value", "noise", "native_grid", "bias_coils")
 RAW_FIELDS = ("acceleration", "sampling", "centre", "bound")
+TRANSFER_FIELDS = ("model", "factor", "thick", "samples")
 
 
 class DerivedArmForm(forms.Form):
@@ -87,6 +97,33 @@ class DerivedArmForm(forms.Form):
         label="λ of SENSE",
         help_text="Noise is never amplified by more. Empty: 5, or 50 for a full scan.",
     )
+    model = forms.ChoiceField(
+        required=False,
+        label="Network",
+        help_text="Each was trained on T1-weighted images of the head and on nothing else.",
+    )
+    factor = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=8,
+        initial=4,
+        help_text="Thin slices made of each thick one.",
+    )
+    thick = forms.ChoiceField(
+        choices=THICK_SLICES,
+        required=False,
+        label="Thick slices",
+        help_text="Scanned ones lie on a grid of their own; the result lies on the control’s. A "
+        "simulation adds up the thin slices of the source.",
+    )
+    samples = forms.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=MOST_SAMPLES,
+        initial=SAMPLES,
+        label="Runs for the warning map",
+        help_text="Each takes as long as the images. 0: what the network says of itself alone.",
+    )
     compared_with = forms.ModelMultipleChoiceField(
         Arm.objects.none(),
         required=False,
@@ -109,20 +146,34 @@ class DerivedArmForm(forms.Form):
         methods.choices = [
             (label, [(name, METHOD_NAMES.get(name, name)) for name in names])
             for label, names in (
-                (OF_IMAGES, [name for name in known if name not in raw]),
+                (OF_IMAGES, [name for name in known if name not in raw and name != TRANSFER]),
+                (OF_THICK, [name for name in known if name == TRANSFER]),
                 (OF_RAW, list(raw)),
             )
             if names
         ]
+        self._fill_models()
+
+    def _fill_models(self) -> None:
+        models = cast(forms.ChoiceField, self.fields["model"])
+        try:
+            known = transfer_choices()
+        except EngineError as error:
+            known, self.unavailable = {}, str(error)
+        models.choices = [
+            (name, f"{TRANSFER_MODELS.get(name, name)} ({_factors_in_words(factors)})")
+            for name, factors in known.items()
+        ]
 
     def groups(self) -> list[tuple[str, list[forms.BoundField]]]:
         """Fields in the order of the page, under the class that says when they matter."""
-        own = {*IMAGE_FIELDS, *RAW_FIELDS}
+        own = {*IMAGE_FIELDS, *RAW_FIELDS, *TRANSFER_FIELDS}
         names = [name for name in self.fields if name not in own]
         last = names.pop(names.index("compared_with"))
         return [
             ("for-all", [self[name] for name in names]),
             ("for-images", [self[name] for name in IMAGE_FIELDS]),
+            ("for-transfer", [self[name] for name in TRANSFER_FIELDS]),
             ("for-raw", [self[name] for name in RAW_FIELDS]),
             ("for-all", [self[last]]),
         ]
@@ -131,6 +182,8 @@ class DerivedArmForm(forms.Form):
         """The recipe that was chosen; what stands at its default is left out."""
         if self.cleaned_data["method"] in raw_methods():
             return self._raw_recipe()
+        if self.cleaned_data["method"] == TRANSFER:
+            return self._transfer_recipe()
         said = self.cleaned_data
         strength: dict[str, Any] = {"kind": said["strength"]}
         if said["strength"] != "full":
@@ -142,6 +195,19 @@ class DerivedArmForm(forms.Form):
             recipe["native_grid"] = said["native_grid"]
         if said["bias_coils"]:
             recipe["bias_coils"] = said["bias_coils"]
+        return recipe
+
+    def _transfer_recipe(self) -> dict[str, Any]:
+        said = self.cleaned_data
+        recipe: dict[str, Any] = {
+            "method": TRANSFER,
+            "model": said["model"],
+            "factor": said["factor"],
+        }
+        if said["factor"] != 1:
+            recipe["thick"] = said["thick"] or ACQUIRED
+        if said["samples"] not in (None, SAMPLES):
+            recipe["samples"] = said["samples"]
         return recipe
 
     def _raw_recipe(self) -> dict[str, Any]:
@@ -158,3 +224,11 @@ class DerivedArmForm(forms.Form):
         if said["bound"] is not None and said["method"] == "sense":
             recipe["bound"] = said["bound"]
         return recipe
+
+
+def _factors_in_words(factors: tuple[int, ...]) -> str:
+    if factors == (1,):
+        return "no new slices: factor 1"
+    if len(factors) > 2:
+        return f"factor {factors[0]} to {factors[-1]}"
+    return f"factor {' or '.join(str(factor) for factor in factors)}"

@@ -114,7 +114,7 @@ def _row(series: Series) -> SeriesRow:
         confidence=confidence,
         badge=CONFIDENCE_BADGES.get(confidence, "mute"),
         passed=qc.get("structure_passed"),
-        flagged=percent(float(qc["flagged_share"])) if qc else "",
+        flagged=percent(float(qc["flagged_share"])) if "flagged_share" in qc else "",
         n_warnings=len(made.get("warnings", [])),
     )
 

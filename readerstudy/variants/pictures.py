@@ -1,4 +1,4 @@
-"""The five pictures of one slice of a derived series, as PNG, for whoever checks it.
+"""The pictures of one slice of a derived series, as PNG, for whoever checks it.
 
 The two images share one window, taken from the input, so that they can be compared. The removed
 noise is shown in units of the local noise SD, mid grey where nothing was removed. Pixels are
@@ -20,7 +20,16 @@ from scipy import ndimage
 from readerstudy.imaging.models import Series
 from readerstudy.imaging.selectors import load_volume
 
-from .evidence import FLAGGED, G_FACTOR, NOISE, UNCERTAINTY, has_map, read_map
+from .evidence import (
+    EXPECTED_ERROR,
+    FLAGGED,
+    G_FACTOR,
+    INTERPOLATED,
+    NOISE,
+    UNCERTAINTY,
+    has_map,
+    read_map,
+)
 
 REMOVED_LIMIT = 3.0  # SD of the noise: black and white
 UNCERTAINTY_LIMIT = 1.0  # SD of the noise: there the output is no surer than the input
@@ -52,7 +61,14 @@ def _input(series: Series, source: Series, index: int) -> Image.Image:
 
 
 def _output(series: Series, source: Series, index: int) -> Image.Image:
-    return _grey(load_volume(series)[index], *_window(source), series)
+    return _grey(load_volume(series)[index], *_window_alike(series, source), series)
+
+
+def _window_alike(series: Series, source: Series) -> tuple[float, float]:
+    """The window of the source; where that lies on another grid, the own one."""
+    shape = (source.slices, source.rows, source.columns)
+    alike = shape == (series.slices, series.rows, series.columns)
+    return _window(source if alike else series)
 
 
 def _removed(series: Series, source: Series, index: int) -> Image.Image:
@@ -76,6 +92,22 @@ def _g_factor(series: Series, _source: Series, index: int) -> Image.Image:
     return _coloured(read_map(series, G_FACTOR)[index], 0.0, g_limit(series), series)
 
 
+def _interpolated(series: Series, source: Series, index: int) -> Image.Image:
+    return _grey(read_map(series, INTERPOLATED)[index], *_window_alike(series, source), series)
+
+
+def _expected_error(series: Series, _source: Series, index: int) -> Image.Image:
+    values = read_map(series, EXPECTED_ERROR)[index]
+    image = _coloured(values, 0.0, expected_error_limit(series), series)
+    return _outlined(image, np.asarray(read_map(series, FLAGGED)[index]), series)
+
+
+def _difference(series: Series, source: Series, index: int) -> Image.Image:
+    limit = expected_error_limit(series)
+    found = load_volume(source)[index] - load_volume(series)[index]
+    return _grey(found, -limit, limit, series)
+
+
 PICTURES: Mapping[str, Callable[[Series, Series, int], Image.Image]] = {
     "input": _input,
     "output": _output,
@@ -83,8 +115,11 @@ PICTURES: Mapping[str, Callable[[Series, Series, int], Image.Image]] = {
     "uncertainty": _uncertainty,
     "noise": _noise,
     "g_factor": _g_factor,
+    "interpolated": _interpolated,
+    "expected_error": _expected_error,
+    "difference": _difference,
 }
-OF_TWO = ("input", "removed")  # pictures that need the source
+OF_TWO = ("input", "removed", "difference")  # pictures that need the source
 
 
 def g_limit(series: Series) -> float:
@@ -100,6 +135,13 @@ def noise_limit(series: Series) -> float:
     """
     level = series.provenance.get("maps", {}).get("noise_sd") or {}
     return max(2 * float(level.get("median") or 0), float(level.get("highest") or 0)) or 1.0
+
+
+def expected_error_limit(series: Series) -> float:
+    """What the brightest colour of the warning map stands for, in the unit of the images."""
+    found = series.provenance.get("maps", {}).get("expected_error") or {}
+    highest = float(found.get("highest") or 0)
+    return highest or _window(series)[1] / 5
 
 
 def _noise_sd(series: Series, index: int) -> np.ndarray:

@@ -18,9 +18,10 @@ from readerstudy.accounts.models import User
 from readerstudy.audit.services import record
 from readerstudy.imaging.errors import ImagingError
 from readerstudy.imaging.models import Series, Upload, Volunteer
+from readerstudy.imaging.readings import Readings, having_read
+from readerstudy.imaging.refreshing import refresh_display, want_refresh
 from readerstudy.imaging.services import delete_series_row
-from readerstudy.imaging.storing import refresh_display
-from readerstudy.imaging.volumes import delete_each
+from readerstudy.imaging.volumes import delete_after_commit
 from readerstudy.jobs.locks import hold_open_jobs
 from readerstudy.jobs.services import do_cancel
 from readerstudy.studies.access import require_role
@@ -97,6 +98,10 @@ def check_delete_raw(raw: RawData, actor: User | None) -> None:
 
 def do_delete_raw(raw: RawData, actor: User | None) -> None:
     """Delete raw data of a draft, with every series that was made from them."""
+    having_read(partial(_delete_raw, raw, actor))
+
+
+def _delete_raw(raw: RawData, actor: User | None, readings: Readings) -> None:
     prefixes: list[str] = []
     with transaction.atomic():
         study = lock_study(raw.volunteer.study)
@@ -106,9 +111,12 @@ def do_delete_raw(raw: RawData, actor: User | None) -> None:
             raise StudyError("These raw data were deleted meanwhile.")
         found.volunteer.study = study
         check_delete_raw(found, actor)
+        if not found.arm.is_control:  # without one, nothing can be shown
+            want_refresh(found.volunteer, readings)
+            readings.demand()
         delete_raw_row(found, actor, prefixes)
-        refresh_display(Volunteer.objects.get(pk=found.volunteer_id))
-        transaction.on_commit(partial(delete_each, prefixes))
+        refresh_display(Volunteer.objects.get(pk=found.volunteer_id), readings)
+        delete_after_commit(prefixes)
 
 
 def delete_raw_row(raw: RawData, actor: User | None, prefixes: list[str], why: str = "") -> None:

@@ -1,7 +1,8 @@
-"""The recipe of a derived arm: by its method it is one for images or one for raw data.
+"""The recipe of a derived arm, of one of three kinds by its method.
 
-`read_recipe` reads either; `raw_recipe` tells of those for raw data. For images it says what is
-done to those of the source, and how strongly: `Arm.recipe` holds, as JSON::
+`read_recipe` reads any; `raw_recipe` tells of those for raw data, `transfer_recipe` of thin slices
+from thick ones. All others say what is done to the images of the source, and how strongly:
+`Arm.recipe` holds, as JSON::
 
     {"method": "ddlr", "strength": {"kind": "target_snr_gain", "value": 1.7},
      "noise": "map", "bias_coils": 1, "native_grid": "off"}
@@ -28,8 +29,20 @@ from denoise_engine.errors import EngineError
 from denoise_engine.methods.filters import describe_methods
 
 from .raw_recipe import RawRecipe, RecipeError, raw_methods, read_raw_recipe
+from .transfer_recipe import METHOD as TRANSFER
+from .transfer_recipe import TransferRecipe, is_transfer, read_transfer_recipe
 
-__all__ = ["RawRecipe", "Recipe", "RecipeError", "is_for_raw", "known_methods", "read_recipe"]
+__all__ = [
+    "AnyRecipe",
+    "RawRecipe",
+    "Recipe",
+    "RecipeError",
+    "TransferRecipe",
+    "is_for_raw",
+    "is_transfer",
+    "known_methods",
+    "read_recipe",
+]
 
 KINDS = ("full", "blend", "target_snr_gain")
 NOISES = ("level", "map")
@@ -56,10 +69,13 @@ class Recipe:
         return strength
 
 
+AnyRecipe = Recipe | RawRecipe | TransferRecipe
+
+
 def known_methods() -> tuple[str, ...]:
     """The engine's methods, from its lists: no network is loaded for it."""
     try:
-        return (*describe_methods(), *raw_methods())
+        return (*describe_methods(), TRANSFER, *raw_methods())
     except EngineError as error:
         raise RecipeError(str(error)) from None
 
@@ -69,12 +85,14 @@ def is_for_raw(stored: Any) -> bool:
     return isinstance(stored, dict) and stored.get("method") in raw_methods()
 
 
-def read_recipe(stored: Any, arm_name: str) -> Recipe | RawRecipe:
+def read_recipe(stored: Any, arm_name: str) -> AnyRecipe:
     """Check `Arm.recipe`. Raises RecipeError."""
     if not isinstance(stored, dict) or not stored:
         raise RecipeError(f"{arm_name} has no recipe: say in the protocol how it is made.")
     if is_for_raw(stored):
         return read_raw_recipe(stored, arm_name)
+    if is_transfer(stored):
+        return read_transfer_recipe(stored, arm_name)
     unknown = sorted(str(key) for key in set(stored) - KEYS)
     if unknown:
         raise RecipeError(
@@ -97,7 +115,7 @@ def _read_method(stored: Mapping[str, Any], arm_name: str) -> str:
     method = stored.get("method")
     # The first version had the method ddlr alone, and the model beside it.
     name = stored.get("model") or method if method == "ddlr" else method
-    if name not in known:
+    if name not in known or name == TRANSFER:
         raise RecipeError(f"{arm_name}: the method “{name}” is unknown; known: {', '.join(known)}.")
     return str(name)
 

@@ -42,6 +42,8 @@ def _method_facts(series: Series, made: Mapping[str, Any]) -> Iterator[Fact]:
     bounds = made.get("bounds")
     if bounds:
         yield Fact("λ of each iteration", ", ".join(f"{value:.2f}" for value in bounds))
+    if made.get("closing_bound"):
+        yield Fact("λ of the closing SENSE step", f"{made['closing_bound']:.2f}")
     penalty = made.get("penalty_in_sigma")
     if penalty is not None:
         yield Fact("Wavelet weight", f"{penalty:g} σ")

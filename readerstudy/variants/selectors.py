@@ -15,8 +15,11 @@ from readerstudy.studies.wording import METHOD_NAMES, recipe_in_words
 
 from .evidence import NOISE, UNCERTAINTY, has_map
 from .facts import UNKNOWN, Fact, Picture, Section, factor, percent
+from .lesion_facts import lesion_section
 from .pictures import REMOVED_LIMIT, UNCERTAINTY_LIMIT, noise_limit, picture_size
 from .reconstruction_page import KIND, reconstruction_pictures, reconstruction_sections
+from .transfer_page import KIND as TRANSFER_KIND
+from .transfer_page import transfer_pictures, transfer_sections, transfer_warnings
 
 BEFORE = "This series was made before evidence was gathered: it has no maps and no tests."
 
@@ -100,33 +103,43 @@ def find_derived(study: Study, series_id: uuid.UUID) -> tuple[Series, Series | N
 
 def evidence_page(series: Series, source: Series | None, index: int) -> EvidencePage:
     made = series.provenance
-    is_reconstruction = made.get("kind") == KIND
     before, after = _neighbours(series)
     width, height = picture_size(series)
+    warnings, sections, pictures = _content(series, source)
+    if lesions := lesion_section(made):
+        sections = [*sections, lesions]
     return EvidencePage(
         series=series,
         source=source,
         index=index,
-        warnings=[
-            *made.get("warnings", []),
-            *([] if "qc" in made or is_reconstruction else [BEFORE]),
-        ],
-        sections=reconstruction_sections(series)
-        if is_reconstruction
-        else [
-            Section("Method and strength", list(_method_facts(series.arm, made))),
-            Section("Noise", [*_noise_facts(made), *_grid_facts(series)]),
-            Section("Evidence", list(_evidence_facts(made.get("qc", {})))),
-        ],
-        pictures=list(
-            reconstruction_pictures(series, source) if is_reconstruction else _pictures(series)
-        ),
+        warnings=warnings,
+        sections=sections,
+        pictures=pictures,
         flagged_slices=_flagged_slices(made, index),
         width=width,
         height=height,
         before=before,
         after=after,
     )
+
+
+def _content(
+    series: Series, source: Series | None
+) -> tuple[list[str], list[Section], list[Picture]]:
+    """Warnings, sections and pictures, by how the series came about."""
+    made = series.provenance
+    said = [str(warning) for warning in made.get("warnings", [])]
+    if made.get("kind") == KIND:
+        return said, reconstruction_sections(series), list(reconstruction_pictures(series, source))
+    if made.get("kind") == TRANSFER_KIND:
+        pictures = list(transfer_pictures(series, source))
+        return transfer_warnings(made), transfer_sections(series), pictures
+    sections = [
+        Section("Method and strength", list(_method_facts(series.arm, made))),
+        Section("Noise", [*_noise_facts(made), *_grid_facts(series)]),
+        Section("Evidence", list(_evidence_facts(made.get("qc", {})))),
+    ]
+    return [*said, *([] if "qc" in made else [BEFORE])], sections, list(_pictures(series))
 
 
 def _neighbours(series: Series) -> tuple[Series | None, Series | None]:

@@ -7,12 +7,13 @@ from django.db import transaction
 from readerstudy.accounts.models import User
 from readerstudy.audit.services import record
 from readerstudy.imaging.models import Series, Volunteer
-from readerstudy.imaging.selectors import get_series, off_the_control
+from readerstudy.imaging.selectors import control_series, get_series, off_the_control
 from readerstudy.imaging.services import delete_series_row
 from readerstudy.jobs.services import do_cancel, do_enqueue
 from readerstudy.studies.access import require_role
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Arm, Role, Study
+from readerstudy.studies.selectors import takes_thick_slices
 from readerstudy.studies.services import check_is_draft, lock_study
 
 from .models import RawData, Variant
@@ -41,6 +42,8 @@ def plan_variants(study: Study) -> list[tuple[Volunteer, Arm]]:
 
 
 def _source_is_off(volunteer: Volunteer, arm: Arm) -> bool:
+    if takes_thick_slices(arm):
+        return control_series(volunteer) is None  # onto whose grid the result is brought
     source = get_series(volunteer, arm.source) if arm.source is not None else None
     return source is not None and bool(off_the_control(source))
 
@@ -72,6 +75,11 @@ def check_request_variant(volunteer: Volunteer, arm: Arm, actor: User | None) ->
             f"The images that {arm.name} of {volunteer.code} is made from are missing."
         )
     if arm.is_derived and arm.source is not None and _source_is_off(volunteer, arm):
+        if takes_thick_slices(arm):
+            raise StudyError(
+                f"{arm.name} of {volunteer.code} is made on the control's grid: upload the control "
+                "first."
+            )
         raise StudyError(
             f"{arm.source.name} of {volunteer.code} is not on the control's grid: replace it first."
         )

@@ -65,6 +65,7 @@ FOR_READERS = {
     "reading_visit",
     "reading_submit",
     "reading_pixels",
+    "reading_flags",
     "reading_display",
     "reading_pause",
     "reading_signin",
@@ -109,6 +110,7 @@ CLOSED = {
     "readiness_thumbnail",
     "readiness_decide",
     "readiness_pixels",
+    "readiness_flags",
     "readiness_compare",
     "readiness_compare_data",
     "readiness_withdraw",
@@ -205,6 +207,8 @@ def filled(address: Address, values: dict[str, list[Any]]) -> list[str]:
 
 
 def _path(address: Address, chosen: dict[str, Any]) -> str:
-    route = re.sub(r"<(?:\w+:)?(\w+)>", lambda m: str(chosen[m[1]]), address.route)
-    route = re.sub(r"\(\?P<(\w+)>(?:[^()]|\([^()]*\))*\)", lambda m: str(chosen[m[1]]), route)
+    route = re.sub(  # a regular expression's first: its name stands in brackets of its own
+        r"\(\?P<(\w+)>(?:[^()]|\([^()]*\))*\)", lambda m: str(chosen[m[1]]), address.route
+    )
+    route = re.sub(r"<(?:\w+:)?(\w+)>", lambda m: str(chosen[m[1]]), route)
     return "/" + route.replace("^", "").replace("$", "").replace(r"\Z", "").replace(r"\.", ".")

@@ -30,6 +30,19 @@ from tests.reading.imaged_study import (
 )
 
 pytestmark = pytest.mark.django_db
+# Of every slice, whatever the arm and wherever the images lie.
+HEADERS = {
+    "Content-Type": "application/octet-stream",
+    "Content-Length": str(ROWS * COLUMNS * 2),
+    "Cache-Control": "private, max-age=31536000, immutable",
+    "Vary": "Cookie",
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Permissions-Policy": PERMISSIONS_POLICY,
+}
 
 
 @pytest.fixture
@@ -78,18 +91,7 @@ def test_every_slice_of_every_arm_has_the_same_length_and_the_same_headers(
             assert not answer.cookies
     assert lengths == {ROWS * COLUMNS * 2}
     assert len(headers) == 1
-    assert dict(headers.pop()) == {
-        "Content-Type": "application/octet-stream",
-        "Content-Length": str(ROWS * COLUMNS * 2),
-        "Cache-Control": "private, max-age=31536000, immutable",
-        "Vary": "Cookie",
-        "X-Frame-Options": "DENY",
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "same-origin",
-        "Cross-Origin-Opener-Policy": "same-origin",
-        "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-        "Permissions-Policy": PERMISSIONS_POLICY,
-    }
+    assert dict(headers.pop()) == HEADERS
 
 
 def test_the_body_is_the_pixels_and_nothing_else(study: Study, client: Client) -> None:

@@ -67,7 +67,7 @@ class RoomSite(WholeSite):
 @pytest.fixture
 def site(front_end: None, tmp_path: Path) -> Iterator[RoomSite]:
     site = RoomSite(tmp_path, f"sqlite:///{tmp_path}/site.sqlite3")
-    site.manage("migrate", "--verbosity=0")
+    site.manage("migrate", "--verbosity=0", "--skip-checks")
     site.python(
         "from tests.factories import make_reader, make_study\n"
         "from tests.reading.imaged_study import fill_study, start_reading\n"

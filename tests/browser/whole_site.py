@@ -73,7 +73,7 @@ class WholeSite(Site):
 @contextlib.contextmanager
 def serving_site(home: Path, site: WholeSite | None = None) -> Iterator[WholeSite]:
     site = site or WholeSite(home, f"sqlite:///{home}/site.sqlite3")
-    site.manage("migrate", "--verbosity=0")
+    site.manage("migrate", "--verbosity=0", "--skip-checks")
     try:
         site.serve()
         yield site

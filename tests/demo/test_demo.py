@@ -23,7 +23,7 @@ small = [
     for s in load_sources()[:2]
 ]
 users, passwords = make_people()
-studies = build_demo(users, say=lambda text: None, sources=small)
+studies = build_demo(users, say=lambda text: None, sources=small, heads=[])
 """
 
 

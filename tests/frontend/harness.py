@@ -70,7 +70,7 @@ class Site:
     suggestions: list[dict[str, Any]] = field(default_factory=list)
     locked: bool = False
     figures: bool = True  # mean, SD … and the other arms are open
-    break_pixels: str = ""  # answer slices whose address ends so with 503
+    break_pixels: str = ""  # answer slices whose address ends so with 500
     uploads: dict[str, dict[str, Any]] = field(default_factory=dict)
     slow_pieces: float = 0.0  # seconds that a piece of an upload takes
     finished: list[dict[str, Any]] = field(default_factory=list)
@@ -269,7 +269,7 @@ class Handler(BaseHTTPRequestHandler):
                 return self.reply(200, b"<!doctype html><title>Done</title>Done", "text/html")
             case ["pixels", token, index]:
                 if self.site.break_pixels and path.endswith(self.site.break_pixels):
-                    return self.json(503, {"error": "storage"})
+                    return self.json(500, {"error": "storage"})
                 body = self.site.pixels_of(token)[int(index)].tobytes()
                 cache = {"Cache-Control": "private, max-age=31536000, immutable"}
                 return self.reply(200, body, "application/octet-stream", cache)

@@ -39,11 +39,28 @@ def patient(column: float, row: float, slice_index: int) -> list[float]:
 def test_a_slice_that_fails_once_is_had_without_anyone_asking(
     window: Window, site: ViewerSite
 ) -> None:
+    """Nor does it count as lost while the server says that images are slow: it is asked again.
+
+    A proxy's 503 is no such word: nothing may be there to save an answer."""
     site.fail_once = {"/pixels/pair/0/4", "/pixels/pair/1/6"}
+    site.images_slow = {"pair/1/2"}
     page = start(window, site, "pair")
+    expect(page.locator(".panes-loading")).to_contain_text("The images are slow to come: 15 of 16")
+    expect(page.locator(".panes-loading")).to_contain_text("your answers are saved meanwhile")
+    status = page.evaluate("() => view.status()")
+    assert (status["complete"], status["failed"]) == (False, 0)
+    assert "asked for again by themselves" in status["text"]
+    site.images_slow, site.fail = set(), {"pair/1/2": 503}
+    asked = len(site.requests)
+    expect(page.locator(".pane-trouble").nth(1)).to_contain_text("could not", timeout=20_000)
+    assert [path for path, _ in site.requests[asked:]] == ["/pixels/pair/1/2"] * 4
+    expect(page.locator(".panes-loading")).to_be_hidden()
+    site.fail = {}
+    page.evaluate("() => view.retry()")
     page.wait_for_function("() => view.status().complete && view.status().seen")
-    assert page.evaluate("() => heard") == [["seen", None]]
-    expect(page.locator(".pane-trouble").first).to_be_hidden()
+    lost = {"pane": 2, "slices": [2], "status": 503}
+    assert page.evaluate("() => heard") == [["seen", None], ["failed", lost]]
+    expect(page.locator(".pane-trouble").nth(1)).to_be_hidden()
 
 
 def test_a_pane_whose_pixels_fail_says_so_can_be_retried_and_does_not_count_as_seen(

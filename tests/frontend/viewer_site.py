@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from readerstudy.web.middleware import CONTENT_SECURITY_POLICY
+from readerstudy.web.slow_store import MARK
 
 HERE = Path(__file__).parent
 SOURCES = HERE.parents[1] / "frontend" / "src"
@@ -89,6 +90,7 @@ class ViewerSite:
     cases: dict[str, Case]
     address: str = ""
     fail: dict[str, int] = field(default_factory=dict)  # ending of an address -> status
+    images_slow: set[str] = field(default_factory=set)  # endings that the product says are slow
     fail_once: set[str] = field(default_factory=set)  # addresses that fail the first time only
     slow: float = 0.0  # seconds that a slice takes
     requests: list[tuple[str, str]] = field(default_factory=list)  # (address, Purpose)
@@ -101,11 +103,13 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Quiet."""
 
-    def reply(self, status: int, body: bytes, kind: str) -> None:
+    def reply(self, status: int, body: bytes, kind: str, mark: str = "") -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        if mark:
+            self.send_header(mark, "1")
         self.end_headers()
         self.wfile.write(body)
 
@@ -134,12 +138,14 @@ class Handler(BaseHTTPRequestHandler):
         site = self.site
         site.requests.append((path, self.headers.get("Purpose", "")))
         time.sleep(site.slow)
+        if any(path.endswith(ending) for ending in site.images_slow):
+            return self.reply(503, b"", "text/plain", MARK)
         for ending, status in list(site.fail.items()):
             if path.endswith(ending):
                 return self.reply(status, b"", "text/plain")
         if path in site.fail_once:
             site.fail_once.discard(path)
-            return self.reply(503, b"", "text/plain")
+            return self.reply(500, b"", "text/plain")
         body = site.cases[name].volumes[pane][index].astype("<u2").tobytes()
         return self.reply(200, body, "application/octet-stream")
 

@@ -22,7 +22,7 @@ from tests.imaging.datasets import phantom
 
 from .scans import lumbar, store
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage_apart")]
 
 PAGE = "/studies/lumbar/variants/"
 

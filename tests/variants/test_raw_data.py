@@ -28,7 +28,7 @@ from tests.imaging.uploading import refusals, send, send_zip
 from tests.reading.imaged_study import first_item, reader_of, session_of, start_reading
 from tests.variants.scans import add_derived_arm
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage_apart")]
 
 SENSE = {"method": "sense", "acceleration": 2, "centre": 16}
 
@@ -67,12 +67,17 @@ def test_one_raw_file_fills_arms_that_readers_see_like_any_other(
 ) -> None:
     study.arms.filter(code__in=["DF", "TF"]).delete()
     add_derived_arm(study, "SENSE_R2", SENSE, source="STD")
+    denoised = {"method": "wavelet", "strength": {"kind": "full"}, "noise": "map"}
+    add_derived_arm(study, "DENOISED", denoised, source="STD")
     send_scan(study, scan)
     assert refusals(study) == {}
     assert states() == {"STD": "queued"}
     assert Job.objects.get(kind="variants.derive").queue == "gpu"
-    assert run_pending("gpu") == 2
-    assert states() == {"STD": "succeeded", "SENSE_R2": "succeeded"}, errors()
+    assert run_pending("gpu") == 3
+    assert set(states().values()) == {"succeeded"}, errors()
+    # The denoiser takes the noise map that the reconstruction made, and estimates none.
+    said = Series.objects.get(arm__code="DENOISED").provenance
+    assert said["sigma_method"] == "given as a map"
     standard, sense = (Series.objects.get(arm__code=code) for code in ("STD", "SENSE_R2"))
     full, fast = load_volume(standard), load_volume(sense)
     truth = phantom_kspace(coils=6)[1]

@@ -15,7 +15,13 @@ from denoise_engine.reconstruction import RECONSTRUCTION_METHODS
 from readerstudy.studies.models import Arm
 from readerstudy.studies.wording import recipe_in_words
 from readerstudy.variants.raw_recipe import RawRecipe, raw_methods
-from readerstudy.variants.recipe import Recipe, RecipeError, known_methods, read_recipe
+from readerstudy.variants.recipe import (
+    Recipe,
+    RecipeError,
+    TransferRecipe,
+    known_methods,
+    read_recipe,
+)
 
 FULL = {"kind": "full"}
 
@@ -42,13 +48,19 @@ def test_every_method_of_the_engine_can_be_named(method: str) -> None:
 
 
 def test_the_web_process_knows_the_methods_that_the_engine_has() -> None:
-    assert known_methods() == (*available_methods(), *raw_methods())
+    assert known_methods() == (*available_methods(), "transfer", *raw_methods())
     assert set(raw_methods()) == set(RECONSTRUCTION_METHODS)
 
 
 @pytest.mark.parametrize(
     ("stored", "read", "words"),
     [
+        (
+            {"method": "transfer", "model": "sr-unet", "factor": 8, "thick": "simulated"},
+            TransferRecipe("sr-unet", 8, "simulated"),
+            "Image quality transfer of standard, SR-U-net, factor 8, thick slices added up from "
+            "thin ones (simulation)",
+        ),
         (
             {"method": "unrolled", "acceleration": 4},
             RawRecipe("unrolled", Sampling(acceleration=4.0)),

@@ -352,10 +352,12 @@ async function main() {
   document.documentElement.dataset.ready = "1";
 }
 
-function showLoading({ loaded, failed, total }) {
+function showLoading({ loaded, failed, slow, total }) {
   find("loading").max = total;
   find("loading").value = loaded.size;
-  find("loading-text").textContent = `Loading ${loaded.size} of ${total} slices`;
+  find("loading-text").textContent = slow.size
+    ? `The images are slow to come: ${loaded.size} of ${total} slices so far. They are asked for again by themselves.`
+    : `Loading ${loaded.size} of ${total} slices`;
   find("loading-box").hidden = loaded.size + failed.size === total;
   if (loaded.size + failed.size < total || !failed.size) return;
   find("error").textContent = `${failed.size} slices could not be loaded. Please reload the page.`;

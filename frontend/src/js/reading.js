@@ -189,9 +189,9 @@ async function fetchAhead(list) {
   if (mine === visit) view.prefetch(ahead.map(viewOf));
 }
 
-function viewOf({ token, mode, geometry, window: start, presets, panes }) {
-  const named = panes.map(({ number, label, slices }) => ({ id: String(number), label, slices }));
-  return { key: token, mode, geometry, window: start, presets, panes: named };
+function viewOf({ token, mode, geometry, window: start, presets, panes, flags_meaning }) {
+  const named = panes.map(({ number, label, slices, flags }) => ({ id: String(number), label, slices, flags }));
+  return { key: token, mode, geometry, window: start, presets, panes: named, flags_meaning };
 }
 
 function showAnswers() {

@@ -37,6 +37,7 @@ export const KEYS = [
   { keys: ["o"], does: "The other pane", act: ["other"], several: true },
   { keys: ["f"], does: "One pane full, and back", act: ["full"], button: "One pane", pressed: "full", several: true },
   { keys: ["x"], does: "Exact pixels, or interpolated", act: ["exact"], button: "Exact pixels", pressed: "exact" },
+  { keys: ["u"], does: "Warning map (where a network’s images are unsure), on and off", act: ["showFlags"], button: "Warning map", pressed: "flags", flags: true },
   { keys: ["a"], does: "Mark an artifact with an arrow", act: ["startMark"], button: "Arrow", pressed: "marking", marks: true },
 ];
 

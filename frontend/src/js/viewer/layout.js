@@ -1,5 +1,6 @@
 /* The elements of the images: panes in their hanging, the toolbar, what is said for a moment. */
 import { Arrows } from "./arrows.js";
+import { FlagLayer } from "./flags.js";
 import { arrange } from "./hanging.js";
 import { Overlay } from "./overlay.js";
 import { bindPointer } from "./pointer.js";
@@ -19,6 +20,7 @@ class PaneElements {
     this.host = make("div", "pane", parent);
     this.canvas = make("div", "pane-canvas", this.host);
     this.canvas.setAttribute("role", "img");
+    this.flags = new FlagLayer(this.host);
     this.arrows = new Arrows(this.host);
     this.overlay = new Overlay(this.host, "");
     this.overlay.error.remove(); // the box below says it, with a way out
@@ -129,11 +131,15 @@ export class Layout {
     });
   }
 
-  loading(done, total, failed) {
+  loading(done, total, failed, slow) {
     this.loadingBox.hidden = done === total || failed;
     this.loadingBar.max = total;
     this.loadingBar.value = done;
-    this.loadingText.textContent = `Loading ${done} of ${total} slices`;
+    const said = slow
+      ? `The images are slow to come: ${done} of ${total} slices so far. They are asked for again by themselves, and your answers are saved meanwhile.`
+      : `Loading ${done} of ${total} slices`;
+    if (this.loadingText.textContent !== said) this.loadingText.textContent = said;
+    this.loadingBox.classList.toggle("is-slow", slow);
   }
 
   say(text) {

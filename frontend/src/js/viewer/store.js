@@ -12,6 +12,7 @@ const AT_ONCE = 6; // as many connections as a browser opens to a server
 const AHEAD_AT_ONCE = 3; // the reader's own requests (scores) must not queue behind a prefetch
 const PATIENCE_MS = 20_000;
 const WAITS_MS = [500, 1000, 2000]; // before the second, third and fourth attempt
+const SLOW_MS = [2000, 5000]; // the least and the most, while the server says that images are slow
 export const LIMIT_BYTES = 512 * 1024 * 1024;
 
 export const sliceUrl = (template, index) => template.replace("{index}", String(index));
@@ -21,6 +22,18 @@ const wait = (ms, signal) =>
     const timer = setTimeout(resolve, ms);
     signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
   });
+
+/*
+ * The server says that images are slow: asked again until they come, at its own pace. A 503 without
+ * the mark is a proxy's that finds no server, where nothing is saved either: a fault like others.
+ */
+export const isSlow = ({ status, headers }) => status === 503 && headers.has("X-Images-Slow");
+
+export const slowPause = (refusals, retryAfter) => {
+  const [least, most] = SLOW_MS;
+  const asked = Number(retryAfter) * 1000 || least;
+  return Math.min(most, Math.max(asked, least) + 1000 * refusals) * (0.75 + Math.random() / 2);
+};
 
 /* Answers that another attempt will not change; 401 passes after signing in again, which the page sees to. */
 const isFinal = (status) => status >= 400 && status < 500 && ![408, 425, 429].includes(status);
@@ -35,6 +48,7 @@ class PixelSet {
     this.loaded = new Map(); // address -> Uint16Array
     this.failed = new Map(); // address -> HTTP status, 0 without an answer
     this.underWay = new Set();
+    this.slow = new Set(); // addresses that the server will answer later
     this.abort = new AbortController();
     this.order(Math.floor(geometry.slices / 2));
   }
@@ -158,12 +172,17 @@ export class PixelStore extends EventTarget {
     this.running += 1;
     set.underWay.add(url);
     try {
-      const pixels = await fetchSlice(url, set.pixelCount, set.abort.signal, ahead);
+      const pixels = await fetchSlice(url, set.pixelCount, set.abort.signal, ahead, () => {
+        if (set.slow.has(url)) return;
+        set.slow.add(url);
+        this.changed(set);
+      });
       if (!set.abort.signal.aborted) set.loaded.set(url, pixels);
     } catch (error) {
       if (!set.abort.signal.aborted) set.failed.set(url, error.status ?? 0);
     } finally {
       set.underWay.delete(url);
+      set.slow.delete(url);
       this.running -= 1;
     }
     if (set.abort.signal.aborted) return this.pump();
@@ -176,11 +195,19 @@ export class PixelStore extends EventTarget {
   }
 }
 
-async function fetchSlice(url, pixelCount, signal, ahead) {
-  for (let attempt = 0; ; attempt += 1) {
+async function fetchSlice(url, pixelCount, signal, ahead, slow) {
+  for (let attempt = 0, refusals = 0; ; attempt += 1) {
     try {
       return await fetchOnce(url, pixelCount, signal, ahead);
     } catch (error) {
+      if (error.slow && !signal.aborted) {
+        slow();
+        await wait(slowPause(refusals, error.after), signal);
+        if (signal.aborted) throw error;
+        refusals += 1;
+        attempt = -1; // the server is there: faults are counted anew
+        continue;
+      }
       if (signal.aborted || isFinal(error.status) || attempt === WAITS_MS.length) throw error;
       await wait(WAITS_MS[attempt] * (0.75 + Math.random() / 2), signal);
       if (signal.aborted) throw error;
@@ -203,6 +230,8 @@ async function fetchOnce(url, pixelCount, signal, ahead) {
     if (!response.ok) {
       throw Object.assign(new Error(`the server answered ${response.status}`), {
         status: response.status,
+        slow: isSlow(response),
+        after: response.headers.get("Retry-After"),
       });
     }
     const buffer = await response.arrayBuffer();

@@ -37,7 +37,10 @@ export class Toolbar {
     this.rate.className = "tool-rate";
     this.finger = make("", { title: "What one finger does on the image", name: "finger" }, () => view.changeFinger());
     this.finger.classList.add("tool-touch");
-    const groups = [this.presets, this.tools.map(({ button }) => button), [this.finger, this.rate]];
+    this.legend = document.createElement("span");
+    this.legend.className = "tool-legend";
+    this.legend.textContent = view.flagsMeaning();
+    const groups = [this.presets, this.tools.map(({ button }) => button), [this.finger, this.rate, this.legend]];
     this.host.replaceChildren(
       ...groups
         .filter((buttons) => buttons.length)
@@ -63,6 +66,7 @@ export class Toolbar {
     );
     this.rate.textContent = pressed.cine ? `${view.cine.rate} slices/s` : "";
     this.rate.hidden = !pressed.cine;
+    this.legend.hidden = !pressed.flags;
     this.finger.textContent = view.finger === "slice" ? "Finger: slice" : "Finger: window";
   }
 }

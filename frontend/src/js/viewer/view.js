@@ -6,6 +6,7 @@
  * (detail: the active pane's state), "layout", "marks".
  */
 import { Cine } from "./cine.js";
+import { FlagStore } from "./flags.js";
 import { HANGINGS, KEYS, MARK_KEYS, MOUSE } from "./controls.js";
 import { Geometry } from "./geometry.js";
 import { Layout } from "./layout.js";
@@ -34,6 +35,9 @@ export class ReadingView extends EventTarget {
       say: (text) => this.layout.say(text),
       changed: () => this.changed(),
     });
+    this.flags = new FlagStore();
+    this.flagsOn = false; // kept from item to item
+    this.flags.addEventListener("change", () => this.flagsOn && this.viewer.draw());
     this.finger = "slice";
     this.item = null;
     this.marks = [];
@@ -63,6 +67,7 @@ export class ReadingView extends EventTarget {
     this.seenPanes = new Set();
     this.ready = false;
     this.layout.build(item, geometry);
+    this.flags.open(item.panes.map(({ flags }) => flags ?? null), geometry);
     this.toolbar.fill(this.presets);
     this.data = new ViewRecord(item.panes.map(({ id }) => id));
     const shown = await this.viewer.open({
@@ -77,6 +82,7 @@ export class ReadingView extends EventTarget {
       })),
     });
     if (shown) this.pixelsChanged(this.viewer.pixelSet);
+    if (shown && this.flagsOn) this.flags.fetchAll(this.state.slice);
     return shown;
   }
 
@@ -95,6 +101,7 @@ export class ReadingView extends EventTarget {
   close() {
     this.cine.stop();
     this.marking.cancel();
+    this.flags.close();
     this.viewer.close();
   }
 
@@ -128,7 +135,7 @@ export class ReadingView extends EventTarget {
       const slices = lost.map((url) => pane.urls.indexOf(url));
       this.emit("failed", { pane: pane.id, slices, status });
     }
-    this.layout.loading(set.loaded.size, set.total, any);
+    this.layout.loading(set.loaded.size, set.total, any, set.slow.size > 0);
     this.emit("status", this.status());
   }
 
@@ -145,15 +152,16 @@ export class ReadingView extends EventTarget {
       failed,
       done: set?.loaded.size ?? 0,
       total: set?.total ?? 0,
-      text: this.reason(complete, failed, unseen),
+      text: this.reason(complete, failed, unseen, set),
     };
   }
 
-  reason(complete, failed, unseen) {
+  reason(complete, failed, unseen, set) {
     if (failed) {
       const what = failed === 1 ? "One slice" : `${failed} slices`;
       return `${what} could not be loaded; the item cannot be submitted unseen.`;
     }
+    if (set?.slow.size) return "The images are slow to come; they are asked for again by themselves.";
     if (!complete) return "The images are still loading.";
     if (unseen.length) return `Not looked at yet: ${unseen.map(({ label }) => label).join(", ")}.`;
     return "";
@@ -164,13 +172,15 @@ export class ReadingView extends EventTarget {
     if (!this.item || viewer.panes.length !== layout.panes.length) return;
     const visible = [];
     for (const [index, pane] of viewer.panes.entries()) {
-      const { overlay, arrows } = layout.panes[index];
+      const { overlay, arrows, flags } = layout.panes[index];
       const isShown = viewer.sizeOf(pane).width > 0;
       if (!isShown) continue;
       const seen = viewer.asShown(pane);
       overlay.update(viewer, seen);
       const { draft } = this.marking;
       arrows.update(viewer, seen, this.marksOn(seen), draft?.pane === pane && draft.slice === seen.state.slice ? draft : null);
+      if (!this.flagsOn || !this.flags.offered) flags.hide();
+      else flags.update(viewer, seen, this.flags.of(index, seen.state.slice), Boolean(this.item.panes[index].flags));
       if (pane.drawn !== null) visible.push(pane);
     }
     if (!document.hidden && visible.length) this.looked(visible);
@@ -265,6 +275,20 @@ export class ReadingView extends EventTarget {
     this.layout.say(`Cine: ${this.cine.rate} slices a second`);
   }
 
+  /** What the colour means, in the words of the item. */
+  flagsMeaning() {
+    return this.item?.flags_meaning ?? "";
+  }
+
+  showFlags() {
+    if (!this.flags.offered) return;
+    this.data.use("warning_map");
+    this.flagsOn = !this.flagsOn;
+    if (this.flagsOn) this.flags.fetchAll(this.state.slice);
+    this.viewer.draw();
+    this.changed();
+  }
+
   link() {
     this.viewer.link();
     if (!this.viewer.linked) this.data.use("unsynced");
@@ -349,7 +373,8 @@ export class ReadingView extends EventTarget {
     return KEYS.filter((entry) => this.isOf(entry));
   }
 
-  isOf({ several, marks }) {
+  isOf({ several, marks, flags }) {
+    if (flags && !this.flags.offered) return false;
     return (!several || (this.item?.panes.length ?? 2) > 1) && (!marks || Boolean(this.markHeard));
   }
 
@@ -395,6 +420,7 @@ export class ReadingView extends EventTarget {
       linked: this.viewer.linked,
       full: this.layout.isFull,
       marking: this.marking.on,
+      flags: this.flagsOn && this.flags.offered,
     };
   }
 
