@@ -85,6 +85,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "axes.middleware.AxesMiddleware",
+    "readerstudy.web.slow_store.SlowStoreMiddleware",
 ]
 
 ROOT_URLCONF = "readerstudy.urls"
@@ -116,6 +117,20 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         timeout=20,
         init_command="PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
     )
+if DATABASES["default"]["ENGINE"].endswith("postgresql"):
+    # READ COMMITTED, whatever the server's own default is: whoever waited for a row, a study or the
+    # end of the audit trail goes on with what is there then (`readerstudy.audit.isolation`).
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("isolation_level", 2)
+    # A process that is frozen, or whose host is gone, in the middle of a transaction holds what it
+    # locked there, at worst the end of the audit trail, for which every save waits: the database
+    # ends such a transaction, and whoever thaws finds it gone.
+    DATABASE_IDLE_SECONDS = env.int("DATABASE_IDLE_SECONDS", default=30)
+    if DATABASE_IDLE_SECONDS > 0:
+        _options = DATABASES["default"]["OPTIONS"].get("options", "")
+        DATABASES["default"]["OPTIONS"]["options"] = (
+            f"{_options} -c idle_in_transaction_session_timeout={DATABASE_IDLE_SECONDS}s"
+            " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+        ).strip()
 # On SQLite too: opening the file and reading its schema costs more than most requests ask of it.
 DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -149,6 +164,12 @@ S3_BUCKET = env.str("S3_BUCKET", default="")
 if S3_BUCKET:
     from readerstudy.web.object_storage import client_config
 
+    S3_AT_ONCE = env.int("S3_AT_ONCE", default=2)
+    if S3_AT_ONCE < 1:
+        raise ImproperlyConfigured(
+            f"S3_AT_ONCE is {S3_AT_ONCE}; it has to be 1 or more, and less than the threads of a "
+            "web process."
+        )
     STORAGES["default"] = {
         "BACKEND": "readerstudy.web.object_storage.ObjectStorage",
         "OPTIONS": {
@@ -159,6 +180,11 @@ if S3_BUCKET:
             "access_key": env.str("S3_ACCESS_KEY", default="") or None,
             "secret_key": env.str("S3_SECRET_KEY", default="") or None,
             "client_config": client_config(3.0, env.float("S3_SECONDS", default=20.0)),
+            # What a page or the viewer waits for: shortly, once, and by a few at a time.
+            "web_client_config": client_config(
+                1.0, env.float("S3_WEB_SECONDS", default=3.0), attempts=1
+            ),
+            "at_once": S3_AT_ONCE,
         },
     }
 STATIC_URL = "/static/"
@@ -201,7 +227,11 @@ ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # a typed address that has no account gets no mail
 # Wrong passwords are django-axes' matter (below); wrong codes of a second factor are counted here.
-ACCOUNT_RATE_LIMITS = {"login_failed": "60/m/ip,10/300s/key"}
+SIGN_INS_A_MINUTE = env.int("SIGN_INS_A_MINUTE", default=30)
+ACCOUNT_RATE_LIMITS = {
+    "login": f"{SIGN_INS_A_MINUTE}/m/ip",
+    "login_failed": "60/m/ip,10/300s/key",
+}
 PASSWORD_RESET_TIMEOUT = 24 * 3600
 INVITATION_DAYS = env.int("INVITATION_DAYS", default=7)
 ADMIN_SECOND_FACTOR = env.bool("ADMIN_SECOND_FACTOR", default=True)

@@ -14,6 +14,7 @@ from readerstudy.audit import triggers
 from tests import postgresql
 from tests.chromium import chromium, front_end  # noqa: F401 - fixtures of every browser test
 from tests.dciodvfy import dciodvfy  # noqa: F401 - fixture of whoever writes DICOM
+from tests.storage_apart import storage_apart  # noqa: F401 - fixture of whoever stores images
 
 # The longest are begun first, so that two workers end together.
 FIRST = (

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tests.postgresql import free_port
 
@@ -40,6 +41,21 @@ def object_store() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     finally:
         process.kill()
         process.wait()
+
+
+def as_storage(address: str, bucket: str, **options: Any) -> dict[str, Any]:
+    """The same as an entry of STORAGES."""
+    return {
+        "BACKEND": "readerstudy.web.object_storage.ObjectStorage",
+        "OPTIONS": {
+            "bucket_name": bucket,
+            "endpoint_url": address,
+            "region_name": "us-east-1",
+            "access_key": KEY,
+            "secret_key": SECRET,
+            **options,
+        },
+    }
 
 
 def settings_of(address: str, bucket: str) -> dict[str, str]:

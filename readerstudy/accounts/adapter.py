@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core import context
@@ -12,6 +12,9 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.http import HttpRequest
 
 from .lockout import client_address
+from .models import User
+from .notices import CHANGES, OTHER, tell_changed
+from .sign_ins import browser_named
 
 
 class InvitationOnlyAdapter(DefaultAccountAdapter):
@@ -32,6 +35,20 @@ class InvitationOnlyAdapter(DefaultAccountAdapter):
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         """Wrong passwords are counted by django-axes alone: one lockout, one page, one record."""
+
+    def send_notification_mail(
+        self,
+        template_prefix: str,
+        user: AbstractBaseUser,
+        context: dict[str, Any] | None = None,
+        email: str | None = None,
+    ) -> None:
+        browser = browser_named(self.request.headers.get("User-Agent", ""))
+        tell_changed(
+            cast(User, user),
+            CHANGES.get(template_prefix, OTHER),
+            f"{browser}, {client_address(self.request)}",
+        )
 
     def reauthenticate(self, user: AbstractBaseUser, password: str) -> bool:
         """Check the password of the person who is signed in, counting towards the lockout."""

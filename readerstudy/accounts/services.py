@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import logging
 import secrets
+from functools import partial
 from smtplib import SMTPException
 
 from allauth.account.models import EmailAddress
@@ -23,6 +24,7 @@ from readerstudy.audit.services import record
 from . import lockout
 from .errors import AccountError
 from .models import Invitation, User
+from .notices import REMOVED_BY_AN_ADMINISTRATOR, tell_changed
 from .selectors import token_hash, valid_invitation
 
 log = logging.getLogger(__name__)
@@ -162,6 +164,7 @@ def do_remove_second_factor(actor: User | None, user: User) -> bool:
     removed, _ = Authenticator.objects.filter(user=user).delete()
     if removed:
         record("accounts.second_factor_removed", actor, subject=user)
+        transaction.on_commit(partial(tell_changed, user, REMOVED_BY_AN_ADMINISTRATOR))
     return bool(removed)
 
 

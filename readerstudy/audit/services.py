@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import connection, models, transaction
 from django.utils import timezone
 
-from . import anchors, triggers
+from . import anchors, isolation, triggers
 from .models import Event
 
 if TYPE_CHECKING:
@@ -53,11 +53,10 @@ def record(
     infinities, which JSON does not know.
     """
     old, new = _as_stored(old), _as_stored(new)
-    with transaction.atomic():
-        _serialise_appends()
-        last = Event.objects.order_by("-sequence").first()
+    with transaction.atomic(savepoint=False):  # an act whose event fails is undone as a whole
+        sequence, head = _held_head()
         event = Event(
-            sequence=(last.sequence if last else 0) + 1,
+            sequence=sequence + 1,
             at=timezone.now(),
             actor=actor,
             action=action,
@@ -67,18 +66,34 @@ def record(
             old=old,
             new=new,
             why=why,
-            previous_hash=last.hash if last else GENESIS,
+            previous_hash=head,
         )
         event.hash = event_hash(event)
         event.save(force_insert=True)
     return event
 
 
-def _serialise_appends() -> None:
-    """One appender at a time. SQLite's IMMEDIATE transactions already are; PostgreSQL is told."""
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [0x52535F41])
+_LAST = "SELECT sequence, hash FROM audit_event ORDER BY sequence DESC LIMIT 1"
+_HOLD_END = f"SELECT pg_advisory_xact_lock({0x52535F41}), current_setting('transaction_isolation')"
+
+
+def _held_head() -> tuple[int, str]:
+    """Number and hash of the last event, with the end of the chain held: one appender at a time.
+
+    SQLite's IMMEDIATE transactions already are. PostgreSQL is told, in the same message that asks
+    for the row, since whoever scores waits for everything that is done while this is held. Two
+    statements, not one: only the second looks at the rows as they are once the waiting is over,
+    and only under READ COMMITTED.
+    """
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(f"{_HOLD_END}; {_LAST}")
+            isolation.demand_read_committed(str(cursor.fetchone()[1]))
+            cursor.nextset()  # type: ignore[attr-defined]
+        else:
+            cursor.execute(_LAST)
+        row = cursor.fetchone()
+    return (int(row[0]), str(row[1])) if row else (0, GENESIS)
 
 
 def _as_stored(value: Any) -> Any:

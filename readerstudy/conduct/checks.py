@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from readerstudy.imaging.inbox_selectors import inbox_count
 from readerstudy.measurements.models import Region
 from readerstudy.reading.ordering import order_faults
+from readerstudy.reading.warning_maps import notes as warning_map_notes
 from readerstudy.studies.access import Reach
 from readerstudy.studies.models import Membership, Role, Site, Study
 from readerstudy.studies.selectors import reader_memberships, sites_of
@@ -45,6 +46,7 @@ def launch_checks(study: Study, grid: Grid) -> list[Check]:
         *checks[1:],
         _inbox(study),
         _order(study),
+        *_warning_maps(study),
         _regions(study, grid),
     ]
 
@@ -198,6 +200,13 @@ def _inbox(study: Study) -> Check:
 
 def _order(study: Study) -> Check:
     return _check("A reading order can keep the protocol's rules", FAULT, order_faults(study))
+
+
+def _warning_maps(study: Study) -> list[Check]:
+    """Nothing in a study whose readers see none."""
+    if study.warning_maps == Study.WarningMaps.NEVER:
+        return []
+    return [_check("Warning maps tell no arm", WARNING, warning_map_notes(study))]
 
 
 def _statistician(study: Study) -> Check:

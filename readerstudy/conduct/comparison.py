@@ -21,10 +21,12 @@ from readerstudy.imaging.selectors import (
     load_volume,
     shown_values,
 )
+from readerstudy.variants.evidence import FLAGGED, has_map, read_map
 
 from .resampling import slice_on_grid
 
 THUMBNAIL_SIDE = 112
+FLAGS_MEANING = "not to be relied on: where the method that made the images is least sure"
 # A thumbnail without a control, from the series' own values.
 OWN_PERCENTILES = (1.0, 99.5)
 
@@ -35,9 +37,12 @@ def named_series(volunteer: Volunteer) -> list[Series]:
     return list(found.order_by("-arm__is_control", "arm__position", "pk"))
 
 
-def comparison_data(volunteer: Volunteer, address: str = "readiness_pixels") -> dict[str, Any]:
+def comparison_data(
+    volunteer: Volunteer, address: str = "readiness_pixels", flags: str = ""
+) -> dict[str, Any]:
     """What a page opens that compares all arms; `address` is the one that gives it the pixels.
 
+    `flags` is the address that gives it the warning maps, where the page shows them.
     Raises LookupError without a control.
     """
     control = control_series(volunteer)
@@ -47,13 +52,15 @@ def comparison_data(volunteer: Volunteer, address: str = "readiness_pixels") -> 
     slug = volunteer.study.slug
     panes = []
     for series in named_series(volunteer):
-        first = reverse(address, args=[slug, series.pk, 0])
         resampled = bool(differences(grid, geometry_of(series)))
         panes.append(
             {
                 "id": series.arm.code,
                 "label": series.arm.name + (" (resampled)" if resampled else ""),
-                "slices": first.removesuffix("0") + "{index}",
+                "slices": _template(address, slug, series),
+                "flags": _template(flags, slug, series)
+                if flags and not resampled and has_map(series, FLAGGED)
+                else None,
             }
         )
     return {
@@ -62,7 +69,22 @@ def comparison_data(volunteer: Volunteer, address: str = "readiness_pixels") -> 
         "window": display_window(volunteer),
         "presets": display_presets(volunteer),
         "panes": panes,
+        "flags_meaning": FLAGS_MEANING,
     }
+
+
+def _template(address: str, slug: str, series: Series) -> str:
+    return reverse(address, args=[slug, series.pk, 0]).removesuffix("0") + "{index}"
+
+
+def comparison_flags(series: Series, index: int) -> bytes:
+    """Where a series is not to be relied on, on one slice: a bit a pixel, row after row.
+
+    Raises LookupError for a slice that is not there, or a series without a warning map.
+    """
+    if not 0 <= index < series.slices:
+        raise LookupError(f"Slice {index} of {series.slices}.")
+    return np.packbits(np.asarray(read_map(series, FLAGGED)[index], dtype=bool)).tobytes()
 
 
 def comparison_slice(series: Series, index: int) -> bytes:

@@ -75,7 +75,8 @@ def compare(request: HttpRequest, slug: str, volunteer_code: str) -> HttpRespons
 @require_safe
 def compare_data(request: HttpRequest, slug: str, volunteer_code: str) -> JsonResponse:
     study = _study(request, slug)
-    return JsonResponse(comparison.comparison_data(_volunteer(study, volunteer_code)))
+    volunteer = _volunteer(study, volunteer_code)
+    return JsonResponse(comparison.comparison_data(volunteer, flags="readiness_flags"))
 
 
 @require_safe
@@ -85,6 +86,21 @@ def pixels(request: HttpRequest, slug: str, series_id: uuid.UUID, index: int) ->
     try:
         content = comparison.comparison_slice(series, index)
     except LookupError:  # a slice that is not there, or no control
+        raise Http404 from None
+    return HttpResponse(
+        content,
+        content_type="application/octet-stream",
+        headers={"Cache-Control": PIXELS_CACHE},
+    )
+
+
+@require_safe
+def flags(request: HttpRequest, slug: str, series_id: uuid.UUID, index: int) -> HttpResponse:
+    """Where the images are not to be relied on, on one slice."""
+    series = _series(_study(request, slug), series_id)
+    try:
+        content = comparison.comparison_flags(series, index)
+    except LookupError:
         raise Http404 from None
     return HttpResponse(
         content,

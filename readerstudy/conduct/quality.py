@@ -17,6 +17,7 @@ from readerstudy.measurements.selectors import reads_blinded
 from readerstudy.studies.access import require_role
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Role, Study
+from readerstudy.studies.selectors import unread_arms
 from readerstudy.studies.services import check_is_draft, lock_study
 
 from .decisions import TOGETHER
@@ -47,7 +48,8 @@ def do_decide(series: Series, actor: User | None, *, accept: bool, reason: str =
         raise StudyError("Say why the series is rejected: whoever scans it again needs to know.")
     if len(reason) > REASON_LENGTH:
         raise StudyError(f"The reason is too long: {REASON_LENGTH} characters at most.")
-    if accept and (differs := off_the_control(series)):
+    is_read = series.arm not in unread_arms(study)
+    if accept and is_read and (differs := off_the_control(series)):
         raise StudyError(
             f"{series.arm.name} of {series.volunteer.code} is not on the control's grid "
             f"({'; '.join(differs)}): it cannot be read beside it. Replace it."

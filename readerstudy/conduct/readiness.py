@@ -13,7 +13,8 @@ from readerstudy.imaging.selectors import geometry_of
 from readerstudy.jobs.models import Job
 from readerstudy.studies.access import Reach
 from readerstudy.studies.models import Arm, Study
-from readerstudy.studies.selectors import arms_of
+from readerstudy.studies.selectors import arms_of, takes_thick_slices, unread_arms
+from readerstudy.variants.lesion_facts import lesion_line
 from readerstudy.variants.models import Variant
 
 from .decisions import Decision, decisions_of
@@ -91,6 +92,15 @@ class Cell:
         if self.series is not None and self.series.display.get("limited"):
             found.append("Its intensity could not be matched to the control's.")
         return found
+
+    @property
+    def doubts(self) -> list[str]:
+        """Of images that a network made: how much of them is flagged, and its lesion test."""
+        made = self.series.provenance if self.series is not None else {}
+        share = made.get("qc", {}).get("flagged_share")
+        flagged = [f"{100 * float(share):.1f} % flagged by the warning map"] if share else []
+        lesions = lesion_line(made)
+        return [*flagged, *([lesions] if lesions else [])]
 
     @property
     def is_made_here(self) -> bool:
@@ -193,7 +203,8 @@ def readiness_grid(study: Study, reach: Reach | None = None) -> Grid:
     arms = arms_of(study)
     stored = list(Series.objects.filter(volunteer__study=study))
     series = {(s.volunteer_id, s.arm_id): s for s in stored}
-    looked_at = _LookedAt(decisions_of(stored), shifts_of(stored))
+    unread = frozenset(arm.pk for arm in unread_arms(study))
+    looked_at = _LookedAt(decisions_of(stored), shifts_of(stored), unread)
     variants = {
         (v.volunteer_id, v.arm_id): v
         for v in Variant.objects.filter(volunteer__study=study).select_related("job")
@@ -233,6 +244,7 @@ def readiness_grid(study: Study, reach: Reach | None = None) -> Grid:
 class _LookedAt:
     decisions: dict[uuid.UUID, Decision]
     shifts: dict[uuid.UUID, SeriesShift]
+    unread: frozenset[int]  # arms that others are made from, and that no reader sees
 
 
 def uploads_in_work(reach: Reach) -> int:
@@ -267,7 +279,8 @@ def _cell(
     if source is None:
         return Cell(volunteer, arm, CellState.SOURCE, f"Waits for {arm.source.name}")
     job = variant.job if variant else None
-    if job is None and control is not None and differences(control, geometry_of(source)):
+    off_grid = control is not None and bool(differences(control, geometry_of(source)))
+    if job is None and off_grid and not takes_thick_slices(arm):
         reason = "Its source is not on the control's grid."
         return Cell(volunteer, arm, CellState.SOURCE, f"Waits for {arm.source.name}", reason)
     if job is None:
@@ -281,6 +294,8 @@ def _stored_cell(
     decision = looked_at.decisions.get(series.pk)
     state, label, reason = CellState.READY, "Ready", ""
     off_grid = differences(control, geometry_of(series)) if control else []
+    if arm.pk in looked_at.unread:
+        label, off_grid = "Ready, not read", []
     if off_grid:
         state, label = CellState.MISMATCH, "Differs"
         reason = f"Not on the control's grid: {'; '.join(off_grid)}."

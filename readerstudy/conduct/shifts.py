@@ -6,6 +6,7 @@ that comes anew, or whose control does, is measured again.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 import uuid
@@ -26,6 +27,8 @@ from .resampling import on_grid_of
 # A region of 30 mm² has a radius of 3 mm: from here on it leaves a part of what it is meant for.
 NOTED_SHIFT_MM = 1.0
 SECONDS_AT_ONCE = 10.0
+UNREADABLE = "The images could not be read from the storage."
+log = logging.getLogger("readerstudy.conduct")
 
 
 def unmeasured_series() -> Iterable[Series]:
@@ -48,17 +51,21 @@ def measure_unmeasured(seconds: float = SECONDS_AT_ONCE) -> int:
     for series in unmeasured_series():
         if time.monotonic() - started > seconds:
             break
-        store_shift(series)
-        done += 1
+        done += store_shift(series) is not None
     return done
 
 
 def store_shift(series: Series) -> SeriesShift | None:
-    """Measure one series against the control of its volunteer; None without a control."""
+    """Measure one series against the control of its volunteer; None without a control, or while
+    the storage is away."""
     control = control_series(series.volunteer)
     if control is None:
         return None
-    values = {"control_sha256": control.volume_sha256, **_measured(control, series)}
+    try:
+        values = {"control_sha256": control.volume_sha256, **_measured(control, series)}
+    except OSError as error:  # the storage is away for a while: measured when it is back
+        log.warning("a shift was not measured yet: %s", type(error).__name__)
+        return None
     if not Series.objects.filter(pk=series.pk).exists():
         return None  # deleted meanwhile
     shift, _new = SeriesShift.objects.update_or_create(series=series, defaults=values)
@@ -75,8 +82,8 @@ def _measured(control: Series, series: Series) -> dict[str, object]:
             note = "Resampled to the control's grid."
         else:
             other, note = np.asarray(load_volume(series)), ""
-    except (OSError, ValueError, LookupError):
-        return {**nothing, "note": "The images could not be read from the storage."}
+    except (FileNotFoundError, ValueError, LookupError):
+        return {**nothing, "note": UNREADABLE}
     shift = measure_shift(first, other)
     if not shift.is_certain:
         too_unlike = "The images are too unlike each other: look at them side by side."

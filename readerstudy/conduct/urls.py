@@ -46,6 +46,11 @@ urlpatterns: list[URLPattern] = [
         name="readiness_pixels",
     ),
     path(
+        "studies/<slug:slug>/readiness/series/<uuid:series_id>/flags/<int:index>",
+        image_views.flags,
+        name="readiness_flags",
+    ),
+    path(
         "studies/<slug:slug>/readiness/volunteers/<slug:volunteer_code>/",
         image_views.compare,
         name="readiness_compare",

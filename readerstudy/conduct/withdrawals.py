@@ -9,7 +9,7 @@ After the lock the frozen data stay as they are: whether the volunteer counts, a
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from django.core.files.storage import default_storage
@@ -31,8 +31,9 @@ from readerstudy.imaging.models import (
     UploadedFile,
     Volunteer,
 )
+from readerstudy.imaging.readings import Readings, having_read
+from readerstudy.imaging.refreshing import refresh_display
 from readerstudy.imaging.services import delete_series_row
-from readerstudy.imaging.storing import refresh_display
 from readerstudy.imaging.volumes import delete_files
 from readerstudy.jobs.locks import hold_open_jobs
 from readerstudy.measurements.models import Measurement, Region
@@ -75,7 +76,12 @@ def check_withdraw(volunteer: Volunteer, study: Study, actor: User | None, reaso
 
 def do_withdraw(volunteer: Volunteer, actor: User | None, reason: str) -> Withdrawal:
     """Erase a volunteer's images for good. Raises StudyError or PermissionDenied."""
-    reason = reason.strip()
+    return having_read(partial(_withdraw, volunteer, actor, reason.strip()))
+
+
+def _withdraw(
+    volunteer: Volunteer, actor: User | None, reason: str, readings: Readings
+) -> Withdrawal:
     with transaction.atomic():
         study = lock_study(volunteer.study)
         hold_open_jobs(study.pk)
@@ -85,7 +91,11 @@ def do_withdraw(volunteer: Volunteer, actor: User | None, reason: str) -> Withdr
         withdrawal = Withdrawal(
             study=study, volunteer_code=volunteer.code, reason=reason, withdrawn_by=actor
         )
-        withdrawal.series = [_description(one) for one in _series_of(volunteer)]
+        found = _series_of(volunteer)
+        for one in found:
+            readings.want(*_files_of(one))
+        readings.demand()
+        withdrawal.series = [_description(one, readings) for one in found]
         waiting = [row.number for row in waiting_of(volunteer)]
         withdrawal.pending = _delete_rows(volunteer, study, actor)
         if study.is_draft:
@@ -94,7 +104,9 @@ def do_withdraw(volunteer: Volunteer, actor: User | None, reason: str) -> Withdr
             if not study.is_locked:  # nobody reads any more, and the order is frozen
                 withdrawal.closed_items = _close_items(volunteer)
             Participant.objects.filter(volunteer=volunteer).delete()
-            refresh_display(volunteer)  # without a control: empty, and nothing can be shown
+            refresh_display(
+                volunteer, readings
+            )  # without a control: empty, and nothing can be shown
         withdrawal.save(force_insert=True)
         record(
             "conduct.volunteer.withdrawn",
@@ -109,7 +121,8 @@ def do_withdraw(volunteer: Volunteer, actor: User | None, reason: str) -> Withdr
             },
             why=reason,
         )
-        transaction.on_commit(partial(erase, withdrawal.pk), robust=True)
+        # No partial: what fails is logged by the name of the function, which a partial has not.
+        transaction.on_commit(lambda: erase(withdrawal.pk), robust=True)
     withdrawal.refresh_from_db()
     return withdrawal
 
@@ -120,14 +133,21 @@ def _series_of(volunteer: Volunteer) -> list[Series]:
     return list(found.order_by("arm__kind", "arm__position"))
 
 
-def _description(series: Series) -> dict[str, object]:
-    folder = f"{series.prefix}/dicom"
-    files = default_storage.listdir(folder)[1] if default_storage.exists(folder) else []
+def _description(series: Series, readings: Readings) -> dict[str, object]:
     return {
         "arm": series.arm.code,
         "volume_sha256": series.volume_sha256,
-        "dicom_files": len(files),
+        "dicom_files": readings.of(*_files_of(series)),
     }
+
+
+def _files_of(series: Series) -> tuple[tuple[str, str], Callable[[], int]]:
+    """How many files storage holds of it: nothing is ever written to a prefix that has a row."""
+    return ("files", series.prefix), partial(_count_files, f"{series.prefix}/dicom")
+
+
+def _count_files(folder: str) -> int:
+    return len(default_storage.listdir(folder)[1]) if default_storage.exists(folder) else 0
 
 
 def _delete_rows(volunteer: Volunteer, study: Study, actor: User | None) -> list[str]:
@@ -146,7 +166,7 @@ def _delete_rows(volunteer: Volunteer, study: Study, actor: User | None) -> list
     )
     keys = list(coming.values_list("pk", flat=True))
     coming.update(state=Upload.State.CANCELLED, name=FILE_NAME)
-    transaction.on_commit(partial(delete_raws, keys))
+    transaction.on_commit(lambda: delete_raws(keys), robust=True)
     for row in waiting:
         prefixes.append(row.prefix)
         delete_inbox_row(row, actor, WITHDREW)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import uuid
+from functools import partial
 from typing import Any
 
 from django.core.files.storage import default_storage
@@ -29,8 +30,9 @@ from .geometry import SlicePlane
 from .models import ImagingRules, InboxSeries, UploadedFile
 from .parsing.encoding import encode
 from .parsing.writing import pixel_array
+from .readings import Readings, having_read
 from .rules import rules_of
-from .services import do_add_volunteer, find_volunteer, publish_drafts
+from .services import demand_of_drafts, do_add_volunteer, find_volunteer, publish_drafts
 from .storing import SeriesDraft, StoredSlice, token_prefix, write_series
 from .volumes import delete_files
 
@@ -140,6 +142,14 @@ class Assigning:
         self, rows: dict[uuid.UUID, InboxSeries], drafts: dict[uuid.UUID, SeriesDraft]
     ) -> list[str]:
         """Series appear and leave the inbox in one transaction; returns what nobody needs then."""
+        return having_read(partial(self._publish_read, rows, drafts))
+
+    def _publish_read(
+        self,
+        rows: dict[uuid.UUID, InboxSeries],
+        drafts: dict[uuid.UUID, SeriesDraft],
+        readings: Readings,
+    ) -> list[str]:
         unused: list[str] = []
         moved: list[str] = []
         with self.context.publish() as result:
@@ -150,6 +160,7 @@ class Assigning:
             except StudyError as error:
                 self.problems.update({pk: str(error) for pk in rows})
                 unused, drafts = [draft.prefix for draft in drafts.values()], {}
+            demand_of_drafts(study, list(drafts.values()), readings)
             entries = []
             for pk, draft in drafts.items():
                 upload = rows[pk].upload
@@ -161,7 +172,7 @@ class Assigning:
                     unused.append(draft.prefix)
                 else:
                     entries.append((draft, volunteer, upload))
-            stored, refused = publish_drafts(study, entries, actor)
+            stored, refused = publish_drafts(study, entries, actor, readings)
             reasons = {draft.id: reason for draft, reason in refused}
             unused += [draft.prefix for draft, _ in refused]
             for pk, draft in drafts.items():

@@ -11,6 +11,7 @@ only; measurements use the stored values.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,30 +72,43 @@ def display_of_control(volume: np.ndarray, sha256: str) -> Display:
     )
 
 
-def presets_of_control(volume: np.ndarray, scale: float, offset: float) -> list[dict[str, Any]]:
-    """Further windows of a volunteer, in display units, from the control's percentiles.
+Limits = dict[str, tuple[float, float]]  # {code of a preset: lowest and highest stored value}
+
+
+def preset_limits(volume: np.ndarray) -> Limits:
+    """What further windows reach over, in stored values, from the control's percentiles.
 
     MR has no units in which windows could be given once for all, as CT has.
     """
     body = volume[body_mask(volume)]
     sample = _sample(body if body.size else volume)
+    limits = {}
+    for code, _name, percentiles in PRESETS:
+        low, high = (float(v) for v in np.percentile(sample, percentiles))
+        limits[code] = (low, high)
+    return limits
+
+
+def presets_as_json(limits: Limits, scale: float, offset: float) -> list[dict[str, Any]]:
+    """The windows in display units, as `Volunteer.display` keeps them."""
     presets = []
-    for code, name, percentiles in PRESETS:
-        low, high = (
-            max(float(v) * scale + offset, 0.0) for v in np.percentile(sample, percentiles)
-        )
+    for code, found in limits.items():
+        low, high = (max(value * scale + offset, 0.0) for value in found)
         if code == "wide":
             low = 0.0
         width = max(high - low, 1.0)
         presets.append(
-            {
-                "code": code,
-                "name": name,
-                "center": round(low + width / 2, 1),
-                "width": round(width, 1),
-            }
+            {"code": code, "center": round(low + width / 2, 1), "width": round(width, 1)}
         )
     return presets
+
+
+def named_presets(presets: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Kept windows, under the names that people choose them by."""
+    names = {code: name for code, name, _percentiles in PRESETS}
+    return [
+        {**preset, "name": names[preset["code"]]} for preset in presets if preset["code"] in names
+    ]
 
 
 def body_mask(volume: np.ndarray) -> np.ndarray:

@@ -5,11 +5,13 @@ Safe to run at any time and on several workers at once.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 import uuid
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from django.core.files.storage import default_storage, storages
@@ -18,6 +20,7 @@ from django.utils import timezone
 
 from readerstudy.audit.services import record
 from readerstudy.jobs.models import Job
+from readerstudy.studies.services import lock_study
 
 from .ingest import delete_raw
 from .models import (
@@ -28,8 +31,11 @@ from .models import (
     Series,
     Upload,
     UploadedFile,
+    Volunteer,
 )
 from .publishing import mark_failed
+from .readings import Readings, having_read
+from .refreshing import keep_presets
 from .volumes import delete_files
 
 ABANDONED_AFTER = timedelta(hours=23)  # with the pauses of housekeeping, within a day
@@ -48,6 +54,7 @@ def tidy() -> int:
         + delete_lost_outputs("series", Series.objects.values_list("prefix", flat=True))
         + delete_lost_outputs("inbox", InboxSeries.objects.values_list("prefix", flat=True))
         + _forget_names()
+        + _keep_presets()
     )
 
 
@@ -128,6 +135,25 @@ def _forget_names() -> int:
         name__in=[FILE_NAME, ARCHIVE_NAME]
     )
     return files.update(name=FILE_NAME, reason=FORGOTTEN) + uploads.update(name=FILE_NAME)
+
+
+def _keep_presets() -> int:
+    """Windows to choose from, of volunteers whose images were stored before these were kept with
+    them: a reading page that works them out reads the control, and nothing of the other arms."""
+    lacking = Volunteer.objects.filter(display__has_key="scale")
+    lacking = lacking.exclude(display__has_key="presets")
+    kept = 0
+    for volunteer in lacking.select_related("study"):
+        with contextlib.suppress(OSError):  # storage is away, or the images are: at the next time
+            kept += having_read(partial(_keep_presets_of, volunteer))
+    return kept
+
+
+def _keep_presets_of(volunteer: Volunteer, readings: Readings) -> int:
+    with transaction.atomic():
+        lock_study(volunteer.study)
+        found = Volunteer.objects.filter(pk=volunteer.pk).first()
+        return int(found is not None and keep_presets(found, readings))
 
 
 def delete_lost_outputs(root: str, prefixes: Iterable[str]) -> int:

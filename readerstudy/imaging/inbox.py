@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -25,7 +24,7 @@ from .models import InboxSeries
 from .selectors import control_series, geometry_of
 from .services import check_is_no_arm, check_is_of_site, check_volunteer_code, find_volunteer
 from .storing import check_cell_is_free
-from .volumes import delete_files
+from .volumes import delete_after_commit
 
 REASON_LENGTHS = (3, 300)
 
@@ -226,7 +225,7 @@ def do_discard(series: InboxSeries, actor: User | None, why: str) -> None:
         raise ImagingError(f"Series {series.number} is no longer in the inbox.")
     fresh.study = study
     check_decide(fresh, actor)
-    transaction.on_commit(partial(delete_files, fresh.prefix))
+    delete_after_commit([fresh.prefix])
     delete_inbox_row(fresh, actor, why)
 
 

@@ -6,6 +6,7 @@ import uuid
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from django.db import transaction
 
@@ -31,8 +32,9 @@ from .models import (
     Volunteer,
 )
 from .raw_data import ReadRaw, publish_one
+from .readings import Readings, having_read
 from .selectors import geometry_of
-from .services import do_add_volunteer, publish_drafts
+from .services import demand_of_drafts, do_add_volunteer, publish_drafts
 from .storing import SeriesDraft
 
 REASON_LENGTH = 500
@@ -74,6 +76,9 @@ class Publishing:
 
     def publish(self, study: Study, written: Written) -> list[str]:
         """Returns the prefixes of what did not become visible, for their deletion."""
+        return having_read(partial(self._publish, study, written))
+
+    def _publish(self, study: Study, written: Written, readings: Readings) -> list[str]:
         unused: list[str] = []
         with self.context.publish() as result:
             study = lock_study(study)
@@ -83,7 +88,8 @@ class Publishing:
                 for upload in self.uploads:
                     self.errors[upload.pk] = str(error)
                 unused, written = written.prefixes, Written()
-            stored, refused = self._publish_series(study, written.series)
+            demand_of_drafts(study, [draft for draft, _ in written.series], readings)
+            stored, refused = self._publish_series(study, written.series, readings)
             unused += refused
             unused += self._publish_raw(study, written.raw)
             inbox, repeated = self._publish_inbox(study, written.inbox)
@@ -101,7 +107,10 @@ class Publishing:
         return unused
 
     def _publish_series(
-        self, study: Study, drafts: Sequence[tuple[SeriesDraft, Candidate]]
+        self,
+        study: Study,
+        drafts: Sequence[tuple[SeriesDraft, Candidate]],
+        readings: Readings,
     ) -> tuple[list[uuid.UUID], list[str]]:
         candidates = {draft.id: candidate for draft, candidate in drafts}
         entries = []
@@ -119,7 +128,7 @@ class Publishing:
                 strangers.append((draft, str(error)))
             else:
                 entries.append((draft, found[place], upload))
-        stored, refused = publish_drafts(study, entries, self._actor())
+        stored, refused = publish_drafts(study, entries, self._actor(), readings)
         refused += strangers
         for draft, reason in refused:
             candidates[draft.id].refuse(reason)

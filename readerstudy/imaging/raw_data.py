@@ -1,7 +1,7 @@
 """Raw data (k-space) among what is sent: recognised here, read and kept by a higher floor.
 
 Imaging stores images; what raw data are and what is reconstructed from them is known above. Whoever
-knows registers an intake in its AppConfig.ready().
+knows registers an intake (see `hooks`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from . import hooks
 from .errors import ImagingError
 from .grouping import SourceFile
 from .services import check_is_of_site, find_volunteer
@@ -63,16 +64,8 @@ class RawIntake(Protocol):
         """Make the row, inside the transaction of the ingest. Raises ImagingError."""
 
 
-_intakes: list[RawIntake] = []
-
-
-def register(intake: RawIntake) -> None:
-    if intake not in _intakes:
-        _intakes.append(intake)
-
-
 def recognises(start: bytes) -> bool:
-    return any(intake.recognises(start) for intake in _intakes)
+    return any(intake().recognises(start) for intake in hooks.raw_intakes())
 
 
 def raw_prefix(study_id: uuid.UUID, token: uuid.UUID) -> str:
@@ -97,7 +90,7 @@ def read_one(context: JobContext, study: Study, source: SourceFile) -> ReadRaw:
     if volunteer is not None:
         check_is_of_site(volunteer, source.upload.site)
         check_cell_is_free(volunteer, cell.arm)
-    return ReadRaw(_intakes[0].read(context, study.pk, Path(source.path)), source)
+    return ReadRaw(hooks.raw_intakes()[0]().read(context, study.pk, Path(source.path)), source)
 
 
 def publish_one(study: Study, read: ReadRaw, volunteer: Volunteer, actor: User | None) -> None:
@@ -106,4 +99,6 @@ def publish_one(study: Study, read: ReadRaw, volunteer: Volunteer, actor: User |
     if cell is None:
         raise ImagingError(NO_PLACE)
     check_cell_is_free(volunteer, cell.arm)
-    _intakes[0].publish(study, read.draft, volunteer, cell.arm, read.source.upload, actor)
+    hooks.raw_intakes()[0]().publish(
+        study, read.draft, volunteer, cell.arm, read.source.upload, actor
+    )

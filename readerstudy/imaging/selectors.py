@@ -11,10 +11,10 @@ import numpy as np
 from readerstudy.studies.access import Reach
 from readerstudy.studies.models import Arm, Study
 
-from .display import presets_of_control, to_display
+from .display import named_presets, preset_limits, presets_as_json, to_display
 from .geometry import Geometry, differences
 from .models import Series, Volunteer
-from .volumes import read_volume
+from .volumes import read_slice, read_volume
 
 
 def get_series(volunteer: Volunteer, arm: Arm) -> Series | None:
@@ -24,6 +24,15 @@ def get_series(volunteer: Volunteer, arm: Arm) -> Series | None:
         .filter(volunteer=volunteer, arm=arm)
         .first()
     )
+
+
+def series_to_show(volunteer: Volunteer, arm_id: int) -> Series | None:
+    """The series of one cell, with what its pixels need and no more: it is asked for at each."""
+    needed = ("prefix", "volume_sha256", "slices", "rows", "columns", "display_factor")
+    series = Series.objects.filter(volunteer=volunteer, arm=arm_id).only(*needed).first()
+    if series is not None:
+        series.volunteer = volunteer
+    return series
 
 
 def control_series(volunteer: Volunteer) -> Series | None:
@@ -37,6 +46,11 @@ def control_series(volunteer: Volunteer) -> Series | None:
 def load_volume(series: Series) -> np.ndarray:
     """float32 [slices, rows, columns], rescaled, in anatomical order; memory-mapped where local."""
     return read_volume(series)
+
+
+def load_slice(series: Series, index: int) -> np.ndarray:
+    """float32 [rows, columns] of one slice, rescaled; no more is read from an object store."""
+    return read_slice(series, index)
 
 
 def geometry_of(series: Series) -> Geometry:
@@ -67,7 +81,7 @@ def display_slice(series: Series, index: int) -> bytes:
     """
     if not 0 <= index < series.slices:
         raise IndexError(f"Slice {index} of {series.slices}.")
-    return shown_values(series, load_volume(series)[index]).tobytes()
+    return shown_values(series, read_slice(series, index)).tobytes()
 
 
 def shown_values(series: Series, values: np.ndarray) -> np.ndarray:
@@ -84,21 +98,24 @@ def display_window(volunteer: Volunteer) -> dict[str, float]:
 
 def display_presets(volunteer: Volunteer) -> list[dict[str, Any]]:
     """Windows to choose from, in display units, the first one included: from the control alone."""
-    series = control_series(volunteer)
-    if series is None:
-        raise LookupError(f"{volunteer.code} has no control series.")
     first = display_window(volunteer)
-    others = _presets_of(str(series.pk), series.volume_sha256, *_scale_and_offset(volunteer))
-    return [{"code": "initial", "name": "Initial", **first}, *others]
+    kept = volunteer.display.get("presets")
+    if kept is None:
+        series = control_series(volunteer)
+        if series is None:
+            raise LookupError(f"{volunteer.code} has no control series.")
+        kept = _presets_of(str(series.pk), series.volume_sha256, *_scale_and_offset(volunteer))
+    return [{"code": "initial", "name": "Initial", **first}, *named_presets(kept)]
 
 
 @lru_cache(maxsize=512)
 def _presets_of(
     series_id: str, _sha256: str, scale: float, offset: float
 ) -> tuple[dict[str, Any], ...]:
-    """Kept by series and content: a volume is read once for them, not at every item."""
+    """Of volunteers whose images were stored before windows were kept with them, until a worker has
+    added them (`housekeeping`): read once a process, by series and content, not at every item."""
     volume = load_volume(Series.objects.get(pk=series_id))
-    return tuple(presets_of_control(volume, scale, offset))
+    return tuple(presets_as_json(preset_limits(volume), scale, offset))
 
 
 def display_geometry(volunteer: Volunteer) -> dict[str, Any]:

@@ -30,8 +30,10 @@ from .geometry import SlicePlane
 from .models import Series, Upload, Volunteer
 from .parsing.errors import Refused
 from .parsing.images import ParsedFile, ParsedSlice, parse_dataset
-from .storing import SeriesDraft, StoredSlice, publish_series, refresh_display, write_series
-from .volumes import delete_each, delete_files
+from .readings import Readings, having_read
+from .refreshing import refresh_display, want_display, want_refresh
+from .storing import SeriesDraft, StoredSlice, publish_series, row_of, write_series
+from .volumes import delete_after_commit, delete_files
 
 VOLUNTEER_CODE_LENGTH = 30
 
@@ -197,28 +199,57 @@ def do_store_series(
         parameters=parameters,
         deidentification=report_json(report.report, len(datasets)),
     )
-    try:
+
+    def publish(readings: Readings) -> Series:
         with transaction.atomic():
             study = lock_study(volunteer.study)
             check_is_draft(study)
-            stored, refused = publish_drafts(study, [(draft, volunteer, upload)], actor)
+            demand_of_drafts(study, [draft], readings)
+            stored, refused = publish_drafts(study, [(draft, volunteer, upload)], actor, readings)
             for _draft, reason in refused:
                 raise ImagingError(reason)
+        return stored[0]
+
+    try:
+        return having_read(publish)
     except BaseException:
         delete_files(draft.prefix)
         raise
-    return stored[0]
+
+
+def demand_of_drafts(study: Study, drafts: Sequence[SeriesDraft], readings: Readings) -> None:
+    """Raise NotRead unless all is read that publishing these, or some of them, will need.
+
+    Inside the transaction that will publish them: it holds the study's row and has written nothing.
+    """
+    codes: dict[str, list[SeriesDraft]] = {}
+    for draft in drafts:
+        codes.setdefault(draft.volunteer_code.casefold(), []).append(draft)
+    for own in codes.values():
+        volunteer = find_volunteer(study, own[0].volunteer_code)
+        there: list[Series] = []
+        if volunteer is None:
+            volunteer = Volunteer(study=study, code=own[0].volunteer_code)
+        else:
+            there = list(Series.objects.filter(volunteer=volunteer).select_related("arm"))
+        coming = [row_of(draft, volunteer) for draft in own]
+        controls = [one for one in there if one.arm.is_control]
+        for control in controls or [one for one in coming if one.arm.is_control]:
+            want_display(volunteer, control, [*there, *coming], readings)
+            hooks.series_coming(volunteer, control, [*there, *coming], readings)
+    readings.demand()
 
 
 def publish_drafts(
     study: Study,
     drafts: Sequence[tuple[SeriesDraft, Volunteer, Upload | None]],
     actor: User | None,
+    readings: Readings,
 ) -> tuple[list[Series], list[tuple[SeriesDraft, str]]]:
     """Make the rows of written series, controls first, and tell whoever derives from them.
 
-    Inside a transaction that holds the study's row; the caller has authorised the act. Returns
-    the series made, and the drafts that do not fit with the reasons.
+    Inside a transaction that holds the study's row, after `demand_of_drafts`; the caller has
+    authorised the act. Returns the series made, and the drafts that do not fit with the reasons.
     """
     stored: list[Series] = []
     refused: list[tuple[SeriesDraft, str]] = []
@@ -228,14 +259,14 @@ def publish_drafts(
         except ImagingError as error:
             refused.append((draft, str(error)))
     for volunteer in {item.volunteer_id: item.volunteer for item in stored}.values():
-        refresh_display(volunteer)
+        refresh_display(volunteer, readings)
     # As they stand now, with the factors that they are shown by.
     fresh = Series.objects.select_related("volunteer__study", "arm", "upload").in_bulk(
         [series.pk for series in stored]
     )
     stored = [fresh[series.pk] for series in stored]
     if stored:
-        hooks.series_stored(study, stored, actor)
+        hooks.series_stored(study, stored, actor, readings)
     return stored, refused
 
 
@@ -246,6 +277,10 @@ def check_delete_series(series: Series, actor: User | None) -> None:
 
 def do_delete_series(series: Series, actor: User | None) -> None:
     """Delete a series of a draft, its files, and whatever was derived from it."""
+    having_read(partial(_delete_series, series, actor))
+
+
+def _delete_series(series: Series, actor: User | None, readings: Readings) -> None:
     prefixes: list[str] = []
     with transaction.atomic():
         study = lock_study(series.volunteer.study)
@@ -253,9 +288,12 @@ def do_delete_series(series: Series, actor: User | None) -> None:
         series = Series.objects.select_related("volunteer__study", "arm").get(pk=series.pk)
         series.volunteer.study = study
         check_delete_series(series, actor)
+        if not series.arm.is_control:  # without one, nothing can be shown
+            want_refresh(series.volunteer, readings)
+            readings.demand()
         delete_series_row(series, actor, prefixes)
-        refresh_display(Volunteer.objects.get(pk=series.volunteer_id))
-        transaction.on_commit(partial(delete_each, prefixes))
+        refresh_display(Volunteer.objects.get(pk=series.volunteer_id), readings)
+        delete_after_commit(prefixes)
 
 
 def delete_series_row(

@@ -19,12 +19,12 @@ from readerstudy.accounts.models import User
 from readerstudy.audit.services import record
 from readerstudy.studies.models import Arm
 
-from .display import body_median, display_of_control, match_factor, sampled_body
 from .errors import ImagingError
 from .geometry import Geometry, SlicePlane, differences, stack
 from .models import Series, Upload, Volunteer
+from .parsing.errors import LEAVE_OUT, ORIGINAL
 from .selectors import control_series, geometry_of
-from .volumes import move_file, read_volume, write_file, write_volume
+from .volumes import move_file, write_file, write_volume
 
 
 @dataclass(frozen=True)
@@ -103,12 +103,17 @@ def assemble(slices: Sequence[StoredSlice]) -> Assembled:
     volume = np.empty((geometry.slices, geometry.rows, geometry.columns), dtype=np.float32)
     for index, source in enumerate(order):
         if not (math.isfinite(slices[source].slope) and math.isfinite(slices[source].intercept)):
-            raise ImagingError(f"The rescale values are no numbers ({slices[source].plane.name}).")
+            raise ImagingError(
+                "What the grey values mean cannot be told: RescaleSlope or RescaleIntercept of "
+                f"{slices[source].plane.name} is not a usable number. {ORIGINAL}"
+            )
         slices[source].read_into(volume[index])
     if any(item.is_rescaled for item in slices) and not np.all(np.isfinite(volume)):
-        raise ImagingError("Some voxels have no finite value.")
+        raise ImagingError(
+            f"With the header's rescale values some voxels are larger than any number. {ORIGINAL}"
+        )
     if not any(np.any(plane != volume[0, 0, 0]) for plane in volume):
-        raise ImagingError("All voxels have the same value: the images are empty.")
+        raise ImagingError(f"All voxels have the same value: the images are empty. {LEAVE_OUT}")
     return volume, geometry, order
 
 
@@ -161,23 +166,9 @@ def publish_series(
     check_cell_is_free(volunteer, draft.arm)
     if draft.arm.is_derived:
         check_same_grid(volunteer, draft.arm, draft.geometry)
-    series = Series.objects.create(
-        id=draft.id,
-        volunteer=volunteer,
-        arm=draft.arm,
-        upload=upload,
-        prefix=draft.prefix,
-        volume_sha256=draft.volume_sha256,
-        rows=draft.geometry.rows,
-        columns=draft.geometry.columns,
-        slices=draft.geometry.slices,
-        geometry=draft.geometry.as_json(),
-        parameters=draft.parameters,
-        provenance=draft.provenance,
-        deidentification=draft.deidentification,
-        person=draft.person,
-        images_key=draft.images_key,
-    )
+    series = row_of(draft, volunteer)
+    series.upload = upload
+    series.save(force_insert=True)
     record(
         "imaging.series.stored",
         actor,
@@ -191,6 +182,26 @@ def publish_series(
         },
     )
     return series
+
+
+def row_of(draft: SeriesDraft, volunteer: Volunteer) -> Series:
+    """The row of a written series, not saved yet."""
+    return Series(
+        id=draft.id,
+        volunteer=volunteer,
+        arm=draft.arm,
+        prefix=draft.prefix,
+        volume_sha256=draft.volume_sha256,
+        rows=draft.geometry.rows,
+        columns=draft.geometry.columns,
+        slices=draft.geometry.slices,
+        geometry=draft.geometry.as_json(),
+        parameters=draft.parameters,
+        provenance=draft.provenance,
+        deidentification=draft.deidentification,
+        person=draft.person,
+        images_key=draft.images_key,
+    )
 
 
 def check_cell_is_free(volunteer: Volunteer, arm: Arm) -> None:
@@ -215,45 +226,3 @@ def check_same_grid(volunteer: Volunteer, arm: Arm, geometry: Geometry) -> None:
             f"The geometry of {arm.name} differs from the control of {volunteer.code}: "
             f"{'; '.join(found)}. All arms of a volunteer need the same grid as the control."
         )
-
-
-def refresh_display(volunteer: Volunteer) -> None:
-    """Work out scale, window and factors of a volunteer anew. Inside a transaction.
-
-    Without a control nothing can be shown, so the convention is emptied.
-    """
-    control = control_series(volunteer)
-    if control is None:
-        volunteer.display = {}
-        volunteer.save(update_fields=["display"])
-        return
-    control_volume = np.asarray(read_volume(control))
-    if volunteer.display.get("control_sha256") != control.volume_sha256:
-        volunteer.display = display_of_control(control_volume, control.volume_sha256).as_json()
-        volunteer.save(update_fields=["display"])
-    inside: np.ndarray | None = None
-    control_median = 0.0
-    matched: list[Series] = []
-    for series in Series.objects.filter(volunteer=volunteer):
-        if series.display.get("control_sha256") == control.volume_sha256:
-            continue
-        if inside is None:
-            inside = sampled_body(control_volume)
-            control_median = body_median(control_volume, inside)
-        if series.pk == control.pk:
-            factor, limited, own_median = 1.0, False, control_median
-        else:
-            own = np.asarray(read_volume(series))
-            # One on another grid waits for its deletion: it is shown by its own body until then.
-            same = own.shape == control_volume.shape
-            own_median = body_median(own, inside if same else sampled_body(own))
-            factor, limited = match_factor(control_median, own_median)
-        series.display_factor = factor
-        series.display = {
-            "control_sha256": control.volume_sha256,
-            "control_body_median": control_median,
-            "body_median": own_median,
-            "limited": limited,
-        }
-        matched.append(series)
-    Series.objects.bulk_update(matched, ["display_factor", "display"])

@@ -12,6 +12,7 @@ from readerstudy.jobs.context import JobContext, JobError
 from readerstudy.jobs.registry import periodic, task
 
 from . import housekeeping
+from . import trial_files as trial_files  # registers its housekeeping
 from .assigning import Assigning
 from .ingest import Ingest
 

@@ -1,7 +1,8 @@
 """Volumes in storage: written once as .npy, read back slice by slice.
 
-Where the storage is a local folder the file is memory-mapped, so that one slice costs one slice.
-Elsewhere the whole volume is fetched once and a few are kept in memory.
+Where the storage is a local folder the file is memory-mapped; from an object store one slice is
+fetched by its place in the file: a slice costs a slice, however many people read at once. Whoever
+wants the volume from a store fetches it whole, and a few are kept in memory.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +20,16 @@ import numpy as np
 from django.conf import settings
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import default_storage
+from django.db import transaction
 
 if TYPE_CHECKING:
     from .models import Series
 
+log = logging.getLogger("readerstudy.storage")
+
 VOLUME = "volume.npy"
 KEPT_VOLUMES = 6
+HEAD_BYTES = 128  # of a .npy file as written here
 COPIED = 1024**2  # bytes of a volume handed to the storage at a time
 
 
@@ -37,6 +43,8 @@ def _npy_parts(volume: np.ndarray) -> tuple[bytes, memoryview]:
     values = np.ascontiguousarray(volume, dtype="<f4")
     head = io.BytesIO()
     np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(values))
+    if head.tell() != HEAD_BYTES:  # `read_slice` reckons with it
+        raise ValueError(f"A volume would begin after {head.tell()} bytes, not {HEAD_BYTES}.")
     return head.getvalue(), values.data.cast("B")
 
 
@@ -123,6 +131,21 @@ def read_volume(series: Series) -> np.ndarray:
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
+def read_slice(series: Series, index: int) -> np.ndarray:
+    """float32 [rows, columns] of one slice."""
+    fetch_part = getattr(default_storage, "read_part", None)
+    if fetch_part is None:
+        return np.asarray(read_volume(series)[index])
+    if not 0 <= index < series.slices:
+        raise IndexError(f"Slice {index} of {series.slices}.")
+    # Where a slice lies is computed, and the length of the whole file is checked by the same
+    # request: whether a series was asked for before is not to be told by the time it takes.
+    size = series.rows * series.columns * 4
+    name, start = f"{series.prefix}/{VOLUME}", HEAD_BYTES + index * size
+    content = fetch_part(name, start, size, whole=HEAD_BYTES + series.slices * size)
+    return np.frombuffer(content, dtype="<f4").reshape(series.rows, series.columns)
+
+
 @lru_cache(maxsize=KEPT_VOLUMES)
 def _fetched(name: str, _sha256: str) -> np.ndarray:
     with default_storage.open(name) as handle:
@@ -145,6 +168,23 @@ def delete_files(prefix: str) -> None:
     default_storage.delete(prefix)
 
 
-def delete_each(prefixes: Iterable[str]) -> None:
-    for prefix in prefixes:
-        delete_files(prefix)
+def delete_after_commit(prefixes: Sequence[str]) -> None:
+    """Delete what is stored under the prefixes once their rows are gone for good.
+
+    What the storage refuses then is left to housekeeping, which deletes what no row names: the act
+    is done, and whoever did it is told so.
+    """
+    transaction.on_commit(lambda: _delete_if_possible(prefixes), robust=True)
+
+
+def _delete_if_possible(prefixes: Sequence[str]) -> None:
+    for done, prefix in enumerate(prefixes):
+        try:
+            delete_files(prefix)
+        except OSError as error:  # a storage that is away would be waited for once for each
+            log.warning(
+                "files of %d series or raw data are not deleted yet (%s): housekeeping will",
+                len(prefixes) - done,
+                type(error).__name__,
+            )
+            return

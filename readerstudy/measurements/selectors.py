@@ -12,6 +12,7 @@ from readerstudy.accounts.models import User
 from readerstudy.imaging.models import Series, Volunteer
 from readerstudy.imaging.selectors import on_the_controls_grid
 from readerstudy.studies.models import Arm, Membership, Role, Study, Tissue
+from readerstudy.studies.selectors import unread_arms
 
 from .models import FIRST_OBSERVER, SECOND_OBSERVER, Measurement, Placing, Region
 
@@ -143,7 +144,8 @@ def region_record(
 
 def unmeasured(study: Study) -> int:
     """How many cells of volunteer × arm × tissue have no counting measurement yet."""
-    cells = study.volunteers.count() * study.arms.count() * study.tissues.count()
+    arms = study.arms.count() - len(unread_arms(study))
+    cells = study.volunteers.count() * arms * study.tissues.count()
     return cells - len(region_rows(study))
 
 

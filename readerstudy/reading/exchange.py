@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from readerstudy.accounts.models import User
 
-from . import selectors
+from . import selectors, warning_maps
 from .answers import answer_of, shown_value, wording_of
 from .errors import Malformed
 from .json_views import Answer, answers_json, body_of, id_of, revision_of, text_of
@@ -99,9 +99,11 @@ def item_data(request: HttpRequest, token: str) -> Answer:
                 "label": pane.label,
                 "side": pane.side,
                 "slices": _slices_url(pane.token),
+                **warning_maps.address(session.study, pane.token),
             }
             for pane in content.panes
         ],
+        **warning_maps.meaning(session.study),
         "criteria": content.criteria,
         "comment": content.comment,
         "marks": content.marks,
@@ -188,6 +190,8 @@ def scores(request: HttpRequest, token: str) -> Answer:
     reason, cannot_assess = text_of(content, "reason", ""), text_of(content, "cannot_assess", "")
 
     def do() -> Json:
+        # Asked before the answer is stored: afterwards everybody who scores waits for this act.
+        missing = [code for code in selectors.missing_criteria(own) if code != criterion]
         score = do_record_score(
             own, criterion, content.get("value"), revision, user, reason, cannot_assess
         )
@@ -198,7 +202,7 @@ def scores(request: HttpRequest, token: str) -> Answer:
             "revision": score.revision,
             "value": shown_value(mode, answer),
             "cannot_assess": answer.cannot_assess,
-            "missing": selectors.missing_criteria(own),
+            "missing": missing,
             "feedback": wording_of(mode, score.criterion, answer) if is_practice else None,
         }
 

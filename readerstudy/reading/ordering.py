@@ -16,7 +16,7 @@ from readerstudy.imaging.models import Series, Volunteer
 from readerstudy.studies.access import require_role
 from readerstudy.studies.models import Arm, Comparison, Role, Study
 from readerstudy.studies.protocol import sha256_of
-from readerstudy.studies.selectors import control_arm, reader_memberships
+from readerstudy.studies.selectors import control_arm, reader_memberships, unread_arms
 from readerstudy.studies.services import lock_study
 
 from .arrangement import (
@@ -41,10 +41,12 @@ def design_of(study: Study) -> Design:
     practice = set(study.practice_volunteers)
     codes = study.volunteers.order_by("code").values_list("code", flat=True)
     control = control_arm(study)
+    unread = [arm.pk for arm in unread_arms(study)]
+    read = study.arms.exclude(pk__in=unread).order_by("code")
     return Design(
         mode=study.reading_mode,
         volunteers=tuple(code for code in codes if code not in practice),
-        arms=tuple(study.arms.order_by("code").values_list("code", flat=True)),
+        arms=tuple(read.values_list("code", flat=True)),
         control=control.code if control else "",
         comparisons=tuple(study.comparisons.values_list("first__code", "second__code")),
         minimum_gap=study.minimum_gap,

@@ -14,9 +14,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from readerstudy.studies.protocol import sha256_of
-from readerstudy.studies.services import lock_study
 
 from .errors import IdReused
+from .holding import hold_session
 from .models import Receipt, Session
 
 Json = dict[str, Any]
@@ -28,11 +28,12 @@ def answer_once(
     """Do the act and keep its answer, or give back the answer that it had before.
 
     `act` and `content` say what is asked: another content under the same id raises `IdReused`. What
-    `do` refuses leaves nothing behind. The study's row is held throughout.
+    `do` refuses leaves nothing behind. The session's row is held throughout, and the study with
+    other readers.
     """
     digest = sha256_of(content)
     with transaction.atomic():
-        lock_study(session.study)
+        hold_session(session)
         before = Receipt.objects.filter(session=session, client_id=client_id).first()
         if before is not None:
             if (before.act, before.content_sha256) != (act, digest):

@@ -21,7 +21,16 @@ MOST_PIXELS = 100_000  # of a screen's side
 MOST_PATCHES = 16
 MOST_INTENSITY = 1_000_000.0
 CAUSES = ("hidden", "idle", "unfocused", "offline", "signed_out", "pause")
-TOOLS = ("invert", "cine", "magnifier", "pixel_exact", "full_pane", "unsynced", "preset")
+TOOLS = (
+    "invert",
+    "cine",
+    "magnifier",
+    "pixel_exact",
+    "full_pane",
+    "unsynced",
+    "preset",
+    "warning_map",
+)
 RAMPS = ("smooth", "banded", "unsure")
 
 ADVICE_DARK = (

@@ -17,9 +17,9 @@ from django.utils import timezone
 from readerstudy.accounts.models import User
 from readerstudy.audit.services import record
 from readerstudy.studies.protocol import sha256_of
-from readerstudy.studies.services import lock_study
 
 from .errors import NotOpen, PauseRunning, RecordFull, TooManyRequests
+from .holding import hold_study_of
 from .models import DisplayCheck, Item, Pause, Session, Visit
 from .record_content import check_content, result_of, visit_content
 from .selectors import Reach, display_geometry, reach_of
@@ -65,7 +65,7 @@ def do_check_display(
     session: Session, content: Mapping[str, Any], actor: User
 ) -> tuple[DisplayCheck, list[str]]:
     """Store what the session is read on; returns it with what the reader may do about it."""
-    session.study = lock_study(session.study)
+    session.study = hold_study_of(session)
     check_own_session(session, actor)
     if session.display_checks.count() >= MOST_CHECKS:
         raise RecordFull(
@@ -119,7 +119,7 @@ def active_since_pause(session: Session) -> datetime.timedelta:
 def do_begin_pause_if_due(session: Session, actor: User) -> Pause | None:
     """The pause that runs now, or begins now because the protocol's time is reached.
 
-    Hold the study's row. Called when an item was submitted and another one follows.
+    Hold the session. Called when an item was submitted and another one follows.
     """
     study = session.study
     running = running_pause(session)
@@ -138,7 +138,7 @@ def do_begin_pause_if_due(session: Session, actor: User) -> Pause | None:
 @transaction.atomic
 def do_end_pause(session: Session, actor: User) -> Pause | None:
     """The reader goes on; `PauseRunning` before the pause has lasted. None when none runs."""
-    session.study = lock_study(session.study)
+    session.study = hold_study_of(session)
     check_own_session(session, actor)
     pause = running_pause(session)
     if pause is None:

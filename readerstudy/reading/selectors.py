@@ -21,7 +21,7 @@ from readerstudy.imaging.selectors import (
     display_presets,
     display_slice,
     display_window,
-    get_series,
+    series_to_show,
 )
 from readerstudy.studies.models import Role, Study
 
@@ -67,18 +67,32 @@ class SessionSummary:
 # --- Sessions and items of one reader -------------------------------------------------------------
 
 
+def _read_by(user: User, session: str = "") -> Q:
+    """Sessions that the person reads; none through an office, none after leaving the study.
+
+    `session` is the way to the session: `item__session__` from a pane.
+    """
+    own = {
+        "reader": user,
+        "is_imported": False,
+        "study__memberships__user": user,
+        "study__memberships__role": Role.READER,
+    }
+    draft = Q(**{f"{session}study__state": Study.State.DRAFT})
+    return Q(**{f"{session}{name}": value for name, value in own.items()}) & ~draft
+
+
+def _without_protocol(study: str = "study__") -> list[str]:
+    """What of a study's row is long and no part of reading: not fetched a hundred times a minute.
+
+    `study` is the way to the study.
+    """
+    return [f"{study}{name}" for name in ("protocol", "planning", "description", "credits")]
+
+
 def _own_sessions(user: User) -> Any:
-    """Sessions that the person reads; none through an office, none after leaving the study."""
-    return (
-        Session.objects.filter(
-            reader=user,
-            is_imported=False,
-            study__memberships__user=user,
-            study__memberships__role=Role.READER,
-        )
-        .exclude(study__state=Study.State.DRAFT)
-        .select_related("study")
-    )
+    sessions = Session.objects.filter(_read_by(user)).select_related("study")
+    return sessions.defer(*_without_protocol())
 
 
 def with_counts(sessions: QuerySet[Session]) -> Any:
@@ -157,8 +171,9 @@ def get_session(user: User, token: str) -> Session:
 def get_item(user: User, token: str) -> Item:
     """An item of the reader's own sessions, else 404."""
     item = (
-        Item.objects.filter(token=token, session__in=_own_sessions(user))
+        Item.objects.filter(_read_by(user, "session__"), token=token)
         .select_related("session__study", "volunteer")
+        .defer(*_without_protocol("session__study__"))
         .first()
     )
     if item is None:
@@ -193,12 +208,15 @@ def open_item(session: Session) -> Item | None:
 def reach_of(item: Item) -> Reach:
     if item.submitted_at is not None:
         return Reach.EARLIER
-    waiting_before = Item.objects.filter(
-        session=item.session_id, submitted_at=None, position__lt=item.position
-    ).count()
+    waiting_before = _waiting_before(item)
     if waiting_before == 0:
         return Reach.OPEN
     return Reach.NEXT if waiting_before <= FETCHED_AHEAD else Reach.BEYOND
+
+
+def _waiting_before(item: Item) -> int:
+    waiting = Item.objects.filter(session=item.session_id, submitted_at=None)
+    return waiting.filter(position__lt=item.position).count()
 
 
 def may_see(item: Item) -> bool:
@@ -259,10 +277,9 @@ def items_ahead(item: Item) -> list[Item]:
     """The items after this one whose images may be fetched now."""
     following = Item.objects.filter(
         session=item.session_id, position__gt=item.position, submitted_at=None
-    ).order_by("position")[: FETCHED_AHEAD + 1]
-    return [other for other in following if reach_of(other) in {Reach.OPEN, Reach.NEXT}][
-        :FETCHED_AHEAD
-    ]
+    ).order_by("position")[:FETCHED_AHEAD]
+    waiting_before = _waiting_before(item) + (item.submitted_at is None)
+    return list(following)[: max(FETCHED_AHEAD + 1 - waiting_before, 0)]
 
 
 def neighbour(item: Item, step: int) -> Item | None:
@@ -377,11 +394,20 @@ def _criteria(mode: str, item: Item) -> list[dict[str, Any]]:
     return shown
 
 
+# What says whether a pane's images may leave, and which they are: asked for at every slice.
+_OF_A_PANE = (
+    *("arm_id", "fetched_at", "item__position", "item__submitted_at", "item__volunteer__display"),
+    *(f"item__session__{name}" for name in ("is_imported", "occasion", "opens_at")),
+    *(f"item__session__study__{name}" for name in ("state", "washout_days", "may_go_back")),
+)
+
+
 def get_pane(user: User, token: str) -> Pane:
     """A pane of the reader's own sessions whose images may leave now, else 404."""
     pane = (
-        Pane.objects.filter(token=token, item__session__in=_own_sessions(user))
-        .select_related("item__session__study", "item__volunteer", "arm")
+        Pane.objects.filter(_read_by(user, "item__session__"), token=token)
+        .select_related("item__session__study", "item__volunteer")
+        .only(*_OF_A_PANE)
         .first()
     )
     if pane is None or not may_see(pane.item):
@@ -391,7 +417,7 @@ def get_pane(user: User, token: str) -> Pane:
 
 def pane_slice(pane: Pane, index: int) -> bytes:
     """One slice of one pane as it is displayed, else 404: the same steps for every arm."""
-    series = get_series(pane.item.volunteer, pane.arm)
+    series = series_to_show(pane.item.volunteer, pane.arm_id)
     if series is None or index >= series.slices:
         raise Http404
     return display_slice(series, index)

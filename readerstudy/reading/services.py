@@ -1,7 +1,7 @@
 """What a reader does: open an item, score it, comment on it, mark it, submit it.
 
-Every act holds the study's row first, so that no score slips in beside a lock, and leaves an event
-in the trail. A reader acts on items of their own sessions alone.
+Every act holds the study first, together with other readers, so that no score slips in beside a
+lock, and leaves an event in the trail. A reader acts on items of their own sessions alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from readerstudy.audit.services import record
 from readerstudy.studies.access import require_role
 from readerstudy.studies.models import Role, Study
 from readerstudy.studies.protocol import sha256_of
-from readerstudy.studies.services import lock_study
 
 from .answers import (
     SHORTEST_REASON,
@@ -40,6 +39,7 @@ from .errors import (
     UnknownCriterion,
     Unseen,
 )
+from .holding import hold_session
 from .marks import read_marks
 from .models import CommentRevision, Item, MarksRevision, Pane, ScoreRevision, Session
 from .models.answers import COMMENT_LENGTH, REASON_LENGTH
@@ -73,11 +73,14 @@ def check_may_score(item: Item, actor: User) -> None:
 
 
 def held_item(item: Item) -> Item:
-    """The item as it stands now, with the study's row held until the transaction ends."""
-    study = lock_study(item.session.study)
-    held = Item.objects.select_for_update(of=("self",)).select_related("session").get(pk=item.pk)
-    held.session.study = study
-    return held
+    """The item as it stands now, held with its session until the transaction ends.
+
+    Session first, as in every act: in another order two windows of a reader could wait for each
+    other for ever.
+    """
+    hold_session(item.session)
+    rows = Item.objects.select_for_update(of=("self",)).select_related("session__study")
+    return rows.defer("session__study__protocol").get(pk=item.pk)
 
 
 def needs_reason(item: Item) -> bool:

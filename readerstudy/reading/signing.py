@@ -24,6 +24,7 @@ from readerstudy.studies.models import Role
 
 from . import selectors
 from .errors import ReadingError
+from .holding import hold_session
 from .models import CommentRevision, Item, MarksRevision, ScoreRevision, Session
 
 MEANING = "I read these cases myself and gave these scores"
@@ -75,9 +76,8 @@ def standing_signature(session: Session) -> Signature | None:
 def do_sign_sheet(session: Session, actor: User, shown_sha256: str) -> Signature:
     """Sign what was shown. ReadingError if it is not finished or was changed meanwhile."""
     require_role(actor, session.study, Role.READER)
-    session = (
-        Session.objects.select_for_update(of=("self",)).select_related("study").get(pk=session.pk)
-    )
+    hold_session(session)
+    session = Session.objects.select_related("study").get(pk=session.pk)
     if session.reader_id != actor.pk:
         raise ReadingError("This is the score sheet of another reader.")
     if session.completed_at is None:

@@ -19,6 +19,7 @@ urlpatterns = [
     path("item/<str:token>/visit/", exchange.visit, name="reading_visit"),
     path("item/<str:token>/submit/", exchange.submit, name="reading_submit"),
     path("pixels/<str:token>/<int:index>", views.pixels, name="reading_pixels"),
+    path("flags/<str:token>/<int:index>", views.flags, name="reading_flags"),
     path("signin/", signing_in.signin, name="reading_signin"),
     path("faults/", exchange.faults, name="reading_faults"),
 ]

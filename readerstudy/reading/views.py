@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET
 
 from readerstudy.accounts.models import User
 
-from . import selectors
+from . import selectors, warning_maps
 from .errors import ReadingError
 from .selectors import Reach
 from .services import do_note_fetched, do_open_item
@@ -86,3 +86,17 @@ def pixels(request: HttpRequest, token: str, index: int) -> HttpResponseBase:
 
 
 pixels.answers_json = True  # type: ignore[attr-defined]
+
+
+@require_GET
+def flags(request: HttpRequest, token: str, index: int) -> HttpResponseBase:
+    """The warning map over one slice of one pane, where the protocol shows any: a bit a pixel."""
+    content = warning_maps.flags(_user(request), token, index)
+    return HttpResponse(
+        content,
+        content_type="application/octet-stream",
+        headers={"Cache-Control": PIXELS_CACHE, "Content-Length": str(len(content))},
+    )
+
+
+flags.answers_json = True  # type: ignore[attr-defined]

@@ -2,6 +2,9 @@
 
 Django writes the files of a multipart form to the disk before any view, or even the token against
 forgery, is looked at: without this, whoever can reach the sign-in page could fill the disk.
+
+A body that comes in chunks says nowhere how long it is, and may have no end: it is refused as well.
+Browsers send the length of what they send, and a proxy that hands on complete requests adds it.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ class BodyLimitMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        if "HTTP_TRANSFER_ENCODING" in request.META:
+            return HttpResponse("The request has to say its length.\n", "text/plain", 411)
         length = str(request.META.get("CONTENT_LENGTH") or "0")
         if length.isdecimal() and int(length) <= _most(request):
             return self.get_response(request)

@@ -20,6 +20,11 @@ _WELL_FORMED = re.compile(r"[A-Za-z0-9-]{16,64}")
 current: ContextVar[str] = ContextVar("request_id", default="-")
 
 
+def in_request() -> bool:
+    """Whether this thread answers a request now; else it is a worker's or a command's."""
+    return current.get() != "-"
+
+
 class RequestIdMiddleware:
     """Takes the proxy's id where there is a trusted proxy, else makes one."""
 

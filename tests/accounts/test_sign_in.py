@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import time
 from typing import Any
 
 import pytest
@@ -234,11 +235,16 @@ def test_an_account_that_is_switched_off_is_out_at_once(client: Client, reader: 
 
 
 def test_a_second_factor_is_asked_for_and_a_recovery_code_replaces_it_once(
-    client: Client, reader: User, django_capture_on_commit_callbacks: Any
+    client: Client,
+    reader: User,
+    django_capture_on_commit_callbacks: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sign_in(client)
     with django_capture_on_commit_callbacks(execute=True):
         secret = set_up_second_factor(client)
+    told = next(message for message in mail.outbox if "authenticator app" in message.body)
+    assert (told.to, PASSWORD in told.body, secret in told.body) == ([EMAIL], False, False)
     codes = Authenticator.objects.get(user=reader, type="recovery_codes").wrap().get_unused_codes()
     assert codes[0] in client.get(reverse("mfa_view_recovery_codes")).content.decode()
     client.post(reverse("account_logout"))
@@ -255,12 +261,18 @@ def test_a_second_factor_is_asked_for_and_a_recovery_code_replaces_it_once(
     sign_in(client)
     client.post(reverse("mfa_authenticate"), {"code": codes[0]})
     assert not signed_in(client)  # each code once
-    client.post(reverse("mfa_authenticate"), {"code": code_of(secret)})
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)  # one code all the while
+    code = code_of(secret)
+    client.post(reverse("mfa_authenticate"), {"code": code})
     assert signed_in(client)
     client.post(reverse("account_logout"))
-    sign_in(client)
-    client.post(reverse("mfa_authenticate"), {"code": code_of(secret)})
-    assert not signed_in(client)  # overheard and sent again within its half minute
+    for browser in (client, Client()):  # overheard, and sent again within its half minute
+        sign_in(browser)
+        page = browser.post(reverse("mfa_authenticate"), {"code": code})
+        assert not signed_in(browser)
+        assert "Incorrect code" in page.content.decode()
+    monkeypatch.undo()
     said = actions()
     for action in ("second_factor_added", "second_factor_failed"):
         assert f"accounts.{action}" in said

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.core.management.base import SystemCheckError
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
@@ -207,6 +208,19 @@ def test_appends_from_many_threads_leave_no_gap() -> None:
     assert errors == []
     assert verify_chain().count == 150
     assert verify_chain().is_sound
+
+
+@pytest.mark.parametrize(("level", "name"), [(4, "SERIALIZABLE"), ("3", "REPEATABLE READ")])
+def test_another_isolation_level_is_refused_before_a_command_begins(
+    level: object, name: str, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {"isolation_level": level}}
+    monkeypatch.setitem(settings.DATABASES, "other", other)
+    with pytest.raises(SystemCheckError, match=f"isolation level {name}") as refused:
+        call_command("check")
+    assert "Take isolation_level out of DATABASE_URL" in str(refused.value)
+    monkeypatch.setitem(other, "OPTIONS", {"isolation_level": 2})
+    call_command("check")
 
 
 def test_the_administration_site_shows_events_and_offers_no_change(client: Any) -> None:

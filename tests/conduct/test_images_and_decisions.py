@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
+from django.core.files.storage import default_storage
 from django.test import Client
 from PIL import Image
 
@@ -134,6 +136,23 @@ def test_a_worker_measures_every_arm_once_and_a_new_control_anew(study: Study) -
     Series.objects.filter(volunteer__code="V01").update(display={"control_sha256": "other"})
     assert cell(study, "V01", "DF").shift is None  # type: ignore[attr-defined]
     assert measure_unmeasured() == 4
+
+
+def test_a_shift_waits_for_a_storage_that_is_away_and_is_given_up_where_the_images_are_gone(
+    study: Study,
+) -> None:
+    control = Series.objects.get(volunteer__code="V01", arm__is_control=True)
+    volume = Path(default_storage.path(f"{control.prefix}/volume.npy"))
+    kept = volume.rename(volume.with_suffix(".kept"))
+    volume.mkdir()  # something stands there that cannot be read as a file
+    assert measure_unmeasured() == 4  # the other volunteer's
+    volume.rmdir()
+    kept.rename(volume)
+    assert measure_unmeasured() == 4
+    SeriesShift.objects.all().delete()
+    volume.unlink()
+    assert measure_unmeasured() == 8
+    assert measure_unmeasured() == 0
 
 
 def test_the_comparison_shows_all_arms_by_name_and_takes_the_decision(study: Study) -> None:

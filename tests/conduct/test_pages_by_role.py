@@ -1,28 +1,24 @@
-"""Who may open which page of a study: every address of these rooms, every kind of person."""
+"""What the pages of a study show to whom, and what they do. Who may open which of them at all:
+`tests/web/test_permissions.py`."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import pytest
 from django.test import Client
-from django.urls import URLPattern, reverse
+from django.urls import reverse
 from django.utils import timezone
 
 from readerstudy.accounts.models import User
-from readerstudy.audit.models import Event
-from readerstudy.conduct import design_urls
-from readerstudy.conduct import urls as conduct_urls
 from readerstudy.conduct.services import do_launch
 from readerstudy.imaging.models import Series, Volunteer
 from readerstudy.imaging.services import do_delete_series
 from readerstudy.jobs.access import may_see
 from readerstudy.jobs.models import Job
 from readerstudy.reading.models import Session
-from readerstudy.studies import urls as studies_urls
-from readerstudy.studies.models import Membership, Role, Site, Study
+from readerstudy.studies.models import Membership, Role, Study
 from readerstudy.studies.services import do_add_member
 from readerstudy.variants.models import Variant
 from tests.factories import (
@@ -43,81 +39,6 @@ from tests.reading.imaged_study import (
 
 pytestmark = pytest.mark.django_db
 
-PEOPLE = ("administrator", "coordinator", "statistician", "reader", "outsider", "anonymous")
-EVERYONE = frozenset(PEOPLE) - {"anonymous"}
-RUNS = frozenset({"administrator", "coordinator"})
-KNOWS = RUNS | {"statistician"}
-
-
-@dataclass(frozen=True)
-class Page:
-    name: str
-    allowed: frozenset[str]
-    post: bool = False
-    of_a_study: bool = True
-    refusal: int = 404  # a study that one has no part in does not exist
-    asks_again: bool = False  # an empty form is answered with what it lacks
-
-
-PAGES = (
-    Page("home", EVERYONE, of_a_study=False),
-    Page("study_new", RUNS, of_a_study=False, refusal=403),
-    Page("study_new", RUNS, post=True, of_a_study=False, refusal=403),
-    Page("study", KNOWS),
-    Page("study_design", RUNS),
-    Page("study_design", RUNS, post=True),
-    Page("study_design_file", KNOWS),
-    Page("study_amendments", KNOWS),
-    Page("study_amendments", RUNS, post=True),
-    Page("study_members", RUNS),
-    Page("study_members", RUNS, post=True),
-    Page("study_member_remove", RUNS, post=True),
-    Page("study_site_remove", RUNS, post=True),
-    Page("study_site_rename", RUNS, post=True),
-    Page("readiness", RUNS),
-    Page("readiness_panel", RUNS),
-    Page("readiness_derive", RUNS, post=True),
-    Page("launch", RUNS),
-    Page("launch", RUNS, post=True),
-    Page("lock", RUNS),
-    Page("lock", RUNS, post=True, asks_again=True),
-    Page("unlock", frozenset({"administrator"}), asks_again=True),
-    Page("unlock", frozenset({"administrator"}), post=True, asks_again=True),
-    Page("readiness_accept", RUNS, post=True),
-    Page("readiness_people", RUNS),
-    Page("readiness_people", RUNS, post=True),
-    Page("readiness_parameters", RUNS),
-    Page("readiness_parameters", RUNS, post=True),
-    Page("readiness_parameters_file", RUNS),
-    Page("readiness_mail", RUNS),
-    Page("readiness_mail", RUNS, post=True),
-    Page("readiness_withdraw", RUNS),
-    Page("readiness_withdraw", RUNS, post=True),
-    Page("readiness_volunteer_remove", RUNS, post=True),
-)
-# Pages that exist only where there are images.
-OF_IMAGES = {
-    "readiness_compare",
-    "readiness_compare_data",
-    "readiness_pixels",
-    "readiness_thumbnail",
-    "readiness_decide",
-}
-
-
-def address(page: Page, study: Study) -> str:
-    args: list[object] = [study.slug] if page.of_a_study else []
-    if page.name == "study_member_remove":
-        args.append(Membership.objects.get(study=study, role=Role.STATISTICIAN).pk)
-    if page.name.startswith("study_site"):
-        site, _ = Site.objects.get_or_create(study=study, code="ZRH", defaults={"name": "Zürich"})
-        args.append(site.pk)
-    if page.name == "readiness_derive":
-        args += ["V01", "DLR_DF"]
-    if page.name in ("readiness_withdraw", "readiness_volunteer_remove"):
-        args.append("V01")
-    return reverse(page.name, args=args)
-
 
 def people_of(study: Study) -> dict[str, User | None]:
     return {
@@ -136,66 +57,6 @@ def client_of(user: User | None) -> Client:
     if user is not None:
         client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
     return client
-
-
-@pytest.mark.parametrize("person", PEOPLE)
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.name}{'+' * page.post}")
-def test_each_page_opens_to_its_roles_and_to_nobody_else(page: Page, person: str) -> None:
-    study = make_study()
-    Volunteer.objects.create(study=study, code="V01")
-    client = client_of(people_of(study)[person])
-    where = address(page, study)
-    before = Event.objects.count()
-    response = client.post(where, {}) if page.post else client.get(where)
-    if person in page.allowed:
-        assert response.status_code in ({200, 302, 422} if page.asks_again else {200, 302})
-        assert "login" not in response.headers.get("Location", "")
-        return
-    if person == "anonymous":
-        assert (response.status_code, response.headers["Location"].split("?")[0]) == (
-            302,
-            reverse("account_login"),
-        )
-    else:
-        assert response.status_code == page.refusal
-    assert Event.objects.count() == before
-
-
-def test_the_matrix_knows_every_address_of_these_rooms() -> None:
-    patterns: list[URLPattern] = [
-        *studies_urls.urlpatterns,
-        *design_urls.urlpatterns,
-        *conduct_urls.urlpatterns,
-    ]
-    known = {page.name for page in PAGES} | OF_IMAGES
-    assert {pattern.name for pattern in patterns} == known
-
-
-def test_named_images_open_to_whoever_runs_the_study_and_to_nobody_else() -> None:
-    study = make_imaged_study(volunteers=1)
-    series = Series.objects.get(arm__code="DF")
-    arguments = {"readiness_pixels": [series.pk, 0], "readiness_thumbnail": [series.pk]}
-    for person, user in people_of(study).items():
-        client = client_of(user)
-        for name in OF_IMAGES - {"readiness_decide"}:
-            where = reverse(name, args=[study.slug, *arguments.get(name, ["V01"])])
-            wanted = 200 if person in RUNS else 302 if person == "anonymous" else 404
-            assert client.get(where).status_code == wanted, (person, where)
-        decide = reverse("readiness_decide", args=[study.slug, series.pk])
-        refused = 404 if person not in {*RUNS, "anonymous"} else 302
-        assert client.post(decide, {"decision": "accept"}).status_code == refused
-
-
-def test_a_coordinator_of_another_study_finds_nothing_here() -> None:
-    study = make_study()
-    make_statistician(study)
-    Volunteer.objects.create(study=study, code="V01")
-    client = client_of(make_coordinator(make_study("elsewhere", "Elsewhere")))
-    for page in PAGES:
-        if page.of_a_study:
-            where = address(page, study)
-            response = client.post(where) if page.post else client.get(where)
-            assert response.status_code == 404, where
 
 
 def test_a_member_cannot_be_removed_through_another_study() -> None:

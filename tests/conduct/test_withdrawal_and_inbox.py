@@ -29,7 +29,7 @@ from tests.imaging.test_inbox import named
 from tests.imaging.uploading import send, send_zip
 from tests.reading.imaged_study import make_imaged_study
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage_apart")]
 
 
 def test_a_withdrawal_takes_what_waits_of_the_same_person_and_leaves_the_history_true(

@@ -6,15 +6,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from django.db import connections, transaction
 
+from readerstudy.imaging import refreshing
 from readerstudy.imaging.models import Series, Volunteer
 from readerstudy.imaging.services import do_delete_series, do_store_series
 from readerstudy.jobs import leases
 from readerstudy.jobs.context import JobContext, LostLease
 from readerstudy.jobs.models import Job
-from readerstudy.studies.services import lock_study
+from readerstudy.studies.services import do_update_study, lock_study
 from tests.factories import make_study
 
 from .datasets import phantom, series
@@ -86,3 +88,28 @@ def test_images_are_deleted_while_a_worker_publishes_what_it_made_of_them(first:
     else:
         assert isinstance(ended, LostLease)
         assert job.state == Job.State.CANCELLED
+
+
+def test_a_storage_that_hangs_keeps_no_other_study_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    study, other = make_study(), make_study(slug="other")
+    volunteer = Volunteer.objects.create(study=study, code="V01")
+    read, hangs, saved = refreshing.read_volume, threading.Event(), threading.Event()
+
+    def hanging(one: Series) -> np.ndarray:
+        hangs.set()
+        assert saved.wait(PATIENCE), "a save in another study waited for the storage"
+        return read(one)
+
+    monkeypatch.setattr(refreshing, "read_volume", hanging)
+    arm = study.arms.get(is_control=True)
+
+    def store() -> None:
+        do_store_series(volunteer, arm, series(phantom(4)))
+
+    worker = Thread(store)
+    assert hangs.wait(PATIENCE)
+    do_update_study(other, None, minimum_gap=2)  # writes to the same trail
+    do_update_study(study, None, minimum_gap=2)  # nor does its own study wait
+    saved.set()
+    assert worker.over() is None
+    assert Series.objects.get().display_factor == 1.0

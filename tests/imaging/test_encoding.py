@@ -10,8 +10,14 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from readerstudy.imaging.deidentification.copier import Values
 from readerstudy.imaging.parsing import encoding, images
-from readerstudy.imaging.parsing.encoding import encode, encode_with_library
+from readerstudy.imaging.parsing.encoding import (
+    as_dataset,
+    encode,
+    encode_values,
+    encode_with_library,
+)
 
 from .datasets import as_bytes, phantom, series
 
@@ -34,8 +40,10 @@ def test_every_slice_is_written_as_the_library_would(
 ) -> None:
     pairs: list[tuple[bytes, bytes]] = []
 
-    def compare(target: Dataset, pixels: np.ndarray) -> tuple[bytes, int]:
-        content, offset = encode(target, pixels)
+    def compare(values: Values, pixels: np.ndarray) -> tuple[bytes, int]:
+        content, offset = encode_values(values, pixels)
+        target = as_dataset(values, pixels.dtype == np.int16)
+        assert encode(target, pixels) == (content, offset)
         pairs.append((content, encode_with_library(target)))
         pairs.append((content[offset : offset + pixels.nbytes], pixels.tobytes()))
         return content, offset
@@ -43,7 +51,7 @@ def test_every_slice_is_written_as_the_library_would(
     def never(_target: Dataset) -> bytes:
         raise AssertionError("Left to the library.")
 
-    monkeypatch.setattr(images, "encode", compare)
+    monkeypatch.setattr(images, "encode_values", compare)
     monkeypatch.setattr(encoding, "encode_with_library", never)
     odd_size = phantom(2, rows=7, columns=9)
     for pixels in (odd_size, odd_size.astype(np.int16) - 100):

@@ -96,7 +96,7 @@ def test_a_mangled_batch_leaves_whole_series_and_a_reason_for_every_other_file()
     outcomes: Counter[str] = Counter()
     slowest = [0.0]
 
-    @PROFILE
+    @settings(PROFILE, max_examples=20)  # a batch takes as long as ten files
     @given(
         mangled_files=st.lists(st.tuples(names, mangled()), min_size=1, max_size=5),
         as_archive=st.booleans(),

@@ -30,7 +30,7 @@ from tests.factories import make_coordinator, make_reader, make_study
 from .datasets import as_files, phantom, series
 from .uploading import refusals, send, send_zip
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage_apart")]
 
 SHIFTED = {
     "dates": ImagingRules.Dates.SHIFTED,

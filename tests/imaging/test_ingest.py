@@ -25,7 +25,7 @@ from tests.factories import make_study
 from .datasets import as_bytes, as_files, phantom, series
 from .uploading import refusals, send, send_zip
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage_apart")]
 
 
 @pytest.fixture

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs.site import Site, running_site, wait_for
+from tests.jobs.site import Site, copy_test_database, wait_for
 
 from .datasets import as_files, phantom, series
 from .uploading import zipped
 
-pytestmark = pytest.mark.slow
+# The database of this test run is what the site's is copied from.
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 SLICES = 12
 ARMS = ("STD", "DF", "TF")
 
@@ -43,11 +44,10 @@ class ImagingSite(Site):
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[ImagingSite]:
-    with running_site(tmp_path, "") as plain:
-        own = ImagingSite(tmp_path, f"sqlite:///{tmp_path / 'site.sqlite3'}", plain.processes)
-        own.manage("migrate", "--verbosity=0")
-        yield own
+def site(django_db_setup: None, tmp_path: Path) -> Iterator[ImagingSite]:
+    site = ImagingSite(tmp_path, copy_test_database(tmp_path / "site.sqlite3"))
+    yield site
+    site.stop()
 
 
 def test_an_upload_whose_worker_is_killed_is_read_once_and_whole(

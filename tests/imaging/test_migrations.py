@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import uuid
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,9 +17,10 @@ from readerstudy.imaging.housekeeping import tidy
 from readerstudy.imaging.inbox_selectors import inbox_count
 from readerstudy.imaging.ingest import raw_path
 from readerstudy.imaging.models import ImagingRules, Series, Upload
+from readerstudy.imaging.readings import having_read
+from readerstudy.imaging.refreshing import refresh_display
 from readerstudy.imaging.rules import rules_of
 from readerstudy.imaging.selectors import display_slice, load_volume
-from readerstudy.imaging.storing import refresh_display
 from readerstudy.imaging.uploads import do_finish_batch, do_receive
 from readerstudy.imaging.volumes import write_volume
 from readerstudy.jobs.models import Job
@@ -75,7 +77,7 @@ def test_stored_series_and_half_sent_uploads_outlive_the_migration() -> None:
     assert rules_of(now).dates == ImagingRules.Dates.DROPPED
     assert inbox_count(Reach(now)) == 0
     assert merged([stored.deidentification])[0]["attribute"] == "(not counted by attribute)"
-    refresh_display(stored.volunteer)
+    having_read(partial(refresh_display, stored.volunteer))
     assert float(load_volume(stored).max()) == float(phantom(4).max())
     assert len(display_slice(Series.objects.get(), 0)) == 20 * 24 * 2
     # What had been sent by half is sent on and read.

@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset
 
 from denoise_engine.dicom.acquisition import SCHEME, vendor_denoised
 from denoise_engine.dicom.frames import ENHANCED_MR_IMAGE, Frame
+from readerstudy.imaging.parsing.lookups import Header
 from readerstudy.imaging.parsing.scanner_denoising import OWN_SCHEME, scanner_denoising
 
 from .datasets import phantom, series
@@ -77,7 +78,7 @@ HEADERS: dict[str, tuple[Dataset, str]] = {
 def test_both_read_the_same_headers_alike(name: str) -> None:
     dataset, maker = HEADERS[name]
     by_engine = vendor_denoised(Frame(dataset, 0, 0, "IM1"))
-    by_platform = scanner_denoising(dataset)
+    by_platform = scanner_denoising(Header(dataset))
     assert by_platform == ("ReaderStudy" if maker == OURS else maker)
     assert (by_engine is None) == (maker == "")
     assert maker in (by_engine or "")

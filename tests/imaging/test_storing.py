@@ -25,7 +25,7 @@ from tests.factories import make_study
 
 from .datasets import phantom, series
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage_apart")]
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from tests.factories import (
 )
 from tests.reading.imaged_study import make_imaged_study
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage_apart")]
 
 BASE = "/studies/lumbar/regions/"
 ADDRESSES = [BASE, f"{BASE}V01/", f"{BASE}V01/data/", f"{BASE}V01/STD/0", f"{BASE}V01/DF/2"]

@@ -37,7 +37,7 @@ from tests.factories import make_coordinator, make_study
 from tests.measurements.test_regions import ellipse_at
 from tests.reading.imaged_study import datasets_of, make_imaged_study
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage_apart")]
 BASE = "/studies/lumbar/regions/"
 PLACES = {
     "fat": (10, 7), "csf": (14, 10), "vertebra": (18, 11), "disc": (22, 9),

@@ -37,6 +37,8 @@ from readerstudy.studies.services import do_add_member
 from tests.factories import make_administrator, make_coordinator, make_reader, make_statistician
 from tests.reading.imaged_study import datasets_of, make_imaged_study, volume_of
 
+pytestmark = pytest.mark.usefixtures("storage_apart")
+
 CIRCLE = (math.sqrt(30 / math.pi), math.sqrt(30 / math.pi))
 
 

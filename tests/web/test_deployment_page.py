@@ -9,6 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+from django.core.management import get_commands, load_command_class
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -19,6 +22,18 @@ def test_every_variable_of_the_settings_is_explained_and_none_is_invented() -> N
     explained = set(re.findall(r"^\| `([A-Z0-9_]+)` \|", page, re.MULTILINE))
     assert len(read) > 25
     assert explained == read
+
+
+def test_every_command_of_the_ready_made_files_is_one_that_manage_py_takes() -> None:
+    files = [*(ROOT / "deploy" / "systemd").iterdir(), ROOT / "deploy" / "compose.yml"]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    yaml.safe_load(files[-1].read_text(encoding="utf-8"))
+    found = re.findall(r"python manage\.py (\w+)([^&\n\"]*)", text.replace("%i", "1"))
+    assert {name for name, _ in found} == {"migrate", "collectstatic", "worker"}
+    apps = get_commands()
+    for name, options in found:
+        command = load_command_class(apps[name], name)
+        command.create_parser("manage.py", name).parse_args(options.split())
 
 
 def test_the_environment_to_start_from_is_current_and_passes_the_deployment_check(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import errno
 import io
 import signal
@@ -16,13 +17,25 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage, storages
 from django.core.management import CommandError, call_command
+from django.db import transaction
+from django.utils import timezone
 
-from readerstudy.imaging.volumes import delete_files, write_file
+from readerstudy.imaging import trial_files
+from readerstudy.imaging.housekeeping import delete_lost_outputs
+from readerstudy.imaging.models import Series
+from readerstudy.imaging.volumes import (
+    delete_after_commit,
+    delete_files,
+    read_slice,
+    write_file,
+    write_volume,
+)
+from readerstudy.reports.backup.writing import stored_files
 from readerstudy.studies.models import Study
 from readerstudy.web import health
 from readerstudy.web.object_storage import ObjectStorage, client_config, told
 from tests.factories import make_study
-from tests.object_store import object_store
+from tests.object_store import as_storage, object_store
 
 
 @pytest.fixture(scope="module")
@@ -35,18 +48,9 @@ def server() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 def store(server: tuple[str, subprocess.Popen[bytes]], settings: Any) -> ObjectStorage:
     """The bucket as the site's storage, as S3_BUCKET and its fellows make it."""
     configured = {name: dict(storage) for name, storage in settings.STORAGES.items()}
-    configured["default"] = {
-        "BACKEND": "readerstudy.web.object_storage.ObjectStorage",
-        "OPTIONS": {
-            "bucket_name": "images",
-            "location": "site",
-            "endpoint_url": server[0],
-            "region_name": "us-east-1",
-            "access_key": "key",
-            "secret_key": "secret",
-            "client_config": client_config(1.0, 1.0),
-        },
-    }
+    configured["default"] = as_storage(
+        server[0], "images", location="site", client_config=client_config(1.0, 1.0, attempts=2)
+    )
     settings.STORAGES = configured
     storage = storages["default"]
     assert isinstance(storage, ObjectStorage)
@@ -73,6 +77,28 @@ def test_files_are_written_replaced_listed_and_deleted_by_folder(store: ObjectSt
         default_storage.open("series/study/token/volume.npy").read()
 
 
+def test_a_slice_is_fetched_without_the_rest_of_its_volume(store: ObjectStorage) -> None:
+    volume = np.arange(3 * 4 * 5, dtype=np.float32).reshape(3, 4, 5)
+    sha256 = write_volume("series/one", volume)
+    series = Series(prefix="series/one", volume_sha256=sha256, slices=3, rows=4, columns=5)
+    asked: list[Any] = []
+    events = store.connection.meta.client.meta.events
+    events.register(
+        "before-send.s3", lambda request, **_: asked.append(request.headers.get("Range"))
+    )
+    for index in (2, 0, 1):
+        np.testing.assert_array_equal(read_slice(series, index), volume[index])
+    assert asked == [b"bytes=288-367", b"bytes=128-207", b"bytes=208-287"]  # a request a slice
+    with pytest.raises(IndexError):
+        read_slice(series, 3)
+    with pytest.raises(OSError, match="of 368 instead of 64 of 320"):
+        # What is stored is not what the record says: no slice of it is shown.
+        read_slice(Series(prefix="series/one", slices=3, rows=4, columns=4), 0)
+    delete_files("series/one")
+    with pytest.raises(OSError, match="404"):
+        read_slice(series, 0)
+
+
 @pytest.mark.django_db
 def test_a_store_that_hangs_or_is_away_is_told_in_time(
     store: ObjectStorage,
@@ -88,9 +114,11 @@ def test_a_store_that_hangs_or_is_away_is_told_in_time(
         started = time.monotonic()
         with pytest.raises(TimeoutError, match="did not answer in time"):
             default_storage.save("a", ContentFile(b"b"))
-        assert time.monotonic() - started < 20  # three attempts of one second, and pauses
+        assert time.monotonic() - started < 20  # two attempts of one second, and a pause
+        started = time.monotonic()
         faults = {check.name: check.fault for check in health.checks()}
         assert faults["storage"] == "not usable"
+        assert time.monotonic() - started < 3  # its own limit, and no second attempt
     finally:
         process.send_signal(signal.SIGCONT)
     assert default_storage.save("a", ContentFile(b"b")) == "a"
@@ -137,3 +165,34 @@ def test_a_backup_is_restored_into_the_store_and_what_was_there_goes(
         assert content.read() == b"voxels" * 1000
     assert Study.objects.get() == study
     call_command("verify_audit", stdout=io.StringIO())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_the_store_refuses_after_a_commit_is_left_to_housekeeping(
+    store: ObjectStorage,
+    server: tuple[str, subprocess.Popen[bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    delete_files("series")
+    write_file("series/study/secret/volume.npy", b"one")
+    write_file("ready/left-over", b"two")
+    heard: list[str] = []
+    server[1].send_signal(signal.SIGSTOP)
+    try:
+        with transaction.atomic():
+            delete_after_commit(["series/study/secret"])
+            transaction.on_commit(lambda: heard.append("the next"))
+    finally:
+        server[1].send_signal(signal.SIGCONT)
+    assert heard == ["the next"]
+    assert "(StoreTimeout): housekeeping will" in caplog.text
+    assert "secret" not in caplog.text
+    taken_along = [name for name in stored_files() if "/" in name]  # by a backup
+    assert taken_along == ["series/study/secret/volume.npy"]
+    assert (delete_lost_outputs("series", []), trial_files.forget_old_trials()) == (0, 0)
+    later = timezone.now() + datetime.timedelta(hours=2)
+    monkeypatch.setattr(timezone, "now", lambda: later)
+    assert (delete_lost_outputs("series", []), trial_files.forget_old_trials()) == (1, 1)
+    assert not store.exists("series")
+    assert not store.exists("ready")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from django.core.files.storage import storages
 from django.test import Client
 from django.utils import timezone
@@ -18,6 +21,7 @@ from readerstudy.web.logs import JsonFormatter, RequestIdFilter
 from tests.factories import make_administrator, make_coordinator, make_reader, make_study
 
 pytestmark = pytest.mark.django_db
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +95,11 @@ def test_figures_answer_to_the_token_alone(client: Client, settings: Any) -> Non
     assert float(lines['readerstudy_check{check="storage"}']) == 1
     assert float(lines['readerstudy_storage_free_bytes{folder="storage"}']) > 0
     assert "V01" not in text
+    # What the alert rules ask of this site is what it says.
+    rules = yaml.safe_load((ROOT / "deploy" / "alerts.yml").read_text(encoding="utf-8"))
+    asked = " ".join(rule["expr"] for group in rules["groups"] for rule in group["rules"])
+    figures = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
+    assert figures >= set(re.findall(r"readerstudy_\w+", asked))
 
 
 def test_the_operations_page_is_for_administrators(client: Client) -> None:

@@ -1,35 +1,40 @@
-"""Every address × every role × own and foreign study: a new address without a row fails here."""
+"""Every address × every role × own and foreign study, asked and sent to: a new address without a
+row fails here."""
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.cookies import SimpleCookie
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.core.cache import cache
+from django.db import connection, transaction
 
-from readerstudy.imaging.models import Series, Upload
-from readerstudy.jobs.models import Job
-from readerstudy.studies.models import Membership, Role
-from readerstudy.studies.services import do_add_member
-from readerstudy.studies.sites import do_add_site
 from tests.blinding.addresses import Address, every_address, filled
-from tests.blinding.test_every_address import arguments
-from tests.factories import (
-    make_administrator,
-    make_coordinator,
-    make_reader,
-    make_statistician,
-    make_study,
-    make_user,
-)
-from tests.reading.imaged_study import make_imaged_study, start_reading
+from tests.browser.every_page import client_of
 
-from .permission_table import ANSWERS, PEOPLE, SITE_COORDINATOR, SITE_COORDINATORS_ACTS
+from .permission_scene import PEOPLE, READ, Stage, make_stages
+from .permission_table import REFUSING, TABLE
 
-# A study's own addresses refuse others in every method; these belong to the person, not the study.
-OF_ONESELF = ("account", "mfa", "health", "ready", "reading_signin", "reading_faults")
 TUS = {"Tus-Resumable": "1.0.0", "Upload-Length": "10", "Upload-Offset": "0"}
-REFUSED = {403, 404, 405}
+# An empty form is sent everywhere; these say of what first.
+FORMS = {"regions_files": {"volunteer": "V01"}}
+QUERIES = {"regions_suggest": "?from=V01"}
+OTHER_METHODS = {"upload_tus_file": "delete"}  # takes no POST
+# Who else sends something to the administration site is turned away as these are, at its door.
+SENDERS = {"nobody", "coordinator", "administrator"}
+REFUSED = {401, 403, 404, 405}
+# When somebody was last seen is noted whatever the answer.
+OF_THE_SIGN_IN = {"django_session", "accounts_signin"}
+
+
+def key_of(address: Address) -> str:
+    name = address.name or address.route
+    return f"{address.namespace}:{name}" if address.namespace else name
 
 
 @pytest.mark.django_db
@@ -37,62 +42,97 @@ REFUSED = {403, 404, 405}
 def test_every_address_answers_everybody_as_the_table_says(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level("CRITICAL", logger="django.request")  # a thousand refusals
-    study = make_imaged_study(volunteers=2, readers=2)
-    arm = Series.objects.filter(arm__code="DF")[0].arm
-    Upload.objects.create(study=study, name="V01.zip", volunteer_code="V01", arm=arm, size=10)
-    Job.objects.create(kind="variants.derive", study_id=study.pk, label="V01 DLR_DF")
-    foreign = make_study("foreign")
-    people: dict[str, Any] = {
-        "nobody": None,
-        "reader": Membership.objects.get(study=study, reader_code="R1").user,
-        "coordinator": make_coordinator(study),
-        "statistician": make_statistician(study),
-        "foreign reader": make_reader(foreign),
-        "foreign coordinator": make_coordinator(foreign),
-        "foreign statistician": make_statistician(foreign),
-        "administrator": make_administrator(),
+    caplog.set_level("CRITICAL", logger="django.request")  # thousands of refusals
+    found: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    changed: list[str] = []
+    taken = {
+        (method, key)
+        for method, rows in TABLE[READ].items()
+        for row, keys in rows.items()
+        for key in keys
+        if {*row[1:]} != {405}
     }
-    site = do_add_site(study, None, "ZRH", "Zürich")
-    study.volunteers.update(site=site)
-    member = do_add_member(study, None, make_user(), Role.SITE_COORDINATOR, site=site)
-    start_reading(study)
-    assert tuple(people) == PEOPLE
-    expected = {name: row for row, names in ANSWERS.items() for name in names}
-    stranger = PEOPLE.index("foreign coordinator")
-    expected = {n: (*row, SITE_COORDINATOR.get(n, row[stranger])) for n, row in expected.items()}
-    people["site coordinator"] = member.user
-    own = [address for address in every_address() if not address.namespace]
-    assert {address.name for address in own} == set(expected), "a new address needs a row"
-
-    values = {name: found[:1] for name, found in arguments(study).items()}
-    paths = {address: filled(address, values)[0] for address in own}
-    wrong: list[str] = []
-    for column, (who, user) in enumerate(people.items()):
-        client = Client(raise_request_exception=False)
-        for address, path in paths.items():
-            # Anew each time: some addresses sign a person out, or change the session.
-            if user is not None and ("_auth_user_id" not in client.session):
-                client.force_login(user)
-            got = client.get(path).status_code
-            if got != expected[address.name][column]:
-                row = f"{expected[address.name][column]}"
-                wrong.append(f"GET {path} by {who}: {got}, the table says {row}")
-            wrong += _posts_of_outsiders(client, address, path, who)
+    for name, stage in make_stages().items():
+        addresses = [address for address in every_address() if stage.asks(address)]
+        paths = {address: filled(address, stage.arguments(address))[0] for address in addresses}
+        asked = [
+            (address, method)
+            for address in addresses
+            for method in ("GET", "POST")
+            if name == READ or (method, key_of(address)) in taken
+        ]
+        for who in stage.people:
+            for address, method, status, tables in _answers(stage, who, asked, paths):
+                found[(name, method, key_of(address))].append(status)
+                if tables and (status in REFUSED or (who == "nobody" and status == 302)):
+                    changed.append(f"{method} {paths[address]} by {who}: {status}, wrote {tables}")
+    expected = {
+        (name, method, key): list(row)
+        for name, methods in TABLE.items()
+        for method, rows in methods.items()
+        for row, keys in rows.items()
+        for key in keys
+    }
+    assert set(found) == set(expected), "a new address needs its rows"
+    wrong = [
+        f"{method} {key}, study {name}: {found[(name, method, key)]}, the table says {row}"
+        for (name, method, key), row in expected.items()
+        if found[(name, method, key)] != row
+    ]
     assert not wrong, "\n".join(wrong)
+    assert not changed, "\n".join(changed)
 
 
-def _posts_of_outsiders(client: Client, address: Address, path: str, who: str) -> list[str]:
-    """Whoever does not belong to the study changes nothing in it, whatever is sent; whoever belongs
-    to a site of it nothing but what is the site's."""
-    if not who.startswith(("nobody", "foreign", "site")) or not address.parameters:
-        return []
-    if who.startswith("site") and address.name in {*SITE_COORDINATOR, *SITE_COORDINATORS_ACTS}:
-        return []
-    if address.name.startswith(OF_ONESELF):
-        return []
-    got = client.post(path, "{}", content_type="application/json", headers=TUS).status_code
-    # Signed out: to the sign-in page, or told so.
-    if got in ({302, 401} | REFUSED if who == "nobody" else REFUSED):
-        return []
-    return [f"POST {path} by {who}: {got}"]
+def test_behind_every_address_somebody_finds_something() -> None:
+    """An address that refused everybody would show nothing about whom it refuses."""
+    found: dict[str, set[int]] = defaultdict(set)
+    for methods in TABLE.values():
+        for rows in methods.values():
+            for row, keys in rows.items():
+                for key in keys:
+                    # Whoever is no administrator is sent from that site to the sign-in page.
+                    who = 2 if len(row) == len(SENDERS) else PEOPLE.index("administrator")
+                    found[key] |= {row[who]} if key.startswith("admin:") else {*row}
+    assert {key for key, answers in found.items() if answers <= REFUSED} == REFUSING
+
+
+def _answers(
+    stage: Stage, who: str, asked: list[tuple[Address, str]], paths: dict[Address, str]
+) -> Iterator[tuple[Address, str, int, set[str]]]:
+    """GET and POST; whatever they do is undone."""
+    client = client_of(stage.people[who])
+    signed_in = client.cookies.output()
+    client.get("/accounts/")  # that somebody signed in is noted once
+    cache.clear()
+    for address, method in asked:
+        path = paths[address]
+        if method == "POST" and address.namespace == "admin" and who not in SENDERS:
+            continue
+        client.cookies = SimpleCookie(signed_in.replace("Set-Cookie: ", ""))
+        with transaction.atomic(), _writes() as tables:
+            if method == "GET":
+                answer = client.get(path + QUERIES.get(address.name, ""))
+            elif address.name in OTHER_METHODS:
+                answer = getattr(client, OTHER_METHODS[address.name])(path, headers=TUS)
+            else:
+                answer = client.post(path, FORMS.get(address.name, {}), headers=TUS)
+            if answer.streaming:
+                b"".join(answer)
+            transaction.set_rollback(True)
+        yield address, method, answer.status_code, tables
+
+
+@contextmanager
+def _writes() -> Iterator[set[str]]:
+    """The tables that something was written to."""
+    tables: set[str] = set()
+
+    def look(execute: Any, sql: str, *rest: Any) -> Any:
+        written = re.match(r"\s*(?:INSERT|REPLACE|UPDATE|DELETE)\b[^\"]*\"(\w+)\"", sql)
+        if written:
+            tables.add(written[1])
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(look):
+        yield tables
+    tables -= OF_THE_SIGN_IN

@@ -1,7 +1,9 @@
-"""Callers who send slowly on purpose, or too often, before the reverse proxy of `deploy/`."""
+"""Callers who send slowly on purpose, too often, or without an end: before the reverse proxy of
+`deploy/`, and where there is none before gunicorn."""
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import shutil
@@ -42,8 +44,8 @@ def wait_until_up(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture
-def proxy(tmp_path: Path) -> Iterator[int]:
-    """deploy/nginx.conf without TLS, before gunicorn with four threads; the proxy's port."""
+def ports(tmp_path: Path) -> Iterator[tuple[int, int]]:
+    """deploy/nginx.conf without TLS, before gunicorn with four threads; the ports of the two."""
     nginx_at = shutil.which("nginx") or "/usr/sbin/nginx"
     if not Path(nginx_at).exists():
         if os.environ.get("CI", "").lower() in {"1", "true"}:
@@ -57,10 +59,12 @@ def proxy(tmp_path: Path) -> Iterator[int]:
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     folders = "\n".join(f"{kind}_temp_path {tmp_path}/{kind};" for kind in kinds)
     configuration = tmp_path / "nginx.conf"
+    who = "user root; " if os.geteuid() == 0 else ""  # so that it may write into the test's folder
     configuration.write_text(
-        f"daemon off; pid {tmp_path}/pid; error_log {tmp_path}/log;\n"
+        f"{who}daemon off; pid {tmp_path}/pid; error_log {tmp_path}/log;\n"
         f"events {{ }}\nhttp {{ access_log off; {folders}\n{told} }}\n"
     )
+    (tmp_path / "temporary").mkdir()
     gunicorn = subprocess.Popen(
         [
             *(sys.executable, "-m", "gunicorn", "readerstudy.wsgi", "--bind", f"127.0.0.1:{site}"),
@@ -71,6 +75,7 @@ def proxy(tmp_path: Path) -> Iterator[int]:
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "readerstudy.settings",
             "READERSTUDY_VAR": str(tmp_path / "var"),
+            "TMPDIR": str(tmp_path / "temporary"),
         },
         stderr=subprocess.DEVNULL,
     )
@@ -78,14 +83,65 @@ def proxy(tmp_path: Path) -> Iterator[int]:
     try:
         wait_until_up(site, gunicorn)
         wait_until_up(port, nginx)
-        yield port
+        yield port, site
     finally:
         for process in (nginx, gunicorn):
             process.terminate()
             process.wait()
 
 
-def test_slow_callers_hold_nobody_up_and_a_flood_of_sign_ins_is_slowed_down(proxy: int) -> None:
+def endless(port: int, method: str, path: str, kind: str) -> tuple[bytes, int]:
+    """Send chunks until the server ends it; what it answered, and how many bytes it let in."""
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n"
+    chunk = b"10000\r\n" + bytes(0x10000) + b"\r\n"
+    sent = 0
+    with socket.create_connection(("127.0.0.1", port), 20) as caller:
+        caller.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+        answer = caller.recv(4096)
+        try:
+            while sent < 1024**3:
+                caller.sendall(chunk)
+                sent += len(chunk)
+        except OSError:
+            pass
+    return answer.split(b"\r\n")[0], sent
+
+
+def a_body_in_chunks_has_no_way_in(ports: tuple[int, int], home: Path) -> None:
+    """Refused before the database (there is none) is asked, and nothing is left on the disk."""
+    proxy, site = ports
+    assert answer(site, "/health") == 200
+    before = sorted(path for path in home.rglob("*") if "gunicorn" not in path.name)
+    for method, kind in (
+        ("POST", "multipart/form-data; boundary=x"),
+        ("PATCH", "application/offset+octet-stream"),
+    ):
+        said, sent = endless(site, method, "/accounts/login/", kind)
+        assert said == b"HTTP/1.1 411 Length Required"
+        assert sent < 64 * 1024**2  # what fits between the two, then the connection is closed
+    assert sorted(path for path in home.rglob("*") if "gunicorn" not in path.name) == before
+    assert answer_of_chunks(proxy, 12 * 1024**2) == 413
+    # The proxy hands on what is complete, with its length: a small one comes through.
+    assert answer_of_chunks(proxy, 1000) not in {411, 413}
+    assert answer(site, "/health") == 200
+
+
+def answer_of_chunks(port: int, size: int) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    pieces = (bytes(min(65536, size - at)) for at in range(0, size, 65536))
+    headers = {"Host": "localhost", "Content-Type": "text/plain"}
+    with contextlib.suppress(OSError):  # refused before all of it was sent
+        connection.request("POST", "/no/such/page/", pieces, headers, encode_chunked=True)
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def test_callers_who_are_slow_endless_or_too_many_hold_nobody_up(
+    ports: tuple[int, int], tmp_path: Path
+) -> None:
+    a_body_in_chunks_has_no_way_in(ports, tmp_path)
+    proxy = ports[0]
     slow = []
     for number in range(4 * THREADS):
         caller = socket.create_connection(("127.0.0.1", proxy), 5)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
-from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
-from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 from pydicom.valuerep import DSfloat
 
@@ -35,10 +33,21 @@ from .uids import replace_uid
 from .vocabulary import IMAGE_TYPE, IMAGE_TYPES, VOCABULARIES
 
 Lookup = Callable[[str], Any]
+# What one slice is to say, by keyword. A number of which the digits matter is a DSfloat; items of
+# a sequence are a list of the same. No data set of the library: making one takes longer than
+# everything that is done with it.
+Values = dict[str, Any]
 
 CODE = re.compile(r"[A-Z0-9_ ]{0,16}")
 TEXT = re.compile(r"[A-Za-z0-9 .,:/()+_-]{1,64}")
 MAX_VALUES = 16
+# Whole numbers, and what each representation can hold (PS3.5 6.2).
+WHOLE = {
+    "IS": (-(2**31), 2**31 - 1),
+    "US": (0, 2**16 - 1),
+    "SS": (-(2**15), 2**15 - 1),
+    "US or SS": (-(2**15), 2**16 - 1),
+}
 
 # PS3.16 CID 7050, methods of de-identification.
 BASIC_PROFILE = ("113100", "Basic Application Confidentiality Profile")
@@ -59,8 +68,8 @@ def copy_allowed(
     key: bytes,
     report: Report,
     date_shift: int | None = None,
-) -> Dataset:
-    """A new data set with the allowed attributes of one slice, without pixels.
+) -> Values:
+    """The allowed attributes of one slice, without pixels.
 
     Parameters
     ----------
@@ -76,9 +85,9 @@ def copy_allowed(
     date_shift : int, optional
         Days by which the dates of study and acquisition are moved; None drops them.
     """
-    target = Dataset()
+    target: Values = {}
     for keyword, kind in ALLOWED.items():
-        tag, vr = tag_and_vr(keyword)
+        _tag, vr = tag_and_vr(keyword)
         try:
             value = lookup(keyword)
             if value is None or value == "":
@@ -93,7 +102,7 @@ def copy_allowed(
             continue
         if cleaned is None:
             continue
-        target.add_new(tag, vr, cleaned)
+        target[keyword] = cleaned
         report.note(UID_REPLACED if kind is Kind.UID else KEPT, keyword)
     _write_identity(target, patient_code)
     if date_shift is not None:
@@ -110,18 +119,17 @@ def tag_and_vr(keyword: str) -> tuple[BaseTag, str]:
     return Tag(tag), dictionary_VR(tag)
 
 
-def count_removed(source: Dataset, report: Report, *, shifted: bool = False) -> None:
+def count_removed(tags: Iterable[int], report: Report, *, shifted: bool = False) -> None:
     """Count what the upload held and the copy does not; no value is looked at.
 
     With `shifted`, dates that are moved are counted where that is done.
     """
-    # Over the tags: iterating a Dataset itself would convert every value.
-    for tag in source.keys():  # noqa: SIM118
-        if shifted and attribute_name(int(tag)) in SHIFTED_DATES:
+    for tag in tags:
+        if shifted and attribute_name(tag) in SHIFTED_DATES:
             continue
-        rule = rule_of(int(tag))
+        rule = rule_of(tag)
         if rule not in (KEPT, UID_REPLACED):  # those are counted as they are copied
-            report.note(rule, attribute_name(int(tag)))
+            report.note(rule, attribute_name(tag))
 
 
 @lru_cache(maxsize=20_000)
@@ -191,52 +199,53 @@ def _number(value: Any, vr: str) -> Any:
     number = float(value)
     if not math.isfinite(number):
         raise NotAllowed
-    if vr in ("IS", "US", "SS", "UL", "SL", "US or SS"):
-        if number != int(number):
+    if vr in WHOLE:
+        least, most = WHOLE[vr]
+        if number != int(number) or not least <= number <= most:
             raise NotAllowed
         return int(number)
     return DSfloat(number, auto_format=True) if vr == "DS" else number
 
 
-def _write_identity(target: Dataset, patient_code: str) -> None:
-    for keyword, value in (
-        ("PatientName", patient_code),
-        ("PatientID", patient_code),
-        ("PatientBirthDate", ""),
-        ("PatientSex", ""),
-        ("StudyDate", ""),
-        ("StudyTime", ""),
-        ("StudyID", ""),
-        ("AccessionNumber", ""),
-        ("ReferringPhysicianName", ""),
-        ("PositionReferenceIndicator", ""),
-        ("PatientIdentityRemoved", "YES"),
-        ("DeidentificationMethod", METHOD[:64]),
-        ("DeidentificationMethodCodeSequence", Sequence([_method_code(*BASIC_PROFILE)])),
-        ("LongitudinalTemporalInformationModified", "REMOVED"),
-    ):
-        target.add_new(*tag_and_vr(keyword), value)
+def _write_identity(target: Values, patient_code: str) -> None:
+    target.update(
+        PatientName=patient_code,
+        PatientID=patient_code,
+        PatientBirthDate="",
+        PatientSex="",
+        StudyDate="",
+        StudyTime="",
+        StudyID="",
+        AccessionNumber="",
+        ReferringPhysicianName="",
+        PositionReferenceIndicator="",
+        PatientIdentityRemoved="YES",
+        DeidentificationMethod=METHOD[:64],
+        DeidentificationMethodCodeSequence=[_method_code(*BASIC_PROFILE)],
+        LongitudinalTemporalInformationModified="REMOVED",
+    )
 
 
-def _write_dates(target: Dataset, lookup: Lookup, days: int, report: Report) -> None:
+def _write_dates(target: Values, lookup: Lookup, days: int, report: Report) -> None:
     for keyword in SHIFTED_DATES:
         try:
             value = lookup(keyword)
             if value is None or str(value).strip() == "":
                 continue
-            setattr(target, keyword, shift_date(str(value), days))
+            target[keyword] = shift_date(str(value), days)
         except (ValueError, TypeError, AttributeError, KeyError):
             report.note(UNUSABLE, keyword)
             continue
         report.note(DATE_SHIFTED, keyword)
-    target.DeidentificationMethod = METHOD_SHIFTED[:64]
-    target.DeidentificationMethodCodeSequence = Sequence(
-        [_method_code(*BASIC_PROFILE), _method_code(*MODIFIED_DATES)]
+    target.update(
+        DeidentificationMethod=METHOD_SHIFTED[:64],
+        DeidentificationMethodCodeSequence=[
+            _method_code(*BASIC_PROFILE),
+            _method_code(*MODIFIED_DATES),
+        ],
+        LongitudinalTemporalInformationModified="MODIFIED",
     )
-    target.LongitudinalTemporalInformationModified = "MODIFIED"
 
 
-def _method_code(value: str, meaning: str) -> Dataset:
-    code = Dataset()
-    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, "DCM", meaning
-    return code
+def _method_code(value: str, meaning: str) -> Values:
+    return {"CodeValue": value, "CodingSchemeDesignator": "DCM", "CodeMeaning": meaning}

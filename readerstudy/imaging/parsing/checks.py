@@ -6,11 +6,10 @@ import math
 import struct
 from typing import Any
 
-from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from .errors import AGAIN, LEAVE_OUT, ORIGINAL, Damaged, Refused
-from .lookups import frame_lookup, lookup_in
+from .lookups import Header, frame_lookup
 from .pixels import TRANSFER_SYNTAXES
 
 MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
@@ -90,21 +89,21 @@ def _wrong_class(sop_class: str) -> str:
     return f"Only MR images are taken; this is {name}. {LEAVE_OUT}"
 
 
-def check_kind(dataset: Dataset) -> None:
-    sop_class = str(dataset.get("SOPClassUID") or "")
-    whole = "PixelData" in dataset
+def check_kind(header: Header) -> None:
+    sop_class = str(header("SOPClassUID") or "")
+    whole = "PixelData" in header
     # The end of a value may be cut off: half a UID names no other kind of file.
     if sop_class not in ACCEPTED_CLASSES and (whole or UID(sop_class).name != sop_class):
         if not sop_class:
             raise Damaged(f"The file is damaged or truncated: it does not say what it is. {AGAIN}")
         raise Refused(_wrong_class(sop_class))
-    if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
+    if "FloatPixelData" in header or "DoubleFloatPixelData" in header:
         raise Refused(
             f"The pixels are floating-point numbers, which a scanner's images never are. {ORIGINAL}"
         )
     if not whole:
         raise Damaged(f"The file is damaged or truncated: it holds no pixels. {AGAIN}")
-    modality = str(dataset.get("Modality") or "")
+    modality = str(header("Modality") or "")
     if modality and modality != "MR":
         raise Refused(
             f"The header says that this is no MR image: its modality is not MR. {LEAVE_OUT}"
@@ -113,13 +112,13 @@ def check_kind(dataset: Dataset) -> None:
         ("SeriesInstanceUID", "which series the image belongs to"),
         ("SOPInstanceUID", "which image of its series this is"),
     ):
-        if not str(dataset.get(keyword) or "").strip():
+        if not str(header(keyword) or "").strip():
             raise Damaged(f"The header does not say {what} (no {keyword}). {ORIGINAL}")
 
 
-def frame_count(dataset: Dataset) -> int:
+def frame_count(header: Header) -> int:
     try:
-        frames = int(dataset.get("NumberOfFrames") or 1)
+        frames = int(header("NumberOfFrames") or 1)
     except (ValueError, TypeError):
         raise Damaged(
             f"The header does not say how many images the file holds (NumberOfFrames). {ORIGINAL}"
@@ -128,7 +127,7 @@ def frame_count(dataset: Dataset) -> int:
         raise Refused(
             f"The file holds more than {MAX_FRAMES} images. Export the series as single images."
         )
-    if frames > 1 and str(dataset.SOPClassUID) != ENHANCED_MR_IMAGE:
+    if frames > 1 and str(header("SOPClassUID")) != ENHANCED_MR_IMAGE:
         raise Refused(
             "The file holds several images without saying where each lies. Export the series as "
             "single images or as enhanced MR."
@@ -136,10 +135,10 @@ def frame_count(dataset: Dataset) -> int:
     return frames
 
 
-def check_geometry_present(dataset: Dataset, enhanced: bool, frames: int) -> None:
+def check_geometry_present(header: Header, enhanced: bool, frames: int) -> None:
     """Named one by one, before any decoding, so that the reason is the right one."""
     for index in range(frames):
-        lookup = frame_lookup(dataset, index) if enhanced else lookup_in(dataset)
+        lookup = frame_lookup(header, index) if enhanced else header
         for keyword, count, what in PLACING:
             value = lookup(keyword)
             if value is None or value == "":
@@ -176,7 +175,7 @@ def _unusable(keyword: str) -> str:
     )
 
 
-def is_mosaic(dataset: Dataset) -> bool:
-    image_type = dataset.get("ImageType") or []
+def is_mosaic(header: Header) -> bool:
+    image_type = header("ImageType") or []
     values = [image_type] if isinstance(image_type, str) else list(image_type)
     return any(str(value).upper() == "MOSAIC" for value in values)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydicom.dataset import Dataset
+from .lookups import Header
 
 IDENTIFIERS = ("PatientID", "PatientName", "StudyID", "StudyDescription", "PatientComments")
 SEQUENCE_NAMES = ("SeriesDescription", "ProtocolName", "StudyDescription", "SequenceName")
@@ -54,18 +54,18 @@ class Hints:
     person: str = ""
 
 
-def hints_of(dataset: Dataset, known: Known, key: bytes) -> Hints:
+def hints_of(header: Header, known: Known, person: str) -> Hints:
     return Hints(
-        volunteer=_volunteer(dataset, known),
-        arm=_arm(dataset, known),
-        person=person_key(dataset, key),
+        volunteer=_volunteer(header, known),
+        arm=_arm(header, known),
+        person=person,
     )
 
 
-def person_key(dataset: Dataset, key: bytes) -> str:
+def person_key(header: Header, key: bytes) -> str:
     """Keyed hash of who the header names; empty where it names nobody: `***`, Anonymous."""
     for keyword in ("PatientID", "PatientName"):
-        text = _text(dataset, keyword)
+        text = _text(header, keyword)
         words = WORDS.findall(text.casefold())
         if words and "".join(words) not in NOBODY:
             return key_of_person(text, key)
@@ -78,11 +78,11 @@ def key_of_person(text: str, key: bytes) -> str:
     return hmac.new(key, folded, hashlib.sha256).hexdigest()[:32]
 
 
-def _volunteer(dataset: Dataset, known: Known) -> str:
+def _volunteer(header: Header, known: Known) -> str:
     codes = {code.casefold(): code for code in known.volunteers}
     form = re.compile(known.pattern, re.IGNORECASE) if known.pattern else None
     for keyword in IDENTIFIERS:
-        text = _text(dataset, keyword)
+        text = _text(header, keyword)
         for part in _parts(text):
             if part.casefold() in codes:
                 return codes[part.casefold()]
@@ -98,11 +98,11 @@ def _parts(text: str) -> Iterator[str]:
     yield from re.findall(r"[A-Za-z0-9_-]+", text)
 
 
-def _arm(dataset: Dataset, known: Known) -> str:
+def _arm(header: Header, known: Known) -> str:
     """The arm with the longest name that stands in a description, word for word; none if two do."""
     best: list[tuple[int, str]] = []
     for keyword in SEQUENCE_NAMES:
-        words = WORDS.findall(_text(dataset, keyword).casefold())
+        words = WORDS.findall(_text(header, keyword).casefold())
         for code, names in known.arms.items():
             lengths = [len(wanted) for name in names if (wanted := _found(name, words))]
             if lengths:
@@ -127,9 +127,9 @@ def _found(name: str, words: list[str]) -> str:
     return joined if any(run == wanted for run in runs) else ""
 
 
-def _text(dataset: Dataset, keyword: str) -> str:
+def _text(header: Header, keyword: str) -> str:
     try:
-        value = dataset.get(keyword)
+        value = header(keyword)
         return "" if value is None else str(value).strip(" \0")[:LONGEST]
     except Exception:  # noqa: BLE001 - a damaged value suggests nothing
         return ""

@@ -11,6 +11,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from readerstudy.imaging.deidentification.copier import (
+    Values,
     copy_allowed,
     count_removed,
 )
@@ -26,10 +27,10 @@ from .checks import (
     frame_count,
     is_mosaic,
 )
-from .encoding import encode
+from .encoding import encode_values
 from .errors import AGAIN, LEAVE_OUT, Damaged, Refused
 from .hints import Hints, Known, hints_of, person_key
-from .lookups import frame_lookup, lookup_in
+from .lookups import Header, frame_lookup
 from .pixels import decode
 from .scanner_denoising import scanner_denoising
 from .suspicion import suspicions_of
@@ -155,21 +156,23 @@ def parse_dataset(dataset: Dataset, *, patient_code: str, key: bytes) -> ParsedF
 
 
 def _parse_dataset(dataset: Dataset, reading: Reading) -> ParsedFile:
-    check_kind(dataset)
+    header = Header(dataset)
+    check_kind(header)
     report = Report()
-    count_removed(dataset, report, shifted=reading.date_shift is not None)
-    enhanced = str(dataset.SOPClassUID) == ENHANCED_MR_IMAGE
-    frames = frame_count(dataset)
-    check_geometry_present(dataset, enhanced, frames)
-    pixels = decode(dataset)
-    if is_mosaic(dataset):
+    count_removed(header.tags, report, shifted=reading.date_shift is not None)
+    enhanced = str(header("SOPClassUID")) == ENHANCED_MR_IMAGE
+    frames = frame_count(header)
+    check_geometry_present(header, enhanced, frames)
+    pixels = decode(header)
+    if is_mosaic(header):
         raise Refused(
             "This is a Siemens mosaic: several slices tiled into one image. Export the series "
             "as single images or as enhanced MR, and upload it again."
         )
+    source = _source(header, reading.key)
     slices = []
     for index in range(frames):
-        lookup = frame_lookup(dataset, index) if enhanced else lookup_in(dataset)
+        lookup = frame_lookup(header, index) if enhanced else header
         target = copy_allowed(
             lookup,
             patient_code=reading.patient_code,
@@ -178,10 +181,31 @@ def _parse_dataset(dataset: Dataset, reading: Reading) -> ParsedFile:
             date_shift=reading.date_shift,
         )
         if enhanced:
-            _single_frame(target, dataset, index, reading.key)
-        slices.append(_slice(target, pixels[index], dataset, reading.key))
-    hints = hints_of(dataset, reading.known, reading.key)
-    return ParsedFile(slices, report, hints, suspicions_of(dataset))
+            _single_frame(target, source, index, reading.key)
+        slices.append(_slice(target, pixels[index], source, reading.key))
+    hints = hints_of(header, reading.known, source.person)
+    return ParsedFile(slices, report, hints, suspicions_of(header))
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What all slices of one file have from its header, beside what is copied."""
+
+    series_uid: str
+    sop_uid: str
+    bits_stored: int
+    person: str
+    denoising: str
+
+
+def _source(header: Header, key: bytes) -> _Source:
+    return _Source(
+        series_uid=str(header("SeriesInstanceUID")),
+        sop_uid=str(header("SOPInstanceUID")),
+        bits_stored=int(header("BitsStored")),
+        person=person_key(header, key),
+        denoising=scanner_denoising(header),
+    )
 
 
 def _place(refusal: Refused, dataset: Dataset, reading: Reading) -> None:
@@ -189,50 +213,48 @@ def _place(refusal: Refused, dataset: Dataset, reading: Reading) -> None:
     try:
         # What names series, echo and place stands before the matrix: a header that was cut before
         # it may have lost half of that.
-        if "Rows" not in dataset or "PixelData" not in dataset:
+        header = Header(dataset)
+        if "Rows" not in header or "PixelData" not in header:
             return
         target = copy_allowed(
-            dataset.get, patient_code=reading.patient_code, key=reading.key, report=Report()
+            header, patient_code=reading.patient_code, key=reading.key, report=Report()
         )
-        position = [float(value) for value in target.ImagePositionPatient]
+        position = [float(value) for value in target["ImagePositionPatient"]]
         complete(target)
-        refusal.group = _group(target, person_key(dataset, reading.key))
+        refusal.group = _group(target, person_key(header, reading.key))
         refusal.position = position
     except Exception:  # noqa: BLE001 - a damaged header may say nothing at all
         refusal.group = refusal.position = None
 
 
-def _single_frame(target: Dataset, dataset: Dataset, index: int, key: bytes) -> None:
+def _single_frame(target: Values, source: _Source, index: int, key: bytes) -> None:
     """What one frame needs to stand alone as a classic image."""
-    target.SOPInstanceUID = replace_uid(f"{dataset.SOPInstanceUID}#{index + 1}", key)
-    target.InstanceNumber = index + 1
-    value = target.get("InPlanePhaseEncodingDirection")
-    if value == "COLUMN":  # enhanced says COLUMN where classic says COL
-        target.InPlanePhaseEncodingDirection = "COL"
-    if "EchoTrainLength" not in target:
-        target.EchoTrainLength = None
+    target["SOPInstanceUID"] = replace_uid(f"{source.sop_uid}#{index + 1}", key)
+    target["InstanceNumber"] = index + 1
+    if target.get("InPlanePhaseEncodingDirection") == "COLUMN":  # COL in a classic image
+        target["InPlanePhaseEncodingDirection"] = "COL"
+    target.setdefault("EchoTrainLength", None)
 
 
-def _slice(target: Dataset, pixels: np.ndarray, source: Dataset, key: bytes) -> ParsedSlice:
-    series_uid = str(source.SeriesInstanceUID)
-    target.SOPClassUID = MR_IMAGE
-    target.Modality = "MR"
+def _slice(target: Values, pixels: np.ndarray, source: _Source, key: bytes) -> ParsedSlice:
+    target["SOPClassUID"] = MR_IMAGE
+    target["Modality"] = "MR"
     if "StudyInstanceUID" not in target:
-        target.StudyInstanceUID = replace_uid(f"study of {series_uid}", key)
+        target["StudyInstanceUID"] = replace_uid(f"study of {source.series_uid}", key)
     if "FrameOfReferenceUID" not in target:
-        target.FrameOfReferenceUID = replace_uid(f"frame of {series_uid}", key)
-    given = lookup_in(target)
-    parameters = {name: _plain(value) for name in PARAMETERS if (value := given(name)) is not None}
-    denoising = scanner_denoising(source)
-    if denoising:
-        parameters["VendorDenoising"] = denoising
+        target["FrameOfReferenceUID"] = replace_uid(f"frame of {source.series_uid}", key)
+    parameters = {
+        name: _plain(value) for name in PARAMETERS if (value := target.get(name)) is not None
+    }
+    if source.denoising:
+        parameters["VendorDenoising"] = source.denoising
     complete(target)
     # Measured or computed from others: what the header says of the grid depends on it.
-    parameters["ImageType"] = str(target.ImageType[0])
-    write_pixel_description(target, pixels, int(source.BitsStored))
-    content, offset = encode(target, pixels)
-    spacing = [float(v) for v in target.PixelSpacing]
-    orientation = tuple(float(v) for v in target.ImageOrientationPatient)
+    parameters["ImageType"] = str(target["ImageType"][0])
+    write_pixel_description(target, pixels, source.bits_stored)
+    content, offset = encode_values(target, pixels)
+    spacing = [float(v) for v in target["PixelSpacing"]]
+    orientation = tuple(float(v) for v in target["ImageOrientationPatient"])
     thickness = _float_or_none(target.get("SpacingBetweenSlices")) or _float_or_none(
         target.get("SliceThickness")
     )
@@ -240,28 +262,28 @@ def _slice(target: Dataset, pixels: np.ndarray, source: Dataset, key: bytes) -> 
         content=content,
         pixel_offset=offset,
         pixel_dtype="<i2" if pixels.dtype == np.int16 else "<u2",
-        rows=int(target.Rows),
-        columns=int(target.Columns),
-        position=tuple(float(v) for v in target.ImagePositionPatient),
+        rows=target["Rows"],
+        columns=target["Columns"],
+        position=tuple(float(v) for v in target["ImagePositionPatient"]),
         orientation=orientation,
         row_spacing=spacing[0],
         column_spacing=spacing[1],
         thickness=thickness,
         slope=float(target.get("RescaleSlope", 1.0)),
         intercept=float(target.get("RescaleIntercept", 0.0)),
-        group=_group(target, person_key(source, key)),
-        sop_uid=str(target.SOPInstanceUID),
+        group=_group(target, source.person),
+        sop_uid=target["SOPInstanceUID"],
         parameters=parameters,
     )
 
 
-def _group(target: Dataset, person: str) -> str:
+def _group(target: Values, person: str) -> str:
     """Slices of one person, series, echo, b-value, time and image kind belong together."""
-    image_type = list(target.get("ImageType") or [])
+    image_type = target["ImageType"]
     return "|".join(
         [
             person,
-            str(target.SeriesInstanceUID),
+            target["SeriesInstanceUID"],
             str(target.get("EchoTime") or ""),
             str(target.get("DiffusionBValue") or ""),
             str(target.get("TemporalPositionIdentifier") or ""),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydicom.dataset import Dataset
+from .lookups import Header
 
 BURNED_IN = "The header says that text is burned into the pixels (BurnedInAnnotation)."
 SCREENSHOT = "The header calls it a screenshot (ImageType)."
@@ -16,13 +16,13 @@ CONVERSIONS = {"DV", "DI", "DF", "WSD", "SD", "SI", "DRW"}
 CAPTURED = "The header says that a screen, film or paper was captured (ConversionType)."
 
 
-def suspicions_of(dataset: Dataset) -> list[str]:
+def suspicions_of(header: Header) -> list[str]:
     found = []
-    if _words(dataset.get("BurnedInAnnotation")) & {"YES"}:
+    if _words(header("BurnedInAnnotation")) & {"YES"}:
         found.append(BURNED_IN)
-    if _words(dataset.get("ImageType")) & set(SCREENS):
+    if _words(header("ImageType")) & set(SCREENS):
         found.append(SCREENSHOT)
-    if _words(dataset.get("ConversionType")) & CONVERSIONS:
+    if _words(header("ConversionType")) & CONVERSIONS:
         found.append(CAPTURED)
     return found
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
+from pydicom.valuerep import DSfloat
+
+from readerstudy.imaging.deidentification.copier import Values
 
 # Body parts that come in pairs, for which a side is to be said (PS3.16 CID 4031).
 PAIRED_PARTS = frozenset(
@@ -34,10 +36,11 @@ PAIRED_PARTS = frozenset(
 )
 
 
-def complete(target: Dataset) -> None:
+def complete(target: Values) -> None:
     """Attributes that an MR image must have (PS3.3 C.8.3.1), where the upload had none."""
-    image_type = [str(v) for v in (target.get("ImageType") or [])]
-    if isinstance(target.get("ImageType"), str) or len(image_type) < 2:
+    given = target.get("ImageType") or []
+    image_type = [] if isinstance(given, str) else [str(value) for value in given]
+    if len(image_type) < 2:
         image_type = ["ORIGINAL", "PRIMARY", "OTHER"]
     if image_type[0] not in ("ORIGINAL", "DERIVED"):
         image_type[0] = "ORIGINAL"
@@ -45,11 +48,11 @@ def complete(target: Dataset) -> None:
         image_type[1] = "PRIMARY"
     if len(image_type) < 3 or not image_type[2]:
         image_type = [*image_type[:2], "OTHER", *image_type[3:]]
-    target.ImageType = image_type
+    target["ImageType"] = image_type
     if not target.get("ScanningSequence"):
-        target.ScanningSequence = "RM"
+        target["ScanningSequence"] = "RM"
     if not target.get("SequenceVariant"):
-        target.SequenceVariant = "NONE"
+        target["SequenceVariant"] = "NONE"
     for keyword in (
         "Manufacturer",
         "SeriesNumber",
@@ -62,37 +65,35 @@ def complete(target: Dataset) -> None:
         "SliceThickness",
         "PatientPosition",
     ):
-        if keyword not in target:
-            setattr(target, keyword, None)
+        target.setdefault(keyword, None)
     if not _has_window(target):
         for keyword in ("WindowCenter", "WindowWidth"):
-            if keyword in target:
-                delattr(target, keyword)
+            target.pop(keyword, None)
     # An inversion time belongs to inversion recovery alone (type 2C); it stays in the parameters.
-    sequences = target.ScanningSequence
-    if "IR" not in ([sequences] if isinstance(sequences, str) else list(sequences)):
+    sequences = target["ScanningSequence"]
+    if "IR" not in ([sequences] if isinstance(sequences, str) else sequences):
         target.pop("InversionTime", None)
-    elif "InversionTime" not in target:
-        target.InversionTime = None
+    else:
+        target.setdefault("InversionTime", None)
     # Type 2C: empty where the side of a paired part is not known (PS3.3 C.7.3.1).
     if "Laterality" not in target and "ImageLaterality" not in target:
         part = str(target.get("BodyPartExamined") or "")
         if not part or part in PAIRED_PARTS:
-            target.Laterality = ""
+            target["Laterality"] = ""
     if "RescaleSlope" in target or "RescaleIntercept" in target:
-        target.RescaleSlope = target.get("RescaleSlope", 1)
-        target.RescaleIntercept = target.get("RescaleIntercept", 0)
-        target.RescaleType = "US"  # unspecified
+        target.setdefault("RescaleSlope", DSfloat(1))
+        target.setdefault("RescaleIntercept", DSfloat(0))
+        target["RescaleType"] = "US"  # unspecified
 
 
-def _has_window(target: Dataset) -> bool:
+def _has_window(target: Values) -> bool:
     if "WindowCenter" not in target or "WindowWidth" not in target:
         return False
-    widths = target.WindowWidth
-    return all(float(w) >= 1 for w in (widths if isinstance(widths, MultiValue) else [widths]))
+    widths = target["WindowWidth"]
+    return all(float(w) >= 1 for w in (widths if isinstance(widths, list) else [widths]))
 
 
-def write_pixel_description(target: Dataset, pixels: np.ndarray, stored: int) -> None:
+def write_pixel_description(target: Values, pixels: np.ndarray, stored: int) -> None:
     signed = pixels.dtype == np.int16
     low, high = int(pixels.min()), int(pixels.max())
     # Some scanners write values beyond the bits they announce.
@@ -101,19 +102,21 @@ def write_pixel_description(target: Dataset, pixels: np.ndarray, stored: int) ->
     )
     fits = least <= low and high <= most
     bits = stored if fits else 16
-    target.SamplesPerPixel = 1
-    target.PhotometricInterpretation = "MONOCHROME2"
-    target.Rows, target.Columns = (int(side) for side in pixels.shape)
-    target.BitsAllocated = 16
-    target.BitsStored = bits
-    target.HighBit = bits - 1
-    target.PixelRepresentation = 1 if signed else 0
-    if "PixelPaddingValue" in target:
-        value = int(target.PixelPaddingValue)
-        del target.PixelPaddingValue
-        bounds = (-(1 << 15), (1 << 15) - 1) if signed else (0, (1 << 16) - 1)
-        if bounds[0] <= value <= bounds[1]:
-            target.add_new("PixelPaddingValue", "SS" if signed else "US", value)
+    rows, columns = (int(side) for side in pixels.shape)
+    target.update(
+        SamplesPerPixel=1,
+        PhotometricInterpretation="MONOCHROME2",
+        Rows=rows,
+        Columns=columns,
+        BitsAllocated=16,
+        BitsStored=bits,
+        HighBit=bits - 1,
+        PixelRepresentation=1 if signed else 0,
+    )
+    padding = target.get("PixelPaddingValue")
+    bounds = (-(1 << 15), (1 << 15) - 1) if signed else (0, (1 << 16) - 1)
+    if padding is not None and not bounds[0] <= int(padding) <= bounds[1]:
+        del target["PixelPaddingValue"]
 
 
 def pixel_array(stored: Dataset) -> np.ndarray:

@@ -1,0 +1,160 @@
+"""Nothing is asked of the storage inside a transaction: others wait for what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from botocore.httpsession import URLLib3Session
+from django.core.files.storage import default_storage
+from django.db import connection, transaction
+
+from readerstudy.conduct.design import do_save_design, state_of
+from readerstudy.conduct.withdrawals import do_withdraw
+from readerstudy.imaging import refreshing
+from readerstudy.imaging.inbox import Assignment, do_assign
+from readerstudy.imaging.models import InboxSeries, Series, Volunteer
+from readerstudy.imaging.readings import ATTEMPTS, NotRead, Readings, having_read
+from readerstudy.imaging.selectors import control_series, geometry_of
+from readerstudy.imaging.services import do_delete_series, do_store_series
+from readerstudy.jobs.worker import run_pending
+from readerstudy.measurements.ellipses import Ellipse, centre_of_pixel
+from readerstudy.measurements.models import Measurement
+from readerstudy.measurements.services import do_place_region, do_place_regions_from_file
+from readerstudy.studies.design_document import document_of
+from readerstudy.studies.design_writing import Rows
+from readerstudy.studies.errors import StudyError
+from readerstudy.studies.models import Study
+from tests.factories import make_study
+from tests.object_store import as_storage, object_store
+
+from .datasets import as_files, phantom, series
+from .uploading import send_zip
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def asked(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Images lie in an object store; what is sent to it inside a transaction fails the test."""
+    sent: list[str] = []
+    send = URLLib3Session.send
+
+    def noted(self: URLLib3Session, request: Any) -> Any:
+        assert not connection.in_atomic_block, f"{request.method} {request.url} in a transaction"
+        sent.append(request.method)
+        return send(self, request)
+
+    with object_store() as (address, _):
+        settings.STORAGES = {**settings.STORAGES, "default": as_storage(address, "images")}
+        default_storage.connection.create_bucket(Bucket="images")  # type: ignore[attr-defined]
+        monkeypatch.setattr(URLLib3Session, "send", noted)
+        yield sent
+
+
+def ellipse_on(volunteer: Volunteer, row: float) -> Ellipse:
+    control = control_series(volunteer)
+    assert control is not None
+    centre = list(centre_of_pixel(geometry_of(control), 1, row, 12.0))
+    return Ellipse.from_values(1, centre, [2.0, 2.0], 0.0)
+
+
+def test_no_act_asks_the_store_inside_its_transaction(asked: list[str]) -> None:
+    study = make_study()
+    arms = {arm.code: arm for arm in study.arms.all()}
+    volunteer = Volunteer.objects.create(study=study, code="V01")
+    do_store_series(volunteer, arms["DF"], series(phantom(3) * 2))
+    do_store_series(volunteer, arms["STD"], series(phantom(3)))
+    assert Series.objects.get(arm__code="DF").display_factor == pytest.approx(0.5)
+    tissue = study.tissues.get(code="vertebra")
+    do_place_region(volunteer, tissue, ellipse_on(volunteer, 9.0), None)
+    do_place_region(volunteer, tissue, ellipse_on(volunteer, 10.0), None)
+    place = {"slice": 1, "row": 10, "column": 9, "semi_axes_mm": [2.0, 2.0]}
+    do_place_regions_from_file(volunteer, {"csf": place}, None)
+    assert Measurement.objects.count() == 3 * 2
+    # From an upload and from the inbox; both regions are measured in the arm that comes late.
+    send_zip(study, as_files(series(phantom(3) * 3), "V01/TF") | one_that_waits())
+    late = Series.objects.get(arm__code="TF")
+    assert late.display_factor == pytest.approx(1 / 3, rel=1e-3)
+    measured = Measurement.objects.filter(series=late)
+    assert [round(one.mean, 3) for one in measured.order_by("tissue__position")] == [
+        round(3 * mean, 3)
+        for mean in Measurement.objects.filter(
+            arm=arms["STD"], region__in=measured.values("region")
+        )
+        .order_by("tissue__position")
+        .values_list("mean", flat=True)
+    ]
+    assert measured.count() == 2
+    do_delete_series(Series.objects.get(arm__code="DF", volunteer__code="V01"), None)
+    do_assign(study, None, [Assignment(InboxSeries.objects.get(), "V01", arms["DF"])])
+    run_pending("cpu")
+    assert Measurement.objects.filter(arm=arms["DF"], region__in=measured.values("region")).exists()
+    do_delete_series(Series.objects.get(arm__code="STD"), None)
+    another_control(study)
+    withdrawal = do_withdraw(volunteer, None, "Own wish.")
+    assert {one["arm"]: one["dicom_files"] for one in withdrawal.series} == {"DF": 3, "TF": 3}
+    assert withdrawal.erased_at is not None
+    assert {"PUT", "GET", "DELETE"} <= set(asked)
+
+
+def one_that_waits() -> dict[str, bytes]:
+    return as_files(series(phantom(3, seed=5)), "scans/a")
+
+
+def another_control(study: Study) -> None:
+    """Whose images have to be read for it is known once the design is written."""
+    document = document_of(study)
+    for arm in document["arms"]:
+        arm["is_control"] = arm["code"] == "DF"
+    rows = Rows(arms=[arm.pk for arm in study.arms.all()])
+    do_save_design(study, None, document, state_of(study), rows)
+    shown = Volunteer.objects.get().display
+    assert shown["control_sha256"] == Series.objects.get(arm__code="DF").volume_sha256
+    assert Series.objects.get(arm__code="TF").display["control_sha256"] == shown["control_sha256"]
+
+
+def test_what_is_replaced_while_it_is_read_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = make_study()
+    arms = {arm.code: arm for arm in study.arms.all()}
+    volunteer = Volunteer.objects.create(study=study, code="V01")
+    control = do_store_series(volunteer, arms["STD"], series(phantom(3)))
+    read, other = refreshing.read_volume, series(phantom(3) * 4)
+
+    def replaced(one: Series) -> np.ndarray:
+        """Between the reading and the act the control becomes another, once."""
+        found = read(one)
+        if one.pk == control.pk:
+            monkeypatch.setattr(refreshing, "read_volume", read)
+            do_delete_series(control, None)
+            do_store_series(volunteer, arms["STD"], other)
+        return found
+
+    monkeypatch.setattr(refreshing, "read_volume", replaced)
+    stored = do_store_series(volunteer, arms["DF"], series(phantom(3) * 2))
+    assert stored.display_factor == pytest.approx(2.0)  # by the control that there is now
+    assert stored.display["control_sha256"] != control.volume_sha256
+
+
+def test_an_act_that_finds_other_images_each_time_is_given_up_and_none_reads_inside() -> None:
+    runs: list[int] = []
+
+    def never_done(readings: Readings) -> None:
+        with transaction.atomic():
+            runs.append(len(runs))
+            readings.want(("sha", len(runs)), lambda: connection.in_atomic_block)
+            readings.demand()
+
+    with pytest.raises(StudyError, match="nothing was done"):
+        having_read(never_done)
+    assert len(runs) == ATTEMPTS
+    readings = Readings()
+    with transaction.atomic():
+        with pytest.raises(NotRead):
+            readings.of("sha", lambda: connection.in_atomic_block)
+        with pytest.raises(RuntimeError, match="inside a transaction"):
+            readings.read()
+    readings.read()
+    assert readings.of("sha", lambda: True) is False
