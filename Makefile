@@ -56,7 +56,8 @@ test-packages:
 
 test: $(VENV)/.development static_build/.built test-packages
 	@$(MAKE) --no-print-directory passes
-	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	# Two at once: threads of their own would only wait for one another.
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.development
 	$(VENV)/bin/ruff check .

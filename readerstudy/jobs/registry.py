@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from django.utils.module_loading import autodiscover_modules
 
 if TYPE_CHECKING:
     from .context import JobContext
@@ -40,7 +43,15 @@ def task(name: str, *, queue: str = "cpu") -> Callable[[TaskFunction], TaskFunct
     return register
 
 
+@cache
+def _know_all() -> None:
+    """Every app's tasks.py registers its tasks, once somebody asks for one: commands that have
+    nothing to do with jobs would otherwise wait for all that reads and computes images."""
+    autodiscover_modules("tasks")
+
+
 def get_task(name: str) -> Task:
+    _know_all()
     try:
         return _tasks[name]
     except KeyError:
@@ -63,4 +74,5 @@ def periodic(seconds: float) -> Callable[[Callable[[], object]], Callable[[], ob
 
 
 def periodic_tasks() -> list[Periodic]:
+    _know_all()
     return list(_periodic.values())

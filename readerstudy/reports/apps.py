@@ -1,6 +1,13 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.apps import AppConfig
+
+if TYPE_CHECKING:
+    from readerstudy.accounts.models import User
+    from readerstudy.conduct.locking_models import Locking
+    from readerstudy.studies.models import Study
 
 
 class ReportsConfig(AppConfig):
@@ -13,8 +20,14 @@ class ReportsConfig(AppConfig):
 
         from .anchors import unblinding_anchors
         from .frozen_tables import register_tables
-        from .snapshots import freeze_at_lock
 
         register_tables()
-        hooks.on_study_locked(freeze_at_lock)
+        hooks.on_study_locked(_freeze)
         anchors.register(unblinding_anchors)
+
+
+def _freeze(study: Study, locking: Locking, actor: User | None) -> None:
+    """Statistics are loaded when a study is locked, not whenever a command is started."""
+    from .snapshots import freeze_at_lock
+
+    freeze_at_lock(study, locking, actor)

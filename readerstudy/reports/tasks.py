@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from readerstudy.imaging.housekeeping import delete_lost_outputs
 from readerstudy.jobs.context import JobContext
-from readerstudy.jobs.registry import task
+from readerstudy.jobs.registry import periodic, task
 
+from .export_models import Export
 from .imports import waiting as waiting  # registers its housekeeping
 
 
@@ -16,3 +18,9 @@ def export(context: JobContext, payload: dict[str, Any]) -> None:
     from .export_services import make_export
 
     make_export(context, str(payload["export"]))
+
+
+@periodic(3600)
+def tidy_exports() -> int:
+    """Delete bundles that no row names: of a killed worker, or refused when they were deleted."""
+    return delete_lost_outputs("exports", Export.objects.values_list("path", flat=True))

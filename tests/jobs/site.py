@@ -18,6 +18,22 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 LEASE_SECONDS = 3.0
+# Runs what it is sent, a line of JSON each, and answers with what that printed.
+CONSOLE = """
+import contextlib, io, json, sys, traceback
+import django
+django.setup()
+from django.db import connections
+for line in sys.stdin:
+    said, fault = io.StringIO(), ""
+    with contextlib.redirect_stdout(said):
+        try:
+            exec(json.loads(line), {})
+        except BaseException:
+            fault = traceback.format_exc()
+    connections.close_all()
+    print(json.dumps([said.getvalue(), fault]), flush=True)
+"""
 
 
 @dataclass
@@ -41,7 +57,9 @@ class Site:
     home: Path
     database_url: str
     processes: list[Process] = field(default_factory=list)
+    workers: list[Process] = field(default_factory=list)  # those of them that are
     broker_url: str = ""  # with one, workers are woken by it
+    _console: subprocess.Popen[str] | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -67,6 +85,26 @@ class Site:
     def python(self, code: str) -> str:
         """Run a few lines with Django set up; what they print."""
         return self._run(["-c", f"import django; django.setup()\n{code}"]).strip()
+
+    def console(self, code: str) -> str:
+        """The same in one process for all: to start one costs more than most lines."""
+        if self._console is None:
+            with (self.home / "console.log").open("wb") as lines:
+                self._console = subprocess.Popen(
+                    [sys.executable, "-c", CONSOLE],
+                    cwd=ROOT,
+                    env=self.environment,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=lines,
+                    text=True,
+                )
+        assert self._console.stdin
+        assert self._console.stdout
+        print(json.dumps(code), file=self._console.stdin, flush=True)
+        said, fault = json.loads(self._console.stdout.readline())
+        assert not fault, fault
+        return str(said).strip()
 
     def _run(self, arguments: list[str]) -> str:
         done = subprocess.run(
@@ -98,11 +136,17 @@ class Site:
     def start_worker(self, *arguments: str) -> Process:
         worker = self.start(str(ROOT / "manage.py"), "worker", *arguments)
         wait_for(lambda: "worker started" in worker.output(), "the worker to start")
+        self.workers.append(worker)
         return worker
+
+    def verify_audit(self) -> str:
+        return self.console(
+            "from django.core.management import call_command; call_command('verify_audit')"
+        )
 
     def enqueue(self, seconds: float, trace: Path, *, quiet: bool = False) -> str:
         payload = {"seconds": seconds, "trace": str(trace), "quiet": quiet}
-        return self.python(
+        return self.console(
             "from readerstudy.jobs.services import do_enqueue\n"
             f"print(do_enqueue('probe.slow', {payload!r}).pk)"
         )
@@ -126,18 +170,37 @@ class Site:
         }
         return rows[job_id]
 
-    def published(self) -> list[int]:
-        """The process ids that published, one for each time."""
+    def published(self, trace: Path | None = None) -> list[int]:
+        """The process ids that published, one for each time; of one job's trace, or of all."""
         rows = self.query("SELECT new FROM audit_event WHERE action = 'probe.published'")
         found = [json.loads(new) if isinstance(new, str) else new for (new,) in rows]
-        return [int(new["pid"]) for new in found]
+        return [int(new["pid"]) for new in found if trace in (None, Path(new["trace"]))]
 
     def stop(self) -> None:
+        if self._console is not None:
+            self._console.kill()
+            self._console.communicate()
+            self._console = None
         for process in self.processes:
             if process.popen.poll() is None:
                 process.signal(signal.SIGCONT)
                 process.signal(signal.SIGKILL)
             process.popen.wait()
+
+
+def copy_test_database(path: Path) -> str:
+    """The migrated database of this test run (SQLite), copied; its address. It is there for modules
+    that are marked `django_db` and ask for `django_db_setup`."""
+    from django.db import connection
+
+    source = str(connection.settings_dict["NAME"])
+    with (
+        contextlib.closing(sqlite3.connect(source)) as migrated,
+        contextlib.closing(sqlite3.connect(path)) as copy,
+    ):
+        migrated.backup(copy)
+        assert copy.execute("SELECT count(*) FROM django_migrations").fetchone()[0]
+    return f"sqlite:///{path}"
 
 
 @contextlib.contextmanager
@@ -150,11 +213,13 @@ def running_site(home: Path, database_url: str, broker_url: str = "") -> Iterato
         site.stop()
 
 
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+def wait_for(
+    condition: Callable[[], bool], what: str, seconds: float = 60, every: float = 0.05
+) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain for {what}"
-        time.sleep(0.05)
+        time.sleep(every)
 
 
 def lines(trace: Path) -> list[list[str]]:

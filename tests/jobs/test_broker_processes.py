@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -10,24 +9,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs.site import LEASE_SECONDS, Process, Site, lines, running_site, wait_for
+from tests.jobs.site import (
+    LEASE_SECONDS,
+    Process,
+    Site,
+    copy_test_database,
+    lines,
+    running_site,
+    wait_for,
+)
 from tests.rabbitmq import broker
 from tests.redis_server import redis_server
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("migrated")
-    Site(home, f"sqlite:///{home / 'site.sqlite3'}").manage("migrate", "--verbosity=0")
-    return home / "site.sqlite3"
+# The database of this test run is what the site's is copied from.
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
 
 @pytest.fixture
-def database(migrated: Path, tmp_path: Path) -> str:
-    shutil.copy(migrated, tmp_path / "site.sqlite3")
-    return f"sqlite:///{tmp_path / 'site.sqlite3'}"
+def database(django_db_setup: None, tmp_path: Path) -> str:
+    return copy_test_database(tmp_path / "site.sqlite3")
 
 
 @pytest.fixture
@@ -46,18 +46,14 @@ def runner(workers: list[Process], trace: Path) -> Process:
 
 
 def begin(site: Site, seconds: float, trace: Path, *, quiet: bool = False) -> None:
-    """Write a job's row without a message, so that the workers' sweep alone finds it.
-
-    Not waited for: on a busy machine this process may end after the job does.
-    """
+    """Write a job's row without a message, so that the workers' sweep alone finds it."""
     payload = {"seconds": seconds, "trace": str(trace), "quiet": quiet}
-    code = (
-        "import os\nos.environ['TASKS'] = 'polling'\n"
-        "import django\ndjango.setup()\n"
+    site.console(
+        "from django.test import override_settings\n"
         "from readerstudy.jobs.services import do_enqueue\n"
-        f"do_enqueue('probe.slow', {payload!r})"
+        "with override_settings(TASKS='polling'):\n"
+        f"    do_enqueue('probe.slow', {payload!r})"
     )
-    site.start("-c", code)
 
 
 def outcome(site: Site, trace: Path) -> tuple[str, int]:
@@ -130,7 +126,7 @@ def test_rabbitmq_killed_under_web_and_worker_loses_no_job(database: str, tmp_pa
         # Down: what was begun is published, and what is asked for now waits in the database.
         wait_for(lambda: published(running), "the job in hand to be published without a broker")
         waiting = tmp_path / "waiting.txt"
-        took, queued = site.python(
+        took, queued = site.console(
             "import time\nfrom readerstudy.jobs.services import do_enqueue\n"
             "began = time.monotonic()\n"
             f"job = do_enqueue('probe.slow', {{'seconds': 0.2, 'trace': {str(waiting)!r}}})\n"

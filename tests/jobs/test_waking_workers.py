@@ -30,6 +30,7 @@ def celery(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(broker, "app", broker._application())
     monkeypatch.setattr(broker, "_worker", None)
     monkeypatch.setattr(dispatch._pause, "until", 0.0, raising=False)
+    registry.periodic_tasks()  # all are known
     before = dict(registry._tasks)
     for queue in ("cpu", "gpu"):
         registry.task(f"tests.{queue}", queue=queue)(lambda context, payload: None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.cookiejar
 import json
 import re
-import shutil
 import signal
 import time
 import urllib.error
@@ -17,46 +16,45 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs.site import LEASE_SECONDS, Process, Site, lines, running_site, wait_for
+from tests.jobs.site import (
+    LEASE_SECONDS,
+    Process,
+    Site,
+    copy_test_database,
+    lines,
+    running_site,
+    wait_for,
+)
 from tests.postgresql import create_database, free_port
 
-pytestmark = pytest.mark.slow
+# The database of this test run is what the site's is copied from.
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
 
-@pytest.fixture(scope="module")
-def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database file on which `manage.py migrate` ran once, to be copied."""
-    home = tmp_path_factory.mktemp("migrated")
-    Site(home, f"sqlite:///{home / 'site.sqlite3'}").manage("migrate", "--verbosity=0")
-    return home / "site.sqlite3"
-
-
-@pytest.fixture(scope="module")
-def migrated_postgresql(
-    postgresql_address: str, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, str]:
-    """The server's address and a migrated database, to be copied."""
-    name = f"migrated_{uuid.uuid4().hex}"
-    url = create_database(postgresql_address, name)
-    Site(tmp_path_factory.mktemp("migrated"), url).manage("migrate", "--verbosity=0")
-    return postgresql_address, name
-
-
-def copy_database(request: pytest.FixtureRequest, kind: str, home: Path) -> str:
-    """A migrated database of its own for one test."""
-    if kind == "sqlite":
-        # The last connection to close has written everything from the log into the file.
-        shutil.copy(request.getfixturevalue("migrated_sqlite"), home / "site.sqlite3")
-        return f"sqlite:///{home / 'site.sqlite3'}"
-    address, name = request.getfixturevalue("migrated_postgresql")
-    return create_database(address, f"site_{uuid.uuid4().hex}", copy_of=name)
-
-
-@pytest.fixture(params=DATABASES)
-def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
-    with running_site(tmp_path, copy_database(request, request.param, tmp_path)) as running:
+@pytest.fixture(scope="module", params=DATABASES)
+def site(
+    request: pytest.FixtureRequest,
+    django_db_setup: None,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Site]:
+    """One for all tests on a database: to start processes takes longer than what they show."""
+    home = tmp_path_factory.mktemp(request.param)
+    if request.param == "sqlite":
+        url = copy_test_database(home / "site.sqlite3")
+    else:
+        address = request.getfixturevalue("postgresql_address")
+        url = create_database(address, f"site_{uuid.uuid4().hex}")
+        Site(home, url).manage("migrate", "--verbosity=0", "--skip-checks")
+    with running_site(home, url) as running:
         yield running
+
+
+@pytest.fixture
+def workers(site: Site) -> list[Process]:
+    """Two that wait for work: those of the test before, and others for those that it ended."""
+    living = [worker for worker in site.workers if worker.popen.poll() is None]
+    return living + [site.start_worker() for _ in range(2 - len(living))]
 
 
 @pytest.fixture
@@ -78,9 +76,8 @@ def wait_until_published(trace: Path) -> None:
 
 
 def test_a_job_whose_worker_is_killed_in_mid_job_is_retried_and_finishes_once(
-    site: Site, trace: Path
+    site: Site, workers: list[Process], trace: Path
 ) -> None:
-    workers = [site.start_worker(), site.start_worker()]
     job = site.enqueue(2.0, trace)
     killed, other = who_runs(workers, trace)
     killed.signal(signal.SIGKILL)
@@ -91,81 +88,81 @@ def test_a_job_whose_worker_is_killed_in_mid_job_is_retried_and_finishes_once(
     assert time.monotonic() - died < LEASE_SECONDS + 2.0 + 15.0
     assert [word for word, _ in lines(trace)] == ["started", "started", "published"]
     assert site.job(job) == ("succeeded", 2)
-    assert site.published() == [other.pid]
-    assert "is sound" in site.manage("verify_audit")
+    assert site.published(trace) == [other.pid]
+    assert "is sound" in site.verify_audit()
 
 
 @pytest.mark.parametrize("quiet", [False, True], ids=["noting_progress", "publishing_only"])
 def test_a_worker_that_was_frozen_and_thaws_finds_its_writes_refused(
-    site: Site, trace: Path, quiet: bool
+    site: Site, workers: list[Process], trace: Path, quiet: bool
 ) -> None:
-    workers = [site.start_worker(), site.start_worker()]
     job = site.enqueue(1.5, trace, quiet=quiet)
     frozen, other = who_runs(workers, trace)
+    noticed = frozen.output().count("taken over")
     frozen.signal(signal.SIGSTOP)
     wait_until_published(trace)
     frozen.signal(signal.SIGCONT)
-    wait_for(lambda: "taken over" in frozen.output(), "the thawed worker to notice")
-    assert site.published() == [other.pid]
+    wait_for(lambda: frozen.output().count("taken over") > noticed, "the thawed worker to notice")
+    assert site.published(trace) == [other.pid]
     assert site.job(job) == ("succeeded", 2)
     assert frozen.popen.poll() is None  # it goes on with the next job
 
 
 def test_a_job_longer_than_its_lease_runs_once_while_its_worker_lives(
-    site: Site, trace: Path
+    site: Site, workers: list[Process], trace: Path
 ) -> None:
-    site.start_worker()
-    site.start_worker()
-    job = site.enqueue(2.5 * LEASE_SECONDS, trace, quiet=True)
+    job = site.enqueue(1.5 * LEASE_SECONDS, trace, quiet=True)
     wait_for(lambda: bool(lines(trace)), "a worker to start the job")
     wait_until_published(trace)
     assert [word for word, _ in lines(trace)] == ["started", "published"]
     assert site.job(job) == ("succeeded", 1)
 
 
-def test_a_worker_asked_to_stop_hands_its_job_back_at_once(site: Site, trace: Path) -> None:
-    worker = site.start_worker()
-    job = site.enqueue(60.0, trace)
-    wait_for(lambda: bool(lines(trace)), "the worker to start the job")
-    worker.signal(signal.SIGTERM)
-    assert worker.popen.wait(timeout=20) == 0
-    assert site.job(job) == ("queued", 0)  # being asked to stop is no failed attempt
-    assert site.published() == []
-
-
-@pytest.mark.postgres
-def test_web_and_worker_share_only_the_database_on_postgresql(
-    request: pytest.FixtureRequest, tmp_path: Path, trace: Path
+def test_a_worker_asked_to_stop_hands_its_job_back_at_once(
+    site: Site, workers: list[Process], trace: Path
 ) -> None:
-    url = copy_database(request, "postgresql", tmp_path)
-    with running_site(tmp_path, url) as site:
-        site.python(
-            "from readerstudy.accounts.models import User\n"
-            "User.objects.create_superuser('head@example.org', 'a long enough pass phrase')"
-        )
-        worker = site.start_worker("--queue", "cpu")
-        address = f"http://127.0.0.1:{free_port()}"
-        bind = address.removeprefix("http://")
-        site.start("-m", "gunicorn", "readerstudy.wsgi", "--bind", bind, "--threads", "2")
-        browser = _Browser(address)
-        wait_for(browser.is_up, "the web process to answer")
-        browser.sign_in("head@example.org", "a long enough pass phrase")
+    job = site.enqueue(2.0, trace)
+    stopped, other = who_runs(workers, trace)
+    stopped.signal(signal.SIGTERM)
+    assert stopped.popen.wait(timeout=20) == 0
+    wait_until_published(trace)
+    assert [word for word, _ in lines(trace)] == ["started", "started", "published"]
+    assert site.published(trace) == [other.pid]
+    assert site.job(job) == ("succeeded", 1)  # being asked to stop is no failed attempt
 
-        job = site.enqueue(1.0, trace)
-        wait_for(lambda: bool(lines(trace)), "the worker to start the job")
-        states = [browser.get_json(f"/jobs/{job}/status/")]
-        while states[-1]["state"] in {"queued", "running"}:
-            time.sleep(0.1)
-            states.append(browser.get_json(f"/jobs/{job}/status/"))
-        assert states[-1] == {
-            "state": "succeeded",
-            "done": states[-1]["total"],
-            "total": 20,
-            "message": "working",
-            "error": "",
-        }
-        assert site.published() == [worker.pid]
-        assert "is sound" in site.manage("verify_audit")
+
+@pytest.mark.parametrize(
+    "site", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True
+)
+def test_web_and_worker_share_only_the_database_on_postgresql(
+    site: Site, workers: list[Process], trace: Path
+) -> None:
+    site.console(
+        "from readerstudy.accounts.models import User\n"
+        "User.objects.create_superuser('head@example.org', 'a long enough pass phrase')"
+    )
+    address = f"http://127.0.0.1:{free_port()}"
+    bind = address.removeprefix("http://")
+    site.start("-m", "gunicorn", "readerstudy.wsgi", "--bind", bind, "--threads", "2")
+    browser = _Browser(address)
+    wait_for(browser.is_up, "the web process to answer")
+    browser.sign_in("head@example.org", "a long enough pass phrase")
+
+    job = site.enqueue(1.0, trace)
+    worker, _ = who_runs(workers, trace)
+    states = [browser.get_json(f"/jobs/{job}/status/")]
+    while states[-1]["state"] in {"queued", "running"}:
+        time.sleep(0.1)
+        states.append(browser.get_json(f"/jobs/{job}/status/"))
+    assert states[-1] == {
+        "state": "succeeded",
+        "done": states[-1]["total"],
+        "total": 20,
+        "message": "working",
+        "error": "",
+    }
+    assert site.published(trace) == [worker.pid]
+    assert "is sound" in site.verify_audit()
 
 
 class _Browser:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,22 @@ import pandas as pd
 import pyreadstat
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import transaction
 from django.test import Client
+from django.utils import timezone
 from openpyxl import Workbook, load_workbook
 
+from readerstudy.accounts.models import User
 from readerstudy.audit.models import Event
 from readerstudy.jobs.models import Job
 from readerstudy.jobs.worker import run_pending
 from readerstudy.reading.models import ScoreRevision
 from readerstudy.reports.api.tokens import do_create_token, do_revoke_token
-from readerstudy.reports.bundles.contents import bundle
-from readerstudy.reports.export_models import Export
+from readerstudy.reports.bundles.contents import parts_of
+from readerstudy.reports.export_models import ApiToken, Export
 from readerstudy.reports.report import masked_report, named_report
-from readerstudy.studies.models import Study
+from readerstudy.studies.models import Membership, Study
+from readerstudy.studies.services import do_remove_member
 from tests.factories import make_coordinator, make_statistician, make_study
 from tests.reports.published import ARMS, SCORES, golden_rows, make_published_study, unblind
 
@@ -40,8 +45,7 @@ def opened(content: bytes) -> dict[str, bytes]:
         return {name.split("/", 1)[1]: archive.read(name) for name in archive.namelist()}
 
 
-def test_before_unblinding_no_file_names_an_arm(study: Study) -> None:
-    files = opened(bundle(study, masked_report(study)))
+def check_no_file_names_an_arm(files: dict[str, bytes]) -> None:
     for name, content in files.items():
         if name.endswith((".docx", ".xlsx")):
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -61,15 +65,15 @@ def test_spss_and_stata_files_open_with_labels_and_the_workbook_opens(
 ) -> None:
     unblind(study, None, "reviewed")
     study.refresh_from_db()
-    files = opened(bundle(study, named_report(study)))
+    makers = parts_of(study, named_report(study))["SPSS, Stata and spreadsheet files"]
     for kind, read in (("sav", pyreadstat.read_sav), ("dta", pyreadstat.read_dta)):
         path = tmp_path / f"ratings.{kind}"
-        path.write_bytes(files[f"ratings_long.{kind}"])
+        path.write_bytes(makers[f"ratings_long.{kind}"]())
         frame, meta = read(path)
         assert len(frame) == len(golden_rows(SCORES))
         assert meta.column_names_to_labels["arm"] == "Arm"
         assert "DLR-double-fast (DLR_DF)" in meta.variable_value_labels["arm"].values()
-    book = load_workbook(io.BytesIO(files["results.xlsx"]))
+    book = load_workbook(io.BytesIO(makers["results.xlsx"]()))
     assert book.sheetnames[:4] == ["readme", "ratings", "ratings wide", "roi"]
     assert book["tests"].max_row == len(named_report(study).results.tests) + 1
 
@@ -90,8 +94,12 @@ def test_a_bundle_is_made_by_the_worker_once_and_downloaded(study: Study, client
     address = f"/studies/published/results/export/{export.pk}/bundle.zip"
     answer: Any = client.get(address)
     content = b"".join(answer.streaming_content)
-    assert content == bundle(study, masked_report(study), user)
+    check_no_file_names_an_arm(opened(content))
     assert Event.objects.filter(action="reports.export.downloaded").count() == 1
+    Export.objects.update(path=f"{export.path}.away")
+    assert client.get(address).status_code == 404
+    assert Event.objects.filter(action="reports.export.downloaded").count() == 1  # none was had
+    Export.objects.update(path=export.path)
     coordinator = make_coordinator(study)
     client.force_login(coordinator)
     assert client.get(address).status_code == 404
@@ -109,7 +117,7 @@ def test_an_open_study_gives_no_export(client: Client) -> None:
     assert not Export.objects.exists()
 
 
-def test_a_token_opens_one_study_read_only_until_it_is_revoked(
+def test_a_token_opens_one_study_read_only_while_it_and_its_person_stand(
     study: Study, client: Client
 ) -> None:
     user = make_statistician(study)
@@ -135,8 +143,25 @@ def test_a_token_opens_one_study_read_only_until_it_is_revoked(
     schema = client.get("/api/v1/openapi.json", headers=bearer).json()
     assert schema["openapi"] == "3.1.0"
     assert text not in json.dumps(list(Event.objects.values()), default=str)
-    do_revoke_token(study, user, token.pk)
-    assert client.get(root, headers=bearer).status_code == 401
+    # Revoked, over, of an account switched off, of somebody without the role: no address opens.
+    names = ("", "results/", "files/tests.csv", "bundle.zip")
+    addresses = [*(root + name for name in names), "/api/v1/openapi.json"]
+    standing = ApiToken.objects.filter(pk=token.pk)
+    ends: list[Callable[[], object]] = [
+        lambda: do_revoke_token(study, user, token.pk),
+        lambda: standing.update(expires_at=timezone.now()),
+        lambda: User.objects.filter(pk=user.pk).update(is_active=False),
+        lambda: do_remove_member(Membership.objects.get(user=user, study=study), None),
+    ]
+    for end in ends:
+        assert client.get(addresses[-1], headers=bearer).status_code == 200
+        with transaction.atomic():
+            end()
+            for address in addresses:
+                refused = client.get(address, headers=bearer)
+                assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
+                assert refused.json()["error"].startswith("Give a token that stands"), address
+            transaction.set_rollback(True)
 
 
 def workbook_of(rows: list[dict[str, str]], headings: dict[str, str]) -> Workbook:

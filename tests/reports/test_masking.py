@@ -86,9 +86,10 @@ def texts_of(name: str, content: bytes) -> list[tuple[str, str]]:
 def pdf_text(content: bytes) -> str:
     """What a PDF says: its own fields, and the strings its pages draw, unpacked."""
     found = [re.sub(rb"stream\r?\n.*?endstream", b"", content, flags=re.DOTALL)]
-    for packed in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", content, flags=re.DOTALL):
+    for packed in re.findall(rb"stream\r?\n(.*?)\nendstream", content, flags=re.DOTALL):
         try:
-            stream = zlib.decompress(packed)
+            # What packed ends with may look like a part of the line's end: no more is cut off.
+            stream = zlib.decompressobj().decompress(packed)
         except zlib.error:
             continue  # a picture
         # A text is drawn in pieces of a few letters, over several lines.

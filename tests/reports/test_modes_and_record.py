@@ -29,10 +29,11 @@ from tests.reports.test_masking import unmasking
 pytestmark = pytest.mark.django_db
 
 
-def read_study(mode: str, **fields: Any) -> Study:
+def read_study(mode: str, maps: str = "never", **fields: Any) -> Study:
     study = make_imaged_study(volunteers=4, readers=2)
     study.title = "Lumbar spine"  # which no arm is called after
-    study.save(update_fields=["title"])
+    study.warning_maps = maps
+    study.save(update_fields=["title", "warning_maps"])
     sides = "balanced" if mode == "choice" else "control_left"
     do_update_settings(study, None, reading_mode=mode, side_policy=sides, **fields)
     do_launch(study, None, seed="modes")
@@ -104,7 +105,7 @@ def test_each_mode_has_results_masked_and_named(mode: str) -> None:
 
 
 def test_repeats_practice_and_comments_stand_apart_and_never_in_the_results() -> None:
-    study = read_study("relative", repeat_percent=20, practice_items=2)
+    study = read_study("relative", maps="open", repeat_percent=20, practice_items=2)
     data = data_of(study)
     assert len(data["scores"]) == 4 * 5 * 6 * 2 - 1  # one could not be assessed
     assert "mode" not in data  # nothing is added to the document of the paper's own mode
@@ -130,6 +131,10 @@ def test_repeats_practice_and_comments_stand_apart_and_never_in_the_results() ->
         text = words_of(parts["Drafts"][f"drafts/{name}.docx"]())
         assert "1 of 240 answers" in text
         assert "No value is missing" not in text
+    # Whoever saw an image's own warning map could tell what made it.
+    methods = words_of(parts["Drafts"]["drafts/methods_and_results.docx"]())
+    assert "Readers were not blinded to how an image was made" in methods
+    assert "Readers were blinded" not in methods
     assert "nothing was trained" not in text
     assert "Benjamini and Hochberg" in text
 

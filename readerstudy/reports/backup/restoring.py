@@ -118,6 +118,8 @@ class _checks_deferred:
                 cursor.execute(statement)
             if connection.vendor == "postgresql":
                 cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+                # It writes images between its rows, and web and workers are stopped meanwhile.
+                cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         try:

@@ -15,6 +15,7 @@ from typing import IO
 
 import pandas as pd
 
+from analysis.figure_style import ImageFormat
 from analysis.plan_document import write_plan
 from analysis.r_scripts import imrmc_layout, mixed_model_script, recompute_script
 from analysis.results_document import write_results
@@ -41,7 +42,7 @@ from .drafts.files import draft_makers
 from .labelled import dta_file, sav_file
 from .making import Makers
 from .manifest import manifest
-from .paper import IMAGE_FORMATS, figures, results_of, table_makers, tables
+from .paper import IMAGE_FORMATS, drawn, figures, results_of, table_makers, tables
 from .spss_script import spss_script
 from .stata_script import stata_script
 from .workbook import workbook
@@ -225,8 +226,16 @@ def _imrmc(report: Report, criterion: str) -> bytes:
 
 
 def figure_makers(report: Report) -> Makers:
+    """Drawing is most of a bundle's time: what the pages or a former bundle drew is taken."""
     return {
-        f"figures/{name}.{kind}": partial(draw, kind)
-        for name, draw in figures(report).items()
+        f"figures/{name}.{kind}": partial(_figure, report, name, kind)
+        for name in figures(report)
         for kind in IMAGE_FORMATS
     }
+
+
+def _figure(report: Report, name: str, kind: ImageFormat) -> bytes:
+    found = drawn(report, name, kind)
+    if found is None:
+        raise LookupError(f"The results have no figure {name}.")
+    return found

@@ -26,5 +26,5 @@ def slow(context: JobContext, payload: dict[str, Any]) -> None:
         if not payload.get("quiet"):
             context.progress(step, steps, "working")
     with context.publish():
-        record("probe.published", None, new={"pid": os.getpid()})
+        record("probe.published", None, new={"pid": os.getpid(), "trace": str(trace)})
     note("published")

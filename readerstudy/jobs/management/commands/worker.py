@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from readerstudy.jobs.heart import beating
+from readerstudy.jobs.registry import periodic_tasks
 from readerstudy.jobs.worker import ALL_QUEUES, Worker
 
 
@@ -37,6 +38,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["card"] is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = str(options["card"])  # before torch is imported
+        periodic_tasks()  # loads every task now: what cannot be loaded stops the worker, not a job
         worker = Worker(options["queue"] or ALL_QUEUES)
         if options["once"] or options["until_empty"]:
             worker.listen_for_signals()

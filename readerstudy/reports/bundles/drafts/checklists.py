@@ -6,6 +6,9 @@ Intell 2020;2:e200029. The items are named in our words; read the originals besi
 
 from __future__ import annotations
 
+from readerstudy.studies.models import Study
+from readerstudy.studies.wording import WARNING_MAPS
+
 from .document import TO_WRITE, Section
 from .facts import Facts, listed, significance
 
@@ -43,12 +46,16 @@ def _process(facts: Facts) -> str:
     if facts.is_imported:
         return f"Scores were given elsewhere and imported. {TO_WRITE}"
     reading = facts.reading
+    is_open = reading.get("warning_maps") == Study.WarningMaps.OPEN
     text = (
-        f"Blinded to the image set; mode: {reading.get('mode', 'relative')}; random order for each "
-        "reader, stored before the reading; no clinical information was shown."
+        f"{'Not blinded' if is_open else 'Blinded'} to the image set; mode: "
+        f"{reading.get('mode', 'relative')}; random order for each reader, stored before the "
+        "reading; no clinical information was shown."
     )
     if reading.get("occasions", 1) > 1:
         text += f" {reading['occasions']} occasions, {reading['washout_days']} days apart or more."
+    if reading.get("warning_maps"):
+        text += f" Warning maps: {WARNING_MAPS[reading['warning_maps']]}."
     if reading.get("repeat_percent"):
         text += f" Hidden repeats: {reading['repeat_percent']} % of the items."
     return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from analysis.tables import fixed, format_mean_sd, format_q
 from readerstudy.reports.plan_wording import moment_of
 from readerstudy.reports.wording import SUMMARIES, noise_text
 from readerstudy.studies.models import Study
+from readerstudy.studies.wording import WARNING_MAPS
 
 from .beside import beside_the_tests, signed_number
 from .document import TO_WRITE, Section
@@ -70,12 +72,14 @@ def _reading(facts: Facts) -> list[str]:
         low, high = (fixed(limit, 0) for limit in report.plan.score_range)
         points = f" on a scale from {low} to {high}"
     text = (
-        f"{who} {mode}{points}, for {listed(facts.criteria)}. Readers were blinded: no name, "
+        f"{who} {mode}{points}, for {listed(facts.criteria)}. {_blinding(reading)}"
         "header or date was shown, and the order was drawn at random for each reader and stored "
         f"before the reading, with at least {reading.get('minimum_gap', 1)} item(s) of other "
         "volunteers between two items of one volunteer."
     ).replace("item(s)", "item" if reading.get("minimum_gap", 1) == 1 else "items")
     extra = []
+    if reading.get("warning_maps"):
+        extra.append(f"Warning maps were offered: {WARNING_MAPS[reading['warning_maps']]}.")
     if reading.get("repeat_percent"):
         extra.append(
             f"{reading['repeat_percent']} % of the items were repeated without the readers' "
@@ -88,6 +92,13 @@ def _reading(facts: Facts) -> list[str]:
             f"{reading['washout_days']} days apart; the first entered the primary analysis."
         )
     return [" ".join([text, *extra])]
+
+
+def _blinding(reading: Mapping[str, Any]) -> str:
+    """An image's own warning map tells what made it: who saw one did not read blinded."""
+    if reading.get("warning_maps") == Study.WarningMaps.OPEN:
+        return "Readers were not blinded to how an image was made; no name, "
+    return "Readers were blinded: no name, "
 
 
 def _quantities(facts: Facts) -> list[str]:

@@ -12,6 +12,7 @@ from readerstudy.reports.backup.restoring import restore_backup
 
 
 class Command(BaseCommand):
+    requires_system_checks = ()  # of pages and addresses, which it has nothing to do with
     help = "Restore a backup into an empty installation, or with --replace over what is there."
 
     def add_arguments(self, parser: CommandParser) -> None:
