@@ -1,31 +1,35 @@
-"""Kill -9 of web, worker, broker and database at random moments, while people work: what is lost?
+"""Kill -9 of web, worker, broker, database and object store while people work: what is lost?
 
-On loopback: PostgreSQL that waits for the disk, RabbitMQ, an S3-type object store, two web
-processes (gunicorn), two workers woken by the broker. Readers score and a coordinator uploads
-volunteers all the while; whatever is killed is started again at once, as systemd does. The object
-store and the workers are also frozen, longer than a lease. Afterwards:
+On loopback: PostgreSQL that waits for the disk, RabbitMQ, an S3-type object store that writes what
+it confirms to the disk, two web processes (gunicorn), two workers woken by the broker. Readers
+score and a coordinator uploads volunteers all the while; whatever is killed, at a random moment, is
+started again at once, as systemd does. The object store is also frozen, and so are the workers, in
+the middle of a job and for longer than its lease. Afterwards:
 
 - every score that a reader got a receipt for is stored once, and no other is;
 - every volunteer that was sent is there with all slices, once; no job failed or hangs;
+- every stored volume, of all series, is in the object store with the hash of its record, and every
+  series with its DICOM files;
 - `verify_audit` and, after the lock, `verify_snapshot` pass.
 
     python benchmarks/chaos.py [--kills 100] [--minutes 15] [--seed 1] [--log docs/chaos.md]
 
 It ends with 1 if anything of this is not so. RabbitMQ and PostgreSQL are the system's own packages
-(.ci/debian-packages); the object store is moto's server, which keeps nothing over a kill and is
-therefore frozen only.
+(.ci/debian-packages); the object store is moto's server with a journal (chaos_site/lasting_store).
 """
 
 from __future__ import annotations
 
 import argparse
 import collections
+import hashlib
 import io
 import os
 import platform
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -37,13 +41,21 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.chaos_site.callers import Caller, Coordinator, Reader
-from benchmarks.chaos_site.processes import ROOT, Stack, stack
+from benchmarks.chaos_site.processes import LEASE_SECONDS, ROOT, Stack, stack
 from benchmarks.reading_site.site import load_of_the_machine
 
-READERS, VOLUNTEERS, SLICES = 3, 8, 4
+READERS, VOLUNTEERS, SLICES = 3, 24, 4
 # How often each is hit. A broker takes longest to come back.
-WEIGHTS = {"web 1": 5, "web 2": 5, "worker 1": 6, "worker 2": 6, "database": 3, "broker": 1}
-FROZEN = ("store", "worker 1", "worker 2")
+WEIGHTS = {
+    **{"web 1": 5, "web 2": 5, "worker 1": 6, "worker 2": 6},
+    **{"database": 3, "store": 3, "broker": 2},
+}
+# For how many seconds: a worker for longer than its lease, a store for more or less than one
+# attempt of a page.
+BEYOND_THE_LEASE = (1.2 * LEASE_SECONDS, 2.0 * LEASE_SECONDS)
+FROZEN = {"store": (2, 9), "worker 1": BEYOND_THE_LEASE, "worker 2": BEYOND_THE_LEASE}
+# A worker is frozen after so many kills; how often the store is, of all that is done.
+KILLS_A_FREEZE, STORE_FREEZES = 12, 0.06
 DRAIN_SECONDS = 300
 
 
@@ -127,7 +139,7 @@ def people(site: Stack, over: threading.Event) -> tuple[Any, Any, list[Caller]]:
 
 
 def havoc(site: Stack, kills: int, minutes: float, seed: int) -> list[str]:
-    """The log of it, a line each; several may be down at once."""
+    """The log of it, a line each, spread over the time; several may be down at once."""
     choose = random.Random(seed)  # noqa: S311
     began, lines, done = time.monotonic(), [], 0
     threads: list[threading.Thread] = []
@@ -135,27 +147,33 @@ def havoc(site: Stack, kills: int, minutes: float, seed: int) -> list[str]:
     def hit(name: str, act: str, seconds: float) -> None:
         at = time.monotonic() - began
         if act == "frozen":
-            site.kept[name].freeze(seconds)
+            at += site.kept[name].freeze(seconds)
             lines.append(f"{at:7.1f} s  {name} frozen for {seconds:.1f} s")
         else:
             took = site.kept[name].kill()
             lines.append(f"{at:7.1f} s  kill -9 {name}; up again after {took:.1f} s")
 
+    longest_pause = 1.1 * 60 * minutes / kills
+    workers = [name for name in FROZEN if name.startswith("worker")]
+    freezes = 0
     while done < kills and time.monotonic() - began < 60 * minutes:
         for kept in site.kept.values():
             kept.look_after()
-        if choose.random() < 0.08:
-            name, act = choose.choice(FROZEN), "frozen"
+        time.sleep(choose.uniform(0.3, longest_pause))
+        if freezes < done // KILLS_A_FREEZE:
+            name, act = choose.choice(workers), "frozen"
+        elif choose.random() < STORE_FREEZES:
+            name, act = "store", "frozen"
         else:
             (name,), act = choose.choices(list(WEIGHTS), list(WEIGHTS.values())), "killed"
-        seconds = choose.uniform(2, 9)
-        time.sleep(choose.uniform(0.3, 2.0))
         if site.kept[name].busy.locked():
             continue  # it is down already
+        seconds = choose.uniform(*FROZEN.get(name, (0, 0)))
         thread = threading.Thread(target=hit, args=(name, act, seconds), daemon=True)
         thread.start()
         threads.append(thread)
         done += act == "killed"
+        freezes += act == "frozen" and name != "store"
     for thread in threads:
         thread.join()
     return sorted(lines)
@@ -201,7 +219,29 @@ def faults_of_uploads(draft: Any, sent: list[str], slices: int = SLICES) -> list
     return [*faults, *(f"nobody sent: {one}" for one in stored - wanted)]
 
 
-def faults_of_verifying(study: Any) -> list[str]:
+def faults_of_images() -> list[str]:
+    """Whether the store has what the records say, after all that was done to it."""
+    from django.core.files.storage import default_storage
+
+    from readerstudy.imaging.models import Series
+    from readerstudy.imaging.volumes import VOLUME
+
+    faults = []
+    for series in Series.objects.all():
+        try:
+            with default_storage.open(f"{series.prefix}/{VOLUME}") as stored:
+                is_sound = hashlib.sha256(stored.read()).hexdigest() == series.volume_sha256
+            files = len(default_storage.listdir(f"{series.prefix}/dicom")[1])
+        except OSError as error:
+            faults.append(f"images lost of {series}: {error}")
+            continue
+        if not is_sound or files != series.slices:
+            faults.append(f"images of {series} differ: {files} files, volume sound: {is_sound}")
+    return faults
+
+
+def faults_of_verifying(study: Any, told: list[str]) -> list[str]:
+    """What the two commands say is added to `told`."""
     from django.core.management import CommandError, call_command
 
     from readerstudy.conduct.locking import do_lock
@@ -215,12 +255,29 @@ def faults_of_verifying(study: Any) -> list[str]:
         return [f"the study could not be locked: {error}"]
     drained()
     for command, arguments in (("verify_audit", []), ("verify_snapshot", ["--all"])):
+        said = io.StringIO()
+        told += ["", " ".join(["$ manage.py", command, *arguments])]
         try:
-            call_command(command, *arguments)
+            call_command(command, *arguments, stdout=said, stderr=said)
         except (CommandError, SystemExit) as error:
             if not isinstance(error, SystemExit) or error.code:
                 faults.append(f"{command}: {error}")
+                said.write(f"{error}\n")
+        told += said.getvalue().splitlines()
     return faults
+
+
+def commit() -> str:
+    """What was run: the commit, and whether the tree differed from it."""
+
+    def git(*arguments: str) -> str:
+        asked = subprocess.run(
+            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        return asked.stdout.strip()
+
+    changed = " with changes" if git("status", "--porcelain", "--untracked-files=no") else ""
+    return (git("rev-parse", "HEAD") or "not under version control") + changed
 
 
 def main() -> int:
@@ -274,7 +331,11 @@ def run(site: Stack, options: argparse.Namespace) -> tuple[str, list[str]]:
     faults = [f"{type(c).__name__}: {c.fault}" for c in callers if c.fault]
     faults += [f"{type(c).__name__} never came to an end" for c in callers if c.is_alive()]
     faults += faults_of_jobs(draft)
-    faults += missing_scores(lines) + faults_of_uploads(draft, sent) + faults_of_verifying(study)
+    faults += missing_scores(lines) + faults_of_uploads(draft, sent) + faults_of_images()
+    verified: list[str] = []
+    faults += faults_of_verifying(study, verified)
+    of_workers = [line for line in told if "worker" in line and "frozen" in line]
+    logs = site.logs()
     ended = ", ".join(f"{k.ended_itself} × {k.name}" for k in site.kept.values() if k.ended_itself)
     figures = [
         ("processes killed", ", ".join(f"{k.kills} × {k.name}" for k in site.kept.values())),
@@ -282,7 +343,12 @@ def run(site: Stack, options: argparse.Namespace) -> tuple[str, list[str]]:
             "slowest to come back",
             ", ".join(f"{k.name} {k.slowest_return:.1f} s" for k in site.kept.values() if k.kills),
         ),
-        ("frozen", str(sum("frozen" in line for line in told))),
+        (
+            "frozen",
+            f"{sum('store frozen' in line for line in told)} × store, {len(of_workers)} × worker, "
+            f"the latter for {_range(of_workers)} s; a job's lease is {LEASE_SECONDS} s",
+        ),
+        ("jobs left alone by a worker that had lost them", str(logs.count("was taken over"))),
         ("ended by themselves", ended or "none"),
         ("time", f"{seconds:.0f} s"),
         ("requests", str(sum(c.tries for c in callers))),
@@ -292,6 +358,7 @@ def run(site: Stack, options: argparse.Namespace) -> tuple[str, list[str]]:
         ("items submitted", str(sum("submitted" in line for line in lines))),
         ("volunteers uploaded and read", str(len(sent))),
         ("jobs", ", ".join(f"{count} {state}" for state, count in states.items())),
+        ("commit", commit()),
         ("machine", f"{platform.machine()}, {load_of_the_machine()}, seed {options.seed}"),
     ]
     kills = sum(kept.kills for kept in site.kept.values())
@@ -310,6 +377,7 @@ def run(site: Stack, options: argparse.Namespace) -> tuple[str, list[str]]:
             "",
             "```",
             *told,
+            *verified,
             "```",
             "",
         ]
@@ -319,9 +387,16 @@ def run(site: Stack, options: argparse.Namespace) -> tuple[str, list[str]]:
     return text, faults
 
 
+def _range(lines: list[str]) -> str:
+    """Of lines that end in so many seconds: the least and the most."""
+    seconds = [float(line.split()[-2]) for line in lines]
+    return f"{min(seconds)} to {max(seconds)}" if seconds else "0"
+
+
 def _about() -> list[str]:
     """The head of this file says what the run is."""
-    return ["What was run and what was checked:", "", *(__doc__ or "").splitlines()[2:13]]
+    about, _, _ = (__doc__ or "").partition("\n\nIt ends")
+    return ["What was run and what was checked:", "", *about.splitlines()[2:]]
 
 
 if __name__ == "__main__":

@@ -24,13 +24,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.reading_load import a_database
+from benchmarks.reading_site.processor_time import told
 from benchmarks.reading_site.site import benchmark_site, load_of_the_machine
 
 READERS = 12
 PROCESSES = (1, 2)
 
 
-def requests_a_second(processes: int, seconds: int, size: str) -> dict[str, float]:
+def requests_a_second(processes: int, seconds: int, size: str) -> dict[str, dict[str, float]]:
     """By a process of its own: Django is set up for one database only."""
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
@@ -41,8 +42,10 @@ def requests_a_second(processes: int, seconds: int, size: str) -> dict[str, floa
             *("--result", str(result)),
         ]
         # A mark of the other benchmark may be missed here: nobody reads without thinking.
-        subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
-        found: dict[str, float] = json.loads(result.read_text(encoding="utf-8"))
+        subprocess.run(command, capture_output=True, check=False)
+        found: dict[str, dict[str, float]] = json.loads(result.read_text(encoding="utf-8"))
+        if found["faults"]:
+            raise SystemExit(f"{found['faults']} requests went wrong: see {command}")
         return found
 
 
@@ -58,7 +61,7 @@ def volunteers_a_minute(workers: int, volunteers: int, size: str) -> float:
         uploads = coordinators(address, 1, Size(rows, columns, slices), threading.Event())
         (caller,) = uploads.callers
         caller.archives = caller.archives[:volunteers]
-        caller.pause = (0.0, 0.0)
+        caller.first, caller.pause = 0.0, (0.0, 0.0)
         caller.run()
         began = time.monotonic()
         for _ in range(workers):
@@ -86,9 +89,12 @@ def main() -> None:
     print(load_of_the_machine(), flush=True)
     print("| | 1 process | 2 processes | times |\n| --- | --- | --- | --- |")
     one, two = (requests_a_second(n, options.seconds, options.size) for n in PROCESSES)
-    for name in one:
-        told = f"{one[name]:.1f} | {two[name]:.1f} | {two[name] / one[name]:.2f}"
-        print(f"| web: {name} a second | {told} |", flush=True)
+    for name, rate in one["paces"].items():
+        more = two["paces"][name]
+        print(f"| web: {name} a second | {rate:.1f} | {more:.1f} | {more / rate:.2f} |")
+    for count, found in zip(PROCESSES, (one, two), strict=True):
+        noun = "process" if count == 1 else "processes"
+        print(f"web, {count} {noun}: {told(found['shares'])}", flush=True)
     rates = []
     for workers in PROCESSES:
         command = [sys.executable, __file__, "--workers", str(workers), "--size", options.size]
@@ -97,8 +103,8 @@ def main() -> None:
         if done.returncode:
             raise SystemExit(done.stdout + done.stderr)
         rates.append(float(done.stdout.split()[-1]))
-    told = f"{rates[0]:.1f} | {rates[1]:.1f} | {rates[1] / rates[0]:.2f}"
-    print(f"| worker: volunteers a minute | {told} |\n{load_of_the_machine()}")
+    grown = f"{rates[0]:.1f} | {rates[1]:.1f} | {rates[1] / rates[0]:.2f}"
+    print(f"| worker: volunteers a minute | {grown} |\n{load_of_the_machine()}")
 
 
 if __name__ == "__main__":

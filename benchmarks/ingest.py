@@ -80,20 +80,23 @@ def new_study(slug: str):
     return study
 
 
-def read_in(study, paths: list[tuple[str, Path]]) -> float:
-    """Seconds from files on disk, as an upload leaves them, until everything is stored."""
+def read_in(study, paths: list[tuple[str, Path]]) -> tuple[float, float]:
+    """Seconds from files on disk, as an upload leaves them, until every series is stored and seen
+    by everybody; and until the raw bytes are deleted too."""
+    from django.utils import timezone
+
     from readerstudy.imaging.uploads import do_take_files
     from readerstudy.jobs.models import Job
     from readerstudy.jobs.worker import run_pending
 
-    started = time.perf_counter()
+    started = timezone.now()
     job = do_take_files(study, paths, None)
     run_pending("cpu")
-    seconds = time.perf_counter() - started
+    whole = (timezone.now() - started).total_seconds()
     job.refresh_from_db()
-    if job.state != Job.State.SUCCEEDED:
+    if job.state != Job.State.SUCCEEDED or job.finished_at is None:
         raise SystemExit(f"The files were not read: {job.error}")
-    return seconds
+    return (job.finished_at - started).total_seconds(), whole
 
 
 def receive_one_by_one(study, files: dict[str, bytes]) -> float:
@@ -253,12 +256,15 @@ def compare(home: Path, series_count: int, slices: int, rounds: int) -> list[str
     }
     taken: dict[str, list[float]] = {name: [] for name in (*ways, "Orthanc", "one by one")}
     used: dict[str, list[float]] = {name: [] for name in (*ways, "Orthanc")}
+    cleared: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds):
         # Whoever comes first meets what the one before left for the disk to write.
         for name, paths in sorted(ways.items(), reverse=number % 2 == 0):
             study = new_study(f"{name.replace(' ', '-')}-{number}")
             before = _cpu_seconds()
-            taken[name].append(read_in(study, paths))
+            stored, whole = read_in(study, paths)
+            taken[name].append(stored)
+            cleared[name].append(whole)
             used[name].append(_cpu_seconds() - before)
             if stored_slices(study) != len(files):
                 raise SystemExit("Not every file was stored.")
@@ -273,6 +279,8 @@ def compare(home: Path, series_count: int, slices: int, rounds: int) -> list[str
         name: report(f"ReaderStudy, {name}: de-identified, stored", files, taken[name])
         for name in ways
     }
+    for name in ways:
+        report(f"ReaderStudy, {name}: raw bytes deleted too", files, cleared[name])
     report("ReaderStudy, received one by one, not read", files, taken["one by one"])
     if taken["Orthanc"]:
         rate = report("Orthanc, stored as they are", files, taken["Orthanc"])

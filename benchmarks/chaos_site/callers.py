@@ -123,6 +123,7 @@ class Coordinator(Caller):
     """Sends one volunteer after the other, in pieces, and has each read by a worker."""
 
     piece = PIECE
+    first = 0.0  # seconds until the first volunteer
     pause = (0.5, 2.0)  # seconds between two volunteers
 
     def __init__(self, *args: Any, slug: str, archives: list[tuple[str, bytes]]) -> None:
@@ -132,12 +133,13 @@ class Coordinator(Caller):
         self.sent: list[str] = []
 
     def act(self) -> None:
+        self.over.wait(self.first)
         for volunteer, archive in self.archives:
             if self.over.is_set():
                 return
             self.upload(volunteer, archive)
             self.sent.append(volunteer)
-            time.sleep(self.random.uniform(*self.pause))
+            self.over.wait(self.random.uniform(*self.pause))
 
     def upload(self, volunteer: str, archive: bytes) -> None:
         batch = str(uuid.uuid4())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,8 @@ from tests.rabbitmq import Broker
 
 ROOT = Path(__file__).resolve().parents[2]
 STARTING_SECONDS = 600.0  # on a machine that does other things beside
+LEASE_SECONDS = 6
+WORK_SECONDS = 10
 rabbitmq.START_SECONDS = STARTING_SECONDS
 CONNECT_SECONDS = 3
 RESTART_SECONDS = 1.0  # as RestartSec= in deploy/systemd
@@ -37,6 +40,7 @@ class Kept:
     start: Callable[[], int]  # its process id
     is_up: Callable[[], bool]
     leads: bool = True
+    has_work: Callable[[], bool] = lambda: True  # a freeze waits for it for a while
     pid: int = 0
     kills: int = 0
     ended_itself: int = 0
@@ -93,12 +97,19 @@ class Kept:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
 
-    def freeze(self, seconds: float) -> None:
-        """Stopped and thawed: a host that swaps, a store that is slow."""
+    def freeze(self, seconds: float) -> float:
+        """Stopped and thawed: a host that swaps, a store that is slow. A worker in mid-job, if it
+        gets one soon: an idle one has nothing to lose. The seconds until it was stopped."""
         with self.busy:
+            began = time.monotonic()
+            deadline = began + WORK_SECONDS
+            while not self.has_work() and time.monotonic() < deadline:
+                time.sleep(0.005)
             os.killpg(self.pid, signal.SIGSTOP)
+            waited = time.monotonic() - began
             time.sleep(seconds)
             os.killpg(self.pid, signal.SIGCONT)
+            return waited
 
 
 def popen(command: list[Any], log: Path, **options: Any) -> subprocess.Popen[bytes]:
@@ -175,7 +186,7 @@ class Database:
 
 def answers(address: str) -> bool:
     try:
-        requests.get(f"{address}/health", timeout=CONNECT_SECONDS)
+        requests.get(address, timeout=CONNECT_SECONDS)
     except requests.RequestException:
         return False
     return True
@@ -199,7 +210,7 @@ class Stack:
         command += ["--threads", "4", "--keep-alive", "65"]
         log = self.home / f"web{number}.log"
         self.kept[f"web {number}"] = Kept(
-            f"web {number}", lambda: self._start(command, log), lambda: answers(address)
+            f"web {number}", lambda: self._start(command, log), lambda: answers(f"{address}/health")
         )
 
     def worker(self, number: int) -> None:
@@ -217,7 +228,11 @@ class Stack:
         def is_up() -> bool:
             return b"worker started" in log.read_bytes()[began:]
 
-        self.kept[name] = Kept(name, start, is_up)
+        def has_work() -> bool:
+            told = re.findall(rb"job \S+ \S+ (.*)", log.read_bytes()[began:][-2000:])
+            return bool(told) and told[-1].endswith(b"started")
+
+        self.kept[name] = Kept(name, start, is_up, has_work=has_work)
 
     def _start(self, command: list[Any], log: Path) -> int:
         return popen(command, log, cwd=ROOT, env=self.environment, process_group=0).pid
@@ -238,11 +253,13 @@ def stack(home: Path) -> Iterator[Stack]:
     (broker_home / "plugins").write_text("[].\n")
     broker = Broker(broker_home)
     port = free_port()
-    store = popen(
-        [Path(sys.executable).with_name("moto_server"), "-H", "127.0.0.1", "-p", port],
-        home / "store.log",
-        process_group=0,
-    )
+    store_at = f"http://127.0.0.1:{port}"
+    store_command = [sys.executable, "-m", "benchmarks.chaos_site.lasting_store", port]
+    store_command.append(home / "store.journal")
+
+    def start_store() -> int:
+        return popen(store_command, home / "store.log", cwd=ROOT, process_group=0).pid
+
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
@@ -256,12 +273,12 @@ def stack(home: Path) -> Iterator[Stack]:
         "TASKS": "celery",
         "BROKER_URL": broker.url,
         "JOB_SWEEP_SECONDS": "1",
-        "JOB_LEASE_SECONDS": "6",
+        "JOB_LEASE_SECONDS": str(LEASE_SECONDS),
         # Attempts are spent by kills here, not by faults.
         "JOB_MAX_ATTEMPTS": "50",
         "JOB_RETRY_SECONDS": "0.5",
         "S3_BUCKET": "images",
-        "S3_ENDPOINT": f"http://127.0.0.1:{port}",
+        "S3_ENDPOINT": store_at,
         "S3_ACCESS_KEY": "key",
         "S3_SECRET_KEY": "secret",
         "S3_SECONDS": "5",
@@ -269,9 +286,10 @@ def stack(home: Path) -> Iterator[Stack]:
     made = Stack(home, database, broker, environment)
     kept = Kept("database", database.start, database.is_up, leads=False)
     made.kept["database"] = kept
-    made.kept["store"] = Kept("store", lambda: store.pid, lambda: True, pid=store.pid)
+    made.kept["store"] = Kept("store", start_store, lambda: answers(store_at))
     try:
         kept.bring_up()
+        made.kept["store"].bring_up()
         postgresql_create(database.address)
         broker.start()
         made.kept["broker"] = KeptBroker(broker)

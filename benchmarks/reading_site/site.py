@@ -31,6 +31,7 @@ WORKERS, THREADS, KEEP_ALIVE_SECONDS = 2, 4, 65
 class Site:
     home: Path
     database_url: str
+    settings: dict[str, str] = field(default_factory=dict)  # variables beside those below
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -45,6 +46,7 @@ class Site:
             "SECRET_KEY": "the same in every process of this benchmark",
             "EMAIL_URL": "memorymail://",
             "LOG_LEVEL": "WARNING",
+            **self.settings,
         }
 
     def prepare(self) -> None:
@@ -143,10 +145,11 @@ def _answers(address: str) -> bool:
 
 
 @contextlib.contextmanager
-def benchmark_site(database_url: str = "") -> Iterator[Site]:
-    """A site in a temporary folder; without an address of a database, on SQLite."""
+def benchmark_site(database_url: str = "", **settings: str) -> Iterator[Site]:
+    """A site in a temporary folder; without an address of a database, on SQLite. `settings`:
+    further variables of docs/deployment.md."""
     home = Path(tempfile.mkdtemp(prefix="readerstudy-benchmark-"))
-    site = Site(home, database_url or f"sqlite:///{home}/site.sqlite3")
+    site = Site(home, database_url or f"sqlite:///{home}/site.sqlite3", settings)
     try:
         site.prepare()
         yield site

@@ -27,6 +27,8 @@ from .study import Size
 
 VOLUNTEERS_EACH = 1000  # more than anybody sends in the time
 PIECE = 8 * 1024**2  # as the page sends them
+# A person's time between two volunteers: to look at what was read, find the next folder, name it.
+PAUSE = (40.0, 80.0)
 JOIN_SECONDS = 60
 
 
@@ -72,7 +74,9 @@ def coordinators(address: str, number: int, size: Size, over: threading.Event) -
             slug=draft.slug,
             archives=[(code, content) for code in codes],
         )
-        caller.piece = PIECE
+        caller.piece, caller.pause = PIECE, PAUSE
+        # They do not begin in the same second.
+        caller.first = (who - 0.5) / number * PAUSE[0]
         made.callers.append(caller)
     return made
 
