@@ -70,6 +70,8 @@ PEOPLE = (
     "foreign coordinator",
     "foreign statistician",
 )
+# Coordinates another site of the same study. Has no column: see ABOUT_ONE_SITE in the table.
+ELSEWHERE = "coordinator of another site"
 # Who is asked about where nothing is being read: strangers are refused there as here.
 FEWER = PEOPLE[1:6] + ("foreign coordinator",)
 # Tens of seconds; `tests/reports/test_results_access.py` has the answers to everybody.
@@ -90,7 +92,9 @@ class Stage:
         """Pages of no study are asked for once, where one is being read."""
         if self.study.is_unblinded and address.name in _SLOW:
             return False
-        return self.people.keys() == set(PEOPLE) or bool({"slug", "token"} & {*address.parameters})
+        return self.people.keys() == {*PEOPLE, ELSEWHERE} or bool(
+            {"slug", "token"} & {*address.parameters}
+        )
 
     def arguments(self, address: Address) -> dict[str, list[Any]]:
         said = {**self.values, **self.values["by address"].get(address.name, {})}
@@ -120,6 +124,7 @@ _ROLES = ("reader", "coordinator", "statistician")
 
 
 def _study(slug: str, shared: dict[str, User | None]) -> tuple[Study, dict[str, User | None]]:
+    """A study with two sites, of which the first holds whatever is asked for."""
     study = make_study(slug, slug.title(), notice="Simulated.")
     Study.objects.filter(pk=study.pk).update(warning_maps=Study.WarningMaps.OPEN)
     people = {role: make_member(study, role).user for role in _ROLES}
@@ -127,11 +132,15 @@ def _study(slug: str, shared: dict[str, User | None]) -> tuple[Study, dict[str, 
     site = do_add_site(study, None, "ZRH", "Zürich")
     member = do_add_member(study, None, make_user(), Role.SITE_COORDINATOR, site=site)
     people["site coordinator"] = member.user
+    other = do_add_site(study, None, "BRN", "Bern")
+    people[ELSEWHERE] = do_add_member(
+        study, None, make_user(), Role.SITE_COORDINATOR, site=other
+    ).user
     for user in people.values():
         _with_factors(user)
     study.refresh_from_db()
     asked = PEOPLE if slug == "read" else FEWER
-    return study, {who: {**shared, **people}[who] for who in asked}
+    return study, {who: {**shared, **people}[who] for who in (*asked, ELSEWHERE)}
 
 
 def _with_factors(user: User) -> None:
@@ -141,7 +150,7 @@ def _with_factors(user: User) -> None:
 
 def _fill(study: Study, volunteers: int) -> None:
     fill_study(study, volunteers)
-    study.volunteers.update(site=study.sites.get())
+    study.volunteers.update(site=study.sites.get(code="ZRH"))
     for series in Series.objects.filter(volunteer__study=study):
         shape = (series.slices, series.rows, series.columns)
         write_flags(series.prefix, np.ones(shape, dtype=bool), np.ones(shape, dtype=np.float32))
@@ -152,8 +161,9 @@ def _values(study: Study) -> dict[str, Any]:
     arm = study.arms.get(code="DF")
     volunteer = study.volunteers.get(code="V01")
     series = Series.objects.get(volunteer=volunteer, arm=arm)
+    site = study.sites.get(code="ZRH")
     upload = Upload.objects.create(
-        study=study, name="V01.zip", volunteer_code="V01", arm=arm, size=10
+        study=study, site=site, name="V01.zip", volunteer_code="V01", arm=arm, size=10
     )
     job = Job.objects.create(kind="variants.derive", study_id=study.pk, label="V01 DLR_DF")
     statistician = Membership.objects.get(study=study, role=Role.STATISTICIAN)
@@ -170,7 +180,7 @@ def _values(study: Study) -> dict[str, Any]:
         **{"slug": study.slug, "code": "V01", "volunteer_code": "V01", "index": 0, "number": 1},
         **{"arm": "DF", "arm_code": "DLR_DF", "picture": "output", "part": "volunteers"},
         **{"series_id": series.pk, "raw_id": raw.pk, "upload_id": upload.pk, "job_id": job.pk},
-        **{"membership_id": statistician.pk, "site_id": study.sites.get().pk, "what": "freeze"},
+        **{"membership_id": statistician.pk, "site_id": site.pk, "what": "freeze"},
         **{"name": "scores", "image_format": "svg", "export": uuid.uuid4(), "pk": 1},
         **{"token": "none", "provider_id": "hospital", "key": "a-guess", "uidb36": "1"},
         **{"app_label": "reading", "object_id": "1", "url": "nothing/here/"},
@@ -194,7 +204,7 @@ def _in_preparation(shared: dict[str, User | None]) -> Stage:
     """Beside its images a series that waits for a place, and one that the worker denoised."""
     study, people = _study("prepared", shared)
     _fill(study, 1)
-    volunteer = Volunteer.objects.create(study=study, code="V02", site=study.sites.get())
+    volunteer = Volunteer.objects.create(study=study, code="V02", site=study.sites.get(code="ZRH"))
     Job.objects.all().delete()  # of those cells that were filled by hand
     scans.store(volunteer, "DF", scans.lumbar())
     run_pending("gpu")

@@ -252,7 +252,7 @@ ANSWERS_READ: dict[str, Rows] = {
             *("study_amendments", "study_members", "variants", "readiness_parameters"),
             *("readiness_mail", "launch", "regions_files"),
         ),
-        (302, 404, 204, 404, 404, 204, 404, 404, 404): ("upload_tus_file",),
+        (302, 404, 204, 404, 204, 204, 404, 404, 404): ("upload_tus_file",),
         (302, 404, 302): ("admin:login",),
         (302, 404, 302, 404, 302, 302, 404, 404, 404): (
             *("series_delete", "readiness_volunteer_remove"),
@@ -322,6 +322,13 @@ ANSWERS_READ: dict[str, Rows] = {
 TABLE = {PREPARED: ANSWERS_PREPARED, READ: ANSWERS_READ, OPEN: ANSWERS_OPEN}
 # Open to a token (tests/reports/test_export_jobs.py), or once a site is configured so
 # (tests/web/test_operating.py, tests/accounts/test_single_sign_on.py).
+# What belongs to a site is no existence that the coordinator of another may know of; whatever else
+# the one is answered, the other is too.
+ABOUT_ONE_SITE = {
+    *("series_delete", "readiness_withdraw", "readiness_volunteer_remove", "upload_tus_file"),
+    *("uploads_inbox_series", "uploads_inbox_sheet"),
+    *("uploads_inbox_clear", "uploads_inbox_discard"),
+}
 REFUSING = {
     *("api_schema", "api_study", "api_results", "api_bundle", "api_file", "api_unknown"),
     *("metrics", "openid_connect_login", "openid_connect_callback"),

@@ -19,10 +19,11 @@ ANSWERS_PREPARED: dict[str, Rows] = {
         (404, 200, 404, 200, 200, 404): (
             *("uploads", "upload_status", "uploads_inbox", "readiness", "readiness_panel"),
             *("readiness_people", "readiness_withdraw"),
+            *("uploads_inbox_series", "uploads_inbox_sheet"),
         ),
         (404, 200, 404, 404, 200, 404): (
-            *("study_design", "study_members", "uploads_rules", "uploads_inbox_series"),
-            *("uploads_inbox_sheet", "uploads_deidentification", "variants"),
+            *("study_design", "study_members", "uploads_rules"),
+            *("uploads_deidentification", "variants"),
             *("variant_evidence", "variant_image", "readiness_parameters"),
             *("readiness_parameters_file", "readiness_mail", "readiness_thumbnail"),
             *("readiness_pixels", "readiness_flags", "readiness_compare"),
@@ -52,11 +53,14 @@ ANSWERS_PREPARED: dict[str, Rows] = {
             *("study_design", "study_members", "variants", "readiness_parameters"),
             *("readiness_mail", "launch", "regions_files"),
         ),
-        (404, 204, 404, 404, 204, 404): ("upload_tus_file",),
-        (404, 302, 404, 302, 302, 404): (*("series_delete", "readiness_volunteer_remove"),),
+        (404, 204, 404, 204, 204, 404): ("upload_tus_file",),
+        (404, 302, 404, 302, 302, 404): (
+            *("series_delete", "readiness_volunteer_remove"),
+            *("uploads_inbox_clear", "uploads_inbox_discard"),
+        ),
         (404, 302, 404, 404, 302, 404): (
             *("study_amendments", "study_member_remove", "study_site_remove"),
-            *("study_site_rename", "uploads_inbox_clear", "uploads_inbox_discard"),
+            "study_site_rename",
             *("variant_arm_remove", "variant_raw_remove", "readiness_derive"),
             *("readiness_accept", "readiness_decide", "regions_rules", "regions_act"),
         ),
@@ -123,7 +127,7 @@ ANSWERS_OPEN: dict[str, Rows] = {
             *("study_members", "variants", "readiness_parameters", "readiness_mail"),
             *("launch", "regions_files"),
         ),
-        (404, 204, 404, 404, 204, 404): ("upload_tus_file",),
+        (404, 204, 404, 204, 204, 404): ("upload_tus_file",),
         (404, 302, 302, 404, 302, 404): (*("plan_sign", "results_export_new"),),
         (404, 302, 404, 302, 302, 404): (*("series_delete", "readiness_volunteer_remove"),),
         (404, 302, 404, 404, 302, 404): (

@@ -17,8 +17,8 @@ from django.db import connection, transaction
 from tests.blinding.addresses import Address, every_address, filled
 from tests.browser.every_page import client_of
 
-from .permission_scene import PEOPLE, READ, Stage, make_stages
-from .permission_table import REFUSING, TABLE
+from .permission_scene import ELSEWHERE, PEOPLE, READ, Stage, make_stages
+from .permission_table import ABOUT_ONE_SITE, REFUSING, TABLE
 
 TUS = {"Tus-Resumable": "1.0.0", "Upload-Length": "10", "Upload-Offset": "0"}
 # An empty form is sent everywhere; these say of what first.
@@ -44,6 +44,8 @@ def test_every_address_answers_everybody_as_the_table_says(
 ) -> None:
     caplog.set_level("CRITICAL", logger="django.request")  # thousands of refusals
     found: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    site: dict[tuple[str, str, str], int] = {}
+    elsewhere: dict[tuple[str, str, str], tuple[int, int]] = {}
     changed: list[str] = []
     taken = {
         (method, key)
@@ -63,7 +65,13 @@ def test_every_address_answers_everybody_as_the_table_says(
         ]
         for who in stage.people:
             for address, method, status, tables in _answers(stage, who, asked, paths):
-                found[(name, method, key_of(address))].append(status)
+                row = (name, method, key_of(address))
+                if who == ELSEWHERE:
+                    elsewhere[row] = (site[row], status)
+                else:
+                    found[row].append(status)
+                if who == "site coordinator":
+                    site[row] = status
                 if tables and (status in REFUSED or (who == "nobody" and status == 302)):
                     changed.append(f"{method} {paths[address]} by {who}: {status}, wrote {tables}")
     expected = {
@@ -80,6 +88,9 @@ def test_every_address_answers_everybody_as_the_table_says(
         if found[(name, method, key)] != row
     ]
     assert not wrong, "\n".join(wrong)
+    apart = {row: there for row, (here, there) in elsewhere.items() if here != there}
+    assert {key for _, _, key in apart} == ABOUT_ONE_SITE
+    assert {*apart.values()} == {404}
     assert not changed, "\n".join(changed)
 
 
