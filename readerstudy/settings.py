@@ -121,6 +121,9 @@ if DATABASES["default"]["ENGINE"].endswith("postgresql"):
     # READ COMMITTED, whatever the server's own default is: whoever waited for a row, a study or the
     # end of the audit trail goes on with what is there then (`readerstudy.audit.isolation`).
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("isolation_level", 2)
+    # A database that is away is told so soon, not after the minutes of the operating system.
+    DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", 10)
+    DATABASES["default"]["OPTIONS"].setdefault("tcp_user_timeout", 30_000)  # ms
     # A process that is frozen, or whose host is gone, in the middle of a transaction holds what it
     # locked there, at worst the end of the audit trail, for which every save waits: the database
     # ends such a transaction, and whoever thaws finds it gone.
@@ -293,6 +296,7 @@ AXES_VERBOSE = False
 
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
+EMAIL_TIMEOUT = 5  # seconds: notices are sent in the request, whose thread a save may want
 EMAIL_FILE_PATH = str(VAR_DIR / "mail")
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="readerstudy@localhost")
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import statistics
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -31,6 +32,7 @@ LEAST_GAPS = 2
 WORKERS_KEY = "conduct.workers"
 WORKER_SILENT_AFTER = 60  # seconds
 STORED_COUNTED_EVERY = 120  # seconds
+STORED_KNOWN_FOR = 86_400
 MAILED = "conduct.reader.mailed"
 
 
@@ -77,7 +79,7 @@ class Dashboard:
     workers: Sequence[Worker]
     waiting_without_worker: bool
     disk: Disk | None  # none: images lie in an object store, which says nothing of its room
-    storage_study: int
+    storage_study: int | None  # None: storage did not say
 
 
 def dashboard(study: Study) -> Dashboard:
@@ -208,14 +210,22 @@ def _disk() -> Disk | None:
     return Disk(usage.free, usage.total)
 
 
-def _study_bytes(study: Study) -> int:
-    """Everything it stores. The page asks every few seconds, so it is counted now and then."""
+def _study_bytes(study: Study) -> int | None:
+    """Everything it stores. The page asks every few seconds, so it is counted now and then.
+
+    Storage that is slow or away takes this figure from the page, and nothing else: the last one
+    known stands for it.
+    """
     key = f"conduct.stored.{study.pk}"
-    known: int | None = cache.get(key)
-    if known is None:
-        known = stored_bytes(study)
-        cache.set(key, known, timeout=STORED_COUNTED_EVERY)
-    return known
+    known: dict[str, int] | None = cache.get(key)
+    if known is not None and time.time() - known["at"] < STORED_COUNTED_EVERY:
+        return known["bytes"]
+    try:
+        counted = stored_bytes(study)
+    except OSError:
+        return known["bytes"] if known is not None else None
+    cache.set(key, {"at": int(time.time()), "bytes": counted}, timeout=STORED_KNOWN_FOR)
+    return counted
 
 
 def open_sessions(study: Study) -> list[Session]:

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from readerstudy.accounts.models import User
 from readerstudy.audit.services import record
-from readerstudy.reading.ordering import do_store_randomisation
+from readerstudy.reading.ordering import DrawnOrder, do_store_randomisation, draw_order
 from readerstudy.studies.access import require_role
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Role, Study
@@ -63,12 +63,17 @@ def check_launch(study: Study, actor: User | None) -> Grid:
     return grid
 
 
-@transaction.atomic
 def do_launch(study: Study, actor: User | None, seed: str | None = None) -> Study:
     """Freeze the protocol, draw the arms' letters, store every reader's order, open the reading.
 
     `seed` is for tests and for re-deriving; without one it is drawn at random.
     """
+    check_launch(study, actor)
+    return _launch(study, actor, draw_order(study, seed))
+
+
+@transaction.atomic
+def _launch(study: Study, actor: User | None, drawn: DrawnOrder) -> Study:
     study = lock_study(study)
     grid = check_launch(study, actor)
     images = {
@@ -76,7 +81,7 @@ def do_launch(study: Study, actor: User | None, seed: str | None = None) -> Stud
         for row in grid.rows
     }
     protocol_sha256 = freeze_protocol(study, images)
-    randomisation = do_store_randomisation(study, actor, seed)
+    randomisation = do_store_randomisation(study, actor, drawn)
     study.arm_letters = draw_arm_letters(study)
     study.state = Study.State.READING
     study.launched_at = timezone.now()

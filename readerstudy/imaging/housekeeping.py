@@ -5,7 +5,6 @@ Safe to run at any time and on several workers at once.
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import time
 import uuid
@@ -41,6 +40,7 @@ from .volumes import delete_files
 ABANDONED_AFTER = timedelta(hours=23)  # with the pauses of housekeeping, within a day
 LOST_AFTER = timedelta(hours=1)
 NAMES_KEPT = timedelta(days=30)
+PRESETS_SECONDS = 10.0
 FORGOTTEN = "Refused; name and reason were deleted after 30 days."
 OVER = {Upload.State.DONE, Upload.State.FAILED, Upload.State.CANCELLED}
 
@@ -143,9 +143,16 @@ def _keep_presets() -> int:
     lacking = Volunteer.objects.filter(display__has_key="scale")
     lacking = lacking.exclude(display__has_key="presets")
     kept = 0
+    until = time.monotonic() + PRESETS_SECONDS
     for volunteer in lacking.select_related("study"):
-        with contextlib.suppress(OSError):  # storage is away, or the images are: at the next time
+        try:
             kept += having_read(partial(_keep_presets_of, volunteer))
+        except FileNotFoundError:  # images that are gone keep nobody else's waiting
+            continue
+        except OSError:  # storage is away: it would be waited for once for each
+            break
+        if time.monotonic() > until:  # the rest at the next time: a worker beats and sweeps here
+            break
     return kept
 
 
@@ -157,10 +164,11 @@ def _keep_presets_of(volunteer: Volunteer, readings: Readings) -> int:
 
 
 def delete_lost_outputs(root: str, prefixes: Iterable[str]) -> int:
-    """Outputs of attempts that were killed: under a token that neither runs nor has published.
+    """Outputs that no row names: of attempts that were killed, and what could not be deleted.
 
-    Folders are listed first, then running jobs, then published series: whatever publishes in
-    between is seen in one of the two.
+    What one attempt wrote lies under ROOT/STUDY/TOKEN, each series in a folder of its own there:
+    one may be gone while its neighbours are read. Folders are listed first, then running jobs, then
+    published series: whatever publishes in between is seen in one of the two.
     """
     if not default_storage.exists(root):
         return 0
@@ -170,13 +178,20 @@ def delete_lost_outputs(root: str, prefixes: Iterable[str]) -> int:
         for token in default_storage.listdir(f"{root}/{study}")[0]
     ]
     running = _running_tokens()
-    used = {"/".join(prefix.split("/")[:3]) for prefix in prefixes}
+    named = {"/".join(prefix.split("/")[:4]) for prefix in prefixes}
+    within = {"/".join(prefix.split("/")[:3]) for prefix in named}
     deleted = 0
     for study, token in found:
-        prefix = f"{root}/{study}/{token}"
-        if token not in running and prefix not in used and _is_old(prefix):
-            delete_files(prefix)
-            deleted += 1
+        attempt = f"{root}/{study}/{token}"
+        if token in running or attempt in named:
+            continue
+        lost = [attempt]
+        if attempt in within:
+            lost = [f"{attempt}/{name}" for name in default_storage.listdir(attempt)[0]]
+        for prefix in lost:
+            if prefix not in named and _is_old(prefix):
+                delete_files(prefix)
+                deleted += 1
     return deleted
 
 

@@ -68,20 +68,29 @@ class Readings:
                     self._found[key] = read()
         finally:
             self._reading = False
-        self._wanted = {}
+            self._wanted = {}
 
 
 def having_read(act: Callable[[Readings], Result]) -> Result:
     """Do what opens a transaction and needs figures of stored images; its result.
 
     `act` is run again after a NotRead, which it raises before it has changed anything but rows.
+    Images that are gone when they are to be read were deleted or replaced since: the rows, which
+    the act asks again, say by what. Raises FileNotFoundError if they say the same to the end.
     """
     readings = Readings()
+    gone: FileNotFoundError | None = None
     for _ in range(ATTEMPTS):
         try:
             return act(readings)
         except NotRead:
-            readings.read()
+            try:
+                readings.read()
+                gone = None
+            except FileNotFoundError as error:
+                gone = error
+    if gone is not None:
+        raise gone
     raise StudyError(
         "The images or regions that this depends on were being changed all the while: nothing was "
         "done. Try again."

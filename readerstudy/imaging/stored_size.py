@@ -21,6 +21,9 @@ def stored_bytes(study: Study) -> int:
 
 
 def _bytes_under(folder: str) -> int:
+    listed = getattr(default_storage, "bytes_under", None)  # of an object store: sizes in bulk
+    if listed is not None:
+        return int(listed(folder))
     if not default_storage.exists(folder):
         return 0
     folders, names = default_storage.listdir(folder)

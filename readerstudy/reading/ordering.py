@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import transaction
@@ -146,27 +146,56 @@ def _missing_series(study: Study) -> dict[str, list[str]]:
     return {code: names for code, names in missing.items() if names}
 
 
-@transaction.atomic
-def do_store_randomisation(
-    study: Study, actor: User | None, seed: str | None = None
-) -> Randomisation:
-    """Draw and store every reader's order, with fresh random tokens. Part of the launch."""
-    require_role(actor, study, Role.COORDINATOR)
-    study = lock_study(study)
-    check_randomisation(study)
-    readers = reader_memberships(study)
-    constraints = {
-        **design_of(study).as_json(),
-        "readers": [member.reader_code for member in readers],
-    }
-    local = local_volunteers(study)
-    if local:
-        constraints["local"] = local
+@dataclass(frozen=True)
+class DrawnOrder:
+    """Every reader's order, not stored yet."""
+
+    seed: str
+    constraints: dict[str, Any]
+    permutation: Permutation
+
+
+def draw_order(study: Study, seed: str | None = None) -> DrawnOrder:
+    """Draw every reader's order for the study as it stands now.
+
+    Outside of the transaction that stores it: seconds a reader in a large study, in which nobody
+    is to be kept waiting.
+    """
+    constraints = _constraints_of(study)
     seed = seed or secrets.token_hex(16)
     try:
         permutation = derive_permutation(ARRANGEMENT, constraints, seed)
     except OrderImpossible as impossible:
         raise ReadingError(str(impossible)) from None
+    return DrawnOrder(seed, constraints, permutation)
+
+
+def _constraints_of(study: Study) -> dict[str, Any]:
+    """Everything but the seed that the order depends on."""
+    constraints = {
+        **design_of(study).as_json(),
+        "readers": [member.reader_code for member in reader_memberships(study)],
+    }
+    local = local_volunteers(study)
+    return {**constraints, "local": local} if local else constraints
+
+
+@transaction.atomic
+def do_store_randomisation(study: Study, actor: User | None, drawn: DrawnOrder) -> Randomisation:
+    """Store every reader's order, with fresh random tokens. Part of the launch.
+
+    Raises `ReadingError` where the study is no longer what the order was drawn for.
+    """
+    require_role(actor, study, Role.COORDINATOR)
+    study = lock_study(study)
+    check_randomisation(study)
+    readers = reader_memberships(study)
+    seed, constraints, permutation = drawn.seed, drawn.constraints, drawn.permutation
+    if constraints != _constraints_of(study):
+        raise ReadingError(
+            "The study was changed while its reading order was drawn: nothing was stored. Look at "
+            "what was changed, and try again."
+        )
     randomisation = Randomisation.objects.create(
         study=study,
         seed=seed,
@@ -195,7 +224,7 @@ def do_store_randomisation(
             "algorithm": ARRANGEMENT,
             "sha256": randomisation.sha256,
             "readers": constraints["readers"],
-            **_items(permutation, by_reader=bool(local)),
+            **_items(permutation, by_reader="local" in constraints),
             "practice_items": study.practice_items,
             "occasions": study.occasions,
         },

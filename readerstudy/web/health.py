@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -31,6 +31,9 @@ KEPT_SECONDS = 5.0
 # Sixteen bytes are taken, given back and deleted in this time by a store that is usable; one that
 # hangs is given up after a second, by the first of these requests.
 STORE_SECONDS = 2.0
+# A look that takes longer than this meets something that hangs: what was found before it says
+# nothing any more.
+STUCK_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -108,24 +111,32 @@ def checks() -> list[Check]:
     return found
 
 
+STUCK = "no answer for a while: this or another of these checks hangs"
 _kept: tuple[float, list[Check]] | None = None
+_began: float | None = None
 _looking = threading.Lock()
 
 
 def recent_checks() -> list[Check]:
     """What was found last; one thread looks anew, and the others do not wait for it."""
-    global _kept
+    global _kept, _began
     kept = _kept
     if kept is None:
         _looking.acquire()
-    elif time.monotonic() - kept[0] <= KEPT_SECONDS or not _looking.acquire(blocking=False):
+    elif time.monotonic() - kept[0] <= KEPT_SECONDS:
         return kept[1]
+    elif not _looking.acquire(blocking=False):
+        began = _began  # of the look that is under way
+        is_stuck = began is not None and time.monotonic() - began > STUCK_SECONDS
+        return [replace(one, fault=STUCK) for one in kept[1]] if is_stuck else kept[1]
     try:
         if _kept is None or _kept is kept:
+            _began = time.monotonic()
             found = checks()
             _kept = (time.monotonic(), found)
         return _kept[1]
     finally:
+        _began = None
         _looking.release()
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.core.exceptions import PermissionDenied
+from django.db import connection
 
 from readerstudy.accounts.models import User
 from readerstudy.audit.models import Event
@@ -16,8 +18,10 @@ from readerstudy.conduct.selectors import reader_lines, reading_cards, study_car
 from readerstudy.conduct.services import check_launch, do_launch, do_lock
 from readerstudy.imaging.models import Series, Upload, Volunteer
 from readerstudy.jobs.models import Job
+from readerstudy.reading import ordering
 from readerstudy.reading.models import Item, Randomisation, Session
 from readerstudy.reading.services import do_record_score
+from readerstudy.reading.warning_maps import notes as warning_map_notes
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Arm, Role, Study
 from readerstudy.studies.protocol import sha256_of
@@ -40,7 +44,7 @@ from tests.reading.imaged_study import (
     session_of,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage_apart")]
 
 
 def levels(study: Study) -> dict[str, str]:
@@ -164,6 +168,37 @@ def test_a_launch_freezes_the_protocol_and_stores_every_readers_order() -> None:
     assert {s.reader_code: s.items.count() for s in Session.objects.all()} == {"R1": 15, "R2": 15}
     with pytest.raises(StudyError, match="frozen"):
         do_update_study(launched, coordinator, title="Later")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_orders_are_drawn_before_the_launch_holds_anything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Tens of seconds in a large study: PostgreSQL would end a transaction that idles so long."""
+    study = make_imaged_study(volunteers=3)
+    inside: list[bool] = []
+    derive = ordering.derive_permutation
+
+    def noted(*given: Any) -> Any:
+        inside.append(connection.in_atomic_block)
+        return derive(*given)
+
+    monkeypatch.setattr(ordering, "derive_permutation", noted)
+    do_launch(study, None)
+    assert inside == [False]
+
+
+def test_a_launch_asks_no_storage_for_warning_maps_that_readers_are_offered() -> None:
+    study = make_imaged_study(volunteers=3)
+    Study.objects.filter(pk=study.pk).update(warning_maps=Study.WarningMaps.ALIKE)
+    study.refresh_from_db()
+    (note,) = warning_map_notes(study)
+    assert "no arm has any" in note
+    made = Series.objects.get(volunteer__code="V02", arm__code="DLR_DF")
+    made.provenance = {**made.provenance, "qc": {"flagged_share": 0.1}}
+    made.save(update_fields=["provenance"])
+    assert warning_map_notes(study) == []
+    do_launch(study, None)  # under the guard of storage_apart
 
 
 def test_the_arms_letters_are_random_and_the_trail_has_neither_them_nor_the_seed() -> None:

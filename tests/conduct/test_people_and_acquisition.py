@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 from django.core import mail
-from django.core.files.storage import default_storage
+from django.core.cache import cache
+from django.core.files.storage import FileSystemStorage, default_storage
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from readerstudy.audit.models import Event
+from readerstudy.conduct import dashboard as dashboard_module
 from readerstudy.conduct.acquisition import (
     acquisition_table,
     do_enter_parameters,
@@ -247,6 +250,26 @@ def test_pace_and_expected_end_come_from_times_alone(study: Study) -> None:
     lying = [p for p in Path(default_storage.path("")).rglob("*") if p.is_file()]
     assert shown.storage_study == sum(path.stat().st_size for path in lying)
     assert shown.storage_study > 10 * 3 * 32 * 24 * (4 + 2)  # volumes and DICOM files
+
+
+def test_storage_that_is_away_takes_its_figure_from_the_progress_and_nothing_else(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = do_launch(study, None, seed="tests")
+    counted = dashboard(study).storage_study
+    client = Client()
+    client.force_login(make_coordinator(study))
+
+    def away(*_: object) -> None:
+        raise TimeoutError("The object store did not answer in time.")
+
+    monkeypatch.setattr(FileSystemStorage, "listdir", away)
+    monkeypatch.setattr(dashboard_module, "STORED_COUNTED_EVERY", -1)
+    assert dashboard(study).storage_study == counted  # the last that is known
+    cache.clear()
+    assert dashboard(study).storage_study is None
+    page = client.get(reverse("readiness", args=[study.slug])).content.decode()
+    assert "not known just now" in page
 
 
 def test_mail_brings_each_reader_the_link_to_their_own_session(study: Study) -> None:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from botocore.httpsession import URLLib3Session
-from django.core.files.storage import default_storage
+from django.core.files.storage import FileSystemStorage, default_storage
 from django.db import connection, transaction
+from django.utils import timezone
 
 from readerstudy.conduct.design import do_save_design, state_of
 from readerstudy.conduct.withdrawals import do_withdraw
-from readerstudy.imaging import refreshing
+from readerstudy.imaging import housekeeping, refreshing
 from readerstudy.imaging.inbox import Assignment, do_assign
 from readerstudy.imaging.models import InboxSeries, Series, Volunteer
 from readerstudy.imaging.readings import ATTEMPTS, NotRead, Readings, having_read
 from readerstudy.imaging.selectors import control_series, geometry_of
 from readerstudy.imaging.services import do_delete_series, do_store_series
+from readerstudy.imaging.volumes import delete_files
 from readerstudy.jobs.worker import run_pending
 from readerstudy.measurements.ellipses import Ellipse, centre_of_pixel
 from readerstudy.measurements.models import Measurement
@@ -136,6 +139,66 @@ def test_what_is_replaced_while_it_is_read_is_read_again(monkeypatch: pytest.Mon
     stored = do_store_series(volunteer, arms["DF"], series(phantom(3) * 2))
     assert stored.display_factor == pytest.approx(2.0)  # by the control that there is now
     assert stored.display["control_sha256"] != control.volume_sha256
+
+
+def test_what_is_deleted_before_it_can_be_read_is_not_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study = make_study()
+    arms = {arm.code: arm for arm in study.arms.all()}
+    volunteer = Volunteer.objects.create(study=study, code="V01")
+    control = do_store_series(volunteer, arms["STD"], series(phantom(3)))
+    read = refreshing.read_volume
+
+    def deleted(one: Series) -> np.ndarray:
+        """Somebody deletes the control between the rows that name it and its file."""
+        if one.pk == control.pk:
+            monkeypatch.setattr(refreshing, "read_volume", read)
+            do_delete_series(control, None)
+        return read(one)
+
+    monkeypatch.setattr(refreshing, "read_volume", deleted)
+    stored = do_store_series(volunteer, arms["DF"], series(phantom(3) * 2))
+    assert control_series(volunteer) is None
+    assert Series.objects.get() == stored
+
+
+def test_images_that_storage_has_lost_are_told_and_not_asked_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study = make_study()
+    arms = {arm.code: arm for arm in study.arms.all()}
+    volunteer = Volunteer.objects.create(study=study, code="V01")
+    control = do_store_series(volunteer, arms["STD"], series(phantom(3)))
+    delete_files(control.prefix)
+    with pytest.raises(FileNotFoundError):
+        do_store_series(volunteer, arms["DF"], series(phantom(3) * 2))
+    assert Series.objects.get() == control
+
+
+def test_of_one_upload_what_could_not_be_deleted_goes_later_and_its_neighbour_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study = make_study()
+    files = as_files(series(phantom(3)), "V01/STD") | as_files(series(phantom(3) * 2), "V01/DF")
+    send_zip(study, files)
+    gone, kept = (Series.objects.get(arm__code=code) for code in ("DF", "STD"))
+    assert gone.prefix.rpartition("/")[0] == kept.prefix.rpartition("/")[0]
+    with monkeypatch.context() as away:
+        away.setattr(FileSystemStorage, "delete", absent)
+        do_delete_series(gone, None)
+    assert default_storage.exists(f"{gone.prefix}/volume.npy")
+    housekeeping.tidy()
+    assert default_storage.exists(f"{gone.prefix}/volume.npy")  # an attempt may be writing there
+    later = timezone.now() + datetime.timedelta(hours=2)
+    monkeypatch.setattr(timezone, "now", lambda: later)
+    housekeeping.tidy()
+    assert not default_storage.exists(gone.prefix)
+    assert default_storage.exists(f"{kept.prefix}/volume.npy")
+
+
+def absent(*_: object) -> None:
+    raise TimeoutError("The object store did not answer in time.")
 
 
 def test_an_act_that_finds_other_images_each_time_is_given_up_and_none_reads_inside() -> None:

@@ -14,7 +14,7 @@ from readerstudy.conduct.quality import do_accept_ready
 from readerstudy.imaging.models import Volunteer
 from readerstudy.imaging.services import do_store_series
 from readerstudy.reading.models import Item, Pane, Session
-from readerstudy.reading.ordering import do_store_randomisation
+from readerstudy.reading.ordering import do_store_randomisation, draw_order
 from readerstudy.reading.selectors import open_item
 from readerstudy.reading.services import do_note_fetched, do_record_score, do_submit_item
 from readerstudy.studies.models import Study
@@ -98,7 +98,7 @@ def make_imaged_study(volunteers: int = 3, readers: int = 2, **fields: Any) -> S
 
 def start_reading(study: Study, seed: str = "tests") -> Study:
     """The order stored and the study open for reading."""
-    do_store_randomisation(study, None, seed)
+    do_store_randomisation(study, None, draw_order(study, seed))
     study.state = Study.State.READING
     study.save(update_fields=["state"])
     return study

@@ -24,7 +24,7 @@ from readerstudy.studies.models import Study
 from tests.reading.exchange import Page
 from tests.reading.imaged_study import make_reading_study, session_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("storage_apart")]
 
 
 @pytest.fixture

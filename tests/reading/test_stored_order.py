@@ -13,7 +13,8 @@ from readerstudy.audit.models import Event
 from readerstudy.imaging.models import Series
 from readerstudy.reading.errors import ReadingError
 from readerstudy.reading.models import Item, Randomisation, Session
-from readerstudy.reading.ordering import check_randomisation, do_store_randomisation
+from readerstudy.reading.ordering import check_randomisation, do_store_randomisation, draw_order
+from readerstudy.studies.models import Study
 from tests.factories import make_coordinator, make_study
 from tests.reading.imaged_study import (
     first_item,
@@ -50,7 +51,7 @@ def test_tokens_are_all_different_and_do_not_follow_from_the_seed() -> None:
     Item.objects.all().delete()
     Session.objects.all().delete()
     Randomisation.objects.all().delete()
-    do_store_randomisation(study, None, "tests")
+    do_store_randomisation(study, None, draw_order(study, "tests"))
     assert order_of(session_of(study)) == before
     assert not set(tokens) & set(Item.objects.values_list("token", flat=True))
 
@@ -76,7 +77,7 @@ def test_the_trail_says_that_the_order_was_stored_but_not_the_seed() -> None:
 
 def test_without_a_seed_one_is_drawn() -> None:
     study = make_imaged_study(volunteers=2)
-    assert len(do_store_randomisation(study, None).seed) == 32
+    assert len(do_store_randomisation(study, None, draw_order(study)).seed) == 32
 
 
 def test_rederive_order_agrees_with_the_stored_rows() -> None:
@@ -121,7 +122,16 @@ def test_rederive_order_of_a_study_without_an_order_is_refused() -> None:
 def test_an_order_is_stored_once() -> None:
     study = start_reading(make_imaged_study(volunteers=2))
     with pytest.raises(ReadingError, match="stored already"):
-        do_store_randomisation(study, None)
+        do_store_randomisation(study, None, draw_order(study))
+
+
+def test_an_order_drawn_for_another_study_than_there_is_now_is_not_stored() -> None:
+    study = make_imaged_study(volunteers=2)
+    drawn = draw_order(study, "tests")
+    Study.objects.filter(pk=study.pk).update(repeat_percent=50)
+    with pytest.raises(ReadingError, match="changed while its reading order was drawn"):
+        do_store_randomisation(study, None, drawn)
+    assert not Randomisation.objects.exists()
 
 
 def test_everything_that_stands_in_the_way_is_named() -> None:
@@ -143,5 +153,5 @@ def test_only_a_coordinator_stores_the_order() -> None:
     reader = study.memberships.filter(role="reader").first()
     assert reader is not None
     with pytest.raises(PermissionDenied):
-        do_store_randomisation(study, reader.user)
-    assert do_store_randomisation(study, make_coordinator(study)).study == study
+        do_store_randomisation(study, reader.user, draw_order(study))
+    assert do_store_randomisation(study, make_coordinator(study), draw_order(study)).study == study

@@ -69,6 +69,8 @@ def test_files_are_written_replaced_listed_and_deleted_by_folder(store: ObjectSt
     assert not default_storage.exists("series/stud")
     assert default_storage.listdir("series/study/token") == (["dicom"], ["volume.npy"])
     assert default_storage.size("series/study/token/dicom/0001.dcm") == 3
+    assert store.bytes_under("series/study") == len(volume) + 3
+    assert store.bytes_under("series/stud") == 0
     delete_files("series/study")
     assert not default_storage.exists("series/study")
     with pytest.raises(ValueError, match="no address"):

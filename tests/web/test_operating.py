@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,22 @@ def test_ready_looks_at_database_migrations_storage_and_workers(
     answer = client.get("/ready")
     assert (answer.status_code, answer.json()["checks"]["storage"]) == (503, "not usable")
     assert "secret" not in answer.content.decode()
+
+
+def test_a_look_that_hangs_is_told_when_what_was_found_before_is_stale(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert client.get("/ready").status_code == 200
+    found, since = health._kept[1], time.monotonic() - 20  # type: ignore[index]
+    monkeypatch.setattr(health, "_kept", (since, found))
+    with health._looking:  # another thread asks a database that does not answer
+        monkeypatch.setattr(health, "_began", time.monotonic())
+        assert client.get("/ready").status_code == 200
+        monkeypatch.setattr(health, "_began", since)
+        answer = client.get("/ready")
+    assert answer.status_code == 503
+    assert "hangs" in answer.json()["checks"]["database"]
+    assert client.get("/ready").status_code == 200
 
 
 def test_a_missing_migration_makes_a_site_not_ready(client: Client) -> None:
