@@ -3,8 +3,8 @@
 On loopback: PostgreSQL that waits for the disk, RabbitMQ, an S3-type object store that writes what
 it confirms to the disk, two web processes (gunicorn), two workers woken by the broker. Readers
 score and a coordinator uploads volunteers all the while; whatever is killed, at a random moment, is
-started again at once, as systemd does. The object store is also frozen, and so are the workers, in
-the middle of a job and for longer than its lease. Afterwards:
+started again at once, as systemd does. The object store is also frozen, and so are the workers, for
+longer than a job's lease and in the middle of one if they come to one soon. Afterwards:
 
 - every score that a reader got a receipt for is stored once, and no other is;
 - every volunteer that was sent is there with all slices, once; no job failed or hangs;
