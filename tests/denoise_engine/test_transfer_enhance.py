@@ -90,6 +90,12 @@ def test_volumes_that_no_network_was_trained_on_are_refused_in_a_sentence() -> N
         enhance_with(model, scan, SPACING, factor=3)
 
 
+@pytest.mark.parametrize("samples", [-3, 1, 2.5])
+def test_a_number_of_samples_without_a_spread_is_refused(samples: int) -> None:
+    with pytest.raises(UnusableVolumeError, match="0 \\(none\\) or at least 2 samples"):
+        _enhanced(small_model(), _scan(), SPACING, samples=samples)
+
+
 def test_what_lies_a_little_outside_the_training_is_warned_of() -> None:
     card = small_model().card
     assert chosen_factor((7.0, 1.0, 1.0), None, card) == (8, [])
