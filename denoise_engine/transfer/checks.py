@@ -30,6 +30,8 @@ _BEYOND = 1.6
 def checked_scan(volume: ArrayLike, spacing: Spacing) -> tuple[Floats, list[str]]:
     """Return the volume as float32, and what must be warned of.
 
+    What it shows is looked at apart: :func:`refuse_without_skull`, :func:`contrast_warnings`.
+
     Parameters
     ----------
     volume : array_like
@@ -37,10 +39,17 @@ def checked_scan(volume: ArrayLike, spacing: Spacing) -> tuple[Floats, list[str]
     spacing : tuple of float
         Slice, row and column spacing, mm.
 
+    Returns
+    -------
+    image : ndarray of float32
+        (slices, rows, columns), unit of the input.
+    warnings : list of str
+
     Raises
     ------
     UnusableVolumeError
-        NaN, wrong shape, too small, slices along another axis, or the skull is missing.
+        NaN, wrong shape, too small, spacing that is no spacing, oblong pixels, or slices along
+        another axis.
     """
     image = checked_volume(volume)
     if len(spacing) != 3 or not all(np.isfinite(s) and s > 0 for s in spacing):
@@ -132,9 +141,17 @@ def refuse_without_skull(image: Floats, spacing: Spacing) -> None:
     Of a whole head, a good part of what lies between 4 and 16 mm below the surface is dark: the
     skull, and the fluid beneath. Below the surface of a stripped brain lies cortex.
 
+    Parameters
+    ----------
+    image : ndarray of float32
+        (slices, rows, columns).
+    spacing : tuple of float
+        Slice, row and column spacing, mm.
+
     Raises
     ------
     UnusableVolumeError
+        Less than a fifth is dark there.
     """
     share = dark_share_below_surface(image, spacing)
     if share < LEAST_DARK_BELOW_SURFACE:
