@@ -13,6 +13,7 @@ from scipy import ndimage
 from denoise_engine.errors import UnusableVolumeError
 from denoise_engine.metrics import otsu_threshold
 from denoise_engine.noise.checks import checked_volume, magnitude_warnings
+from denoise_engine.transfer.contrast import LEAST_DISTANCE, distance_of_bright_tissue
 
 Floats = NDArray[np.float32]
 Spacing = tuple[float, float, float]
@@ -161,6 +162,34 @@ def refuse_without_skull(image: Floats, spacing: Spacing) -> None:
             f"{100 * LEAST_DARK_BELOW_SURFACE:.0f} %. Give the whole head; remove the skull "
             "afterwards."
         )
+
+
+def contrast_warnings(image: Floats, spacing: Spacing) -> list[str]:
+    """Return a warning if a head does not look T1-weighted, which is all that networks have seen.
+
+    A warning, no refusal: few images of other contrasts were at hand to tell how sure it is.
+
+    Parameters
+    ----------
+    image : ndarray of float32
+        (slices, rows, columns), a whole head.
+    spacing : tuple of float
+        Slice, row and column spacing, mm.
+
+    Returns
+    -------
+    list of str
+        Empty where the image looks T1-weighted, or is too small to tell.
+    """
+    distance = distance_of_bright_tissue(image, spacing)
+    if distance is None or distance > LEAST_DISTANCE:
+        return []
+    return [
+        "The image does not look T1-weighted: the brighter part of the brain lies "
+        f"{abs(distance):.1f} mm nearer to fluid and skull than the darker part, as where grey "
+        "matter is brighter than white. The networks were trained on T1-weighted heads alone; do "
+        "not trust what they make of another contrast."
+    ]
 
 
 LEAST_DARK_BELOW_SURFACE = 0.2

@@ -14,6 +14,7 @@ from denoise_engine.transfer.checks import (
     Spacing,
     checked_scan,
     chosen_factor,
+    contrast_warnings,
     refuse_without_skull,
 )
 from denoise_engine.transfer.grids import interpolate
@@ -242,6 +243,7 @@ def _enhanced(
     image, warnings = checked_scan(volume, spacing)
     times, more = chosen_factor(spacing, factor, loaded.card)
     refuse_without_skull(image, spacing)
+    unlike = contrast_warnings(image, spacing)
     backend = choose_backend(device, precision)
     scale = np.float32(typical_intensity(image))
     thick = image / scale
@@ -279,7 +281,7 @@ def _enhanced(
         patches=patches,
         samples=samples,
         seed=seed,
-        warnings=(*warnings, *more),
+        warnings=(*unlike, *warnings, *more),
         seconds=time.perf_counter() - start,
     )
 
