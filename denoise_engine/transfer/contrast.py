@@ -57,7 +57,8 @@ def distance_of_bright_tissue(image: Floats, spacing: Spacing) -> float | None:
     flat = coarse
     for _ in range(2):  # the first time, what is tissue is not known well
         tissue = _tissue(flat, deep)
-        flat = coarse / np.maximum(_mean_around(coarse, tissue, _FIELD, grid), 1e-6)
+        field = np.maximum(_mean_around(coarse, tissue, _FIELD, grid), 1e-6)
+        flat = np.asarray(coarse / field, dtype=np.float32)
     tissue = _tissue(flat, deep)
     if np.count_nonzero(tissue) < _FEWEST:
         return None
