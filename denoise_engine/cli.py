@@ -29,7 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reason = error.strerror or "it cannot be read or written"
         print(f"Refused: {error.filename or 'a file'}: {reason}", file=sys.stderr)
         return 2
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        from denoise_engine.runtime import ran_out_of_memory
+
+        if not ran_out_of_memory(error):
+            raise
         print("Refused: the image is larger than this machine's memory.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -1,7 +1,7 @@
 """Volumes in files: DICOM series, NIfTI and npy, as slices × rows × columns."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
@@ -215,22 +215,71 @@ def write_volume(path: Path, volume: NDArray[np.float32], template: Any = None) 
     ------
     UnusableVolumeError
     """
-    suffix = next((kind for kind in _KINDS if path.name.endswith(kind)), None)
-    if suffix is None:
-        raise UnusableVolumeError(f"“{path.name}” must end in {', '.join(_KINDS)}.")
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    write_volumes([(path, volume)], template)
+
+
+def write_volumes(
+    volumes: Sequence[tuple[Path, NDArray[np.float32]]], template: Any = None
+) -> None:
+    """Write float32 volumes that belong together: all of them, or none.
+
+    Each is written beside its place first. Files that exist are replaced when all are whole, and
+    come back if one of them cannot be put in its place.
+
+    Parameters
+    ----------
+    volumes : sequence of (Path, ndarray of float32)
+        Different paths that end in .npy, .nii or .nii.gz; (slices, rows, columns).
+    template : nibabel image, optional
+        Whose geometry the NIfTI files take over.
+
+    Raises
+    ------
+    UnusableVolumeError
+    """
+    for path, _ in volumes:
+        if not path.name.endswith(_KINDS):
+            raise UnusableVolumeError(f"“{path.name}” must end in {', '.join(_KINDS)}.")
+    moves = [(path.with_name(f".partial-{os.getpid()}-{path.name}"), path) for path, _ in volumes]
+    place = None
     try:
-        if suffix == ".npy":
-            np.save(partial, volume)
-        else:
-            _save_nifti(partial, volume, template)
-        os.replace(partial, path)
+        for (partial, place), (_, volume) in zip(moves, volumes, strict=True):
+            if place.suffix == ".npy":
+                np.save(partial, volume)
+            else:
+                _save_nifti(partial, volume, template)
+        _put_in_place(moves)
     except OSError as error:
         # numpy tells of a full disk without an error number.
         reason = error.strerror or "the disk is full"
-        raise UnusableVolumeError(f"“{path}” cannot be written: {reason}.") from error
+        raise UnusableVolumeError(
+            f"“{error.filename2 or place}” cannot be written: {reason}."
+        ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        for partial, _ in moves:
+            partial.unlink(missing_ok=True)
+
+
+def _put_in_place(moves: Sequence[tuple[Path, Path]]) -> None:
+    """Rename all, or none: a file that was there waits beside its place for those that follow."""
+    (partial, path), *others = moves
+    if not others:
+        os.replace(partial, path)
+        return
+    former = path.with_name(f".former-{os.getpid()}-{path.name}")
+    existed = path.exists()
+    if existed:
+        os.replace(path, former)
+    try:
+        os.replace(partial, path)
+        _put_in_place(others)
+    except BaseException:
+        if existed:
+            os.replace(former, path)
+        else:
+            path.unlink(missing_ok=True)
+        raise
+    former.unlink(missing_ok=True)
 
 
 def _save_nifti(path: Path, volume: NDArray[np.float32], template: Any) -> None:

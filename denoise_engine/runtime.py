@@ -26,6 +26,18 @@ def keep_freed_memory() -> None:
     library.mallopt(_M_MMAP_THRESHOLD, _KEEP_FREED)
 
 
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error means that the memory was not enough.
+
+    torch tells it by a RuntimeError, on a GPU by a kind of that; only the text of the former says
+    so.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    said = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc")
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in said)
+
+
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16"]
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,9 @@ from denoise_engine.training.checkpoints import (
     read_checkpoint,
     write_checkpoint,
 )
+from denoise_engine.training.transfer_card import pairs_behind
 from denoise_engine.training.transfer_data import PatchSampler, TransferBatch
+from denoise_engine.transfer.models import LoadedTransfer
 from denoise_engine.transfer.networks import Architecture, Kind, TransferNetwork
 
 # What each model that can be trained is built as.
@@ -67,7 +70,23 @@ class TransferRecipe:
 class TransferProgress:
     """Where a training stands, and its learning curve on the validation head.
 
-    ``seconds`` are those of the processor: a training that had to wait is not older for it.
+    Attributes
+    ----------
+    step : int
+    seconds : float
+        Of the processor: a training that had to wait is not older for it. On a GPU, of the clock.
+    mean_loss : float
+    skipped : int
+        Steps without effect, because a gradient was not finite.
+    curve : list of dict
+        Figures by name, with ``minutes``, ``patches`` and ``loss``.
+    pairs : list of dict
+        Records of the real pairs that were drawn from (:meth:`RegisteredPair.record`).
+    start : dict
+        ``name``, ``version``, ``sha256`` of the network that it began with, and ``pairs``: how many
+        real pairs that one had seen; empty where it began with weights drawn at random.
+    device : str
+        "cpu" or "cuda", of the last step.
     """
 
     step: int = 0
@@ -75,6 +94,14 @@ class TransferProgress:
     mean_loss: float = math.nan
     skipped: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
+    pairs: list[dict[str, Any]] = field(default_factory=list)
+    start: dict[str, Any] = field(default_factory=dict)
+    device: str = "cpu"
+
+    @property
+    def pairs_seen(self) -> int:
+        """Real pairs behind the weights, those of the network that it began with among them."""
+        return len(self.pairs) + int(self.start.get("pairs", 0))
 
 
 class TransferTrainer:
@@ -88,10 +115,19 @@ class TransferTrainer:
         Settings; a resumed training must have the same, except for its length.
     out : Path
         Folder of the checkpoints.
+    start : LoadedTransfer, optional
+        A shipped network to begin with, in place of weights drawn at random.
+    device : {"cpu", "cuda"}
+        Where to train.
     judge : callable, optional
         Gives figures of the averaged network, by name, for the learning curve.
     judge_every : float
         Minutes of training between points of the curve.
+
+    Raises
+    ------
+    TrainingDataError
+        If the network to begin with is built otherwise.
     """
 
     def __init__(
@@ -100,20 +136,27 @@ class TransferTrainer:
         recipe: TransferRecipe,
         out: Path,
         *,
+        start: LoadedTransfer | None = None,
+        device: str = "cpu",
         judge: Judge | None = None,
         judge_every: float = 8.0,
     ) -> None:
         self.recipe = recipe
+        self.device = torch.device(device)
         self.progress = TransferProgress()
+        if sampler is not None:
+            self.progress.pairs = [pair.record() for pair in sampler.pairs]
         self._sampler, self._out = sampler, out
         self._judge, self._judge_every = judge, judge_every
         torch.manual_seed(recipe.seed)
         self.network = self._new_network()
+        if start is not None:
+            self._begin_with(start)
         self.network.low_precision = recipe.low_precision
         if recipe.low_precision:
             # Channels beside one another: two to three times as fast on a processor.
             self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        self._trained = self._all_that_learns()
+        self._trained = self._all_that_learns().to(self.device)
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self._optimiser = self._new_optimiser()
 
@@ -130,17 +173,18 @@ class TransferTrainer:
         self.network.train()
         last_saved = time.monotonic()
         while (done := self.fraction_done()) < 1:
-            start = time.process_time()
+            start = self._seconds()
             # What is dropped depends on seed and step alone, whether resumed or not.
             torch.manual_seed(self.recipe.seed + self.progress.step)
-            loss = self._step(self._sampler.batch(self.progress.step), done)
+            loss = self._step(self._sampler.batch(self.progress.step).to(self.device), done)
             if math.isfinite(loss):
                 before = self.progress.mean_loss
                 self.progress.mean_loss = (
                     loss if math.isnan(before) else 0.99 * before + 0.01 * loss
                 )
             self.progress.step += 1
-            self.progress.seconds += time.process_time() - start
+            self.progress.seconds += self._seconds() - start
+            self.progress.device = self.device.type
             if report is not None:
                 report(self.progress, self.fraction_done())
             if time.monotonic() - last_saved > checkpoint_every:
@@ -172,14 +216,48 @@ class TransferTrainer:
         Raises
         ------
         TrainingDataError
-            If there is none, or it was written with another recipe.
+            If there is none, or it was written with another recipe, with other pairs, or began with
+            other weights.
         """
         checkpoint = read_checkpoint(self._out, self.recipe)
-        self.progress = TransferProgress(**checkpoint.progress)
+        saved = TransferProgress(**checkpoint.progress)
+        self._check_same_data(saved)
+        self.progress = saved
         self._trained.load_state_dict(checkpoint.weights)
-        self.average = checkpoint.average
+        self.average = {k: v.to(self.device) for k, v in checkpoint.average.items()}
         self._optimiser = self._new_optimiser()
         checkpoint.restore(self._optimiser)
+
+    def _check_same_data(self, saved: TransferProgress) -> None:
+        """A card tells of one set of pairs and one start: refuse to go on with others."""
+        own = self.progress
+        if self._sampler is not None and saved.pairs != own.pairs:
+            raise TrainingDataError(
+                f"The checkpoint was written with {_pairs_in_words(saved.pairs)}, and would go on "
+                f"with {_pairs_in_words(own.pairs)}. Give the same --pairs, or train anew."
+            )
+        if own.start and saved.start != own.start:
+            raise TrainingDataError(
+                "The checkpoint did not begin with the weights of "
+                f"{own.start['name']} {own.start['version']}. Resume without --start."
+            )
+
+    def _begin_with(self, start: LoadedTransfer) -> None:
+        if start.network.architecture != self.network.architecture:
+            raise TrainingDataError(
+                f"{start.file.name} cannot begin a training of {self.recipe.kind}: it is built "
+                "otherwise. Begin with a network of the same kind and size."
+            )
+        self.network.load_state_dict(start.network.state_dict())
+        self.progress.start = {
+            "name": start.file.name,
+            "version": start.file.version,
+            "sha256": start.file.sha256,
+            "pairs": pairs_behind(start.card),
+        }
+
+    def _seconds(self) -> float:
+        return time.process_time() if self.device.type == "cpu" else time.monotonic()
 
     def _all_that_learns(self) -> nn.Module:
         """What a checkpoint holds and the optimiser moves."""
@@ -236,6 +314,12 @@ def weighted_likelihood(error: Tensor, log_variance: Tensor, beta: float) -> Ten
     """
     likelihood = 0.5 * (error.square() * torch.exp(-log_variance) + log_variance)
     return (torch.exp(beta * log_variance.detach()) * likelihood).mean()
+
+
+def _pairs_in_words(pairs: list[dict[str, Any]]) -> str:
+    if not pairs:
+        return "no real pairs"
+    return "the real pairs " + ", ".join(f"“{pair['name']}”" for pair in pairs)
 
 
 def architecture_of(recipe: TransferRecipe) -> Architecture:

@@ -1,5 +1,6 @@
 """The card of a transfer network as a page for people."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from denoise_engine.training.card import MEASURED_END, MEASURED_START
@@ -20,6 +21,29 @@ _LIMITS = (
     "Three heads and two synthesised ones train it, all of healthy people. Tumours, infarcts, "
     "bleeding, surgery, children and other contrasts than T1 are unseen: it may remove or invent "
     "lesions. `benchmarks/transfer.py` counts both, with painted ones.",
+)
+# The same of a network that a site trained on real pairs too.
+_PURPOSE_OF_FIELD_WITH_PAIRS = (
+    "Makes a T1-weighted MR image of the head look as if it came from a higher field. It invents "
+    "what was not measured; {pairs} and simulated scans taught it. Research use only, not for "
+    "diagnosis."
+)
+_LIMITS_WITH_PAIRS = (
+    "**Part simulation.** {pairs} of low and high quality scans took part in the training, beside "
+    "heads whose lower quality was computed by a forward model (contrast, blur, slice profile, "
+    "down-sampling, Rician noise). Validation, calibration and warning maps rest on the simulated "
+    "scans alone.",
+    "Three heads and two synthesised ones, all of healthy people, train it beside {pairs}; whom "
+    "these show, and how well they are registered, the site must know. What they do not hold is "
+    "unseen (tumours, infarcts, bleeding, surgery, children, other contrasts than T1): it may "
+    "remove or invent lesions. `benchmarks/transfer.py` counts both, with painted ones.",
+)
+_LIMITS_OF_FIELD_WITH_PAIRS = (
+    "**Apart from {pairs} nothing here was scanned at a higher field.** Heads at 1.5 and 3 T stand "
+    "for it in the rest of the training, and what is taken for 3 T is computed from them: 1.1 to 2 "
+    "voxels of blur in all directions, less contrast of white and grey matter, more noise.",
+    "Detail that looks sharp may be made up. How much of it is really there is measured below, on "
+    "simulated scans.",
 )
 _LIMITS_OF_SLICES = (
     "It biases volumes: thin grey matter between thick slices is what it has to guess. Volumes of "
@@ -64,15 +88,79 @@ def _of_field(name: str) -> bool:
     return name.startswith("7t-like")
 
 
-def purpose_of(name: str) -> str:
-    """Return what a network is for, in a sentence."""
-    return _PURPOSE_OF_FIELD if _of_field(name) else _PURPOSE
+def purpose_of(name: str, pairs: int = 0) -> str:
+    """Return what a network is for, in a sentence.
+
+    Parameters
+    ----------
+    name : str
+    pairs : int
+        Real pairs that took part in its training.
+    """
+    if not _of_field(name):
+        return _PURPOSE
+    return _with_pairs(_PURPOSE_OF_FIELD_WITH_PAIRS, pairs) if pairs else _PURPOSE_OF_FIELD
 
 
-def limits_of(name: str) -> list[str]:
-    """Return how it fails."""
-    own = _LIMITS_OF_FIELD if _of_field(name) else _LIMITS_OF_SLICES
-    return [*_LIMITS, *own, *_LIMITS_OF_WARNING]
+def limits_of(name: str, pairs: int = 0) -> list[str]:
+    """Return how it fails, a sentence or more each.
+
+    Parameters
+    ----------
+    name : str
+    pairs : int
+        Real pairs that took part in its training; without them the card says that all is simulated.
+    """
+    shared = _LIMITS_WITH_PAIRS if pairs else _LIMITS
+    own = _LIMITS_OF_SLICES
+    if _of_field(name):
+        own = _LIMITS_OF_FIELD_WITH_PAIRS if pairs else _LIMITS_OF_FIELD
+    return [_with_pairs(limit, pairs) for limit in (*shared, *own, *_LIMITS_OF_WARNING)]
+
+
+def _with_pairs(sentence: str, pairs: int) -> str:
+    said = "1 real pair" if pairs == 1 else f"{pairs} real pairs"
+    return sentence.replace("{pairs}", said)
+
+
+def pair_rows(pairs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows of the card's data table for real pairs, two files each.
+
+    Parameters
+    ----------
+    pairs : sequence of dict
+        As :meth:`denoise_engine.transfer.pairs.RegisteredPair.record` gives them.
+    """
+    rows = []
+    for pair in pairs:
+        grid = "the same grid" if pair["factor"] == 1 else f"{pair['factor']} slices to each"
+        for role, file in zip(("low", "high"), pair["files"], strict=True):
+            rows.append(
+                {
+                    "path": file["path"],
+                    "what": f"real pair {pair['name']}, {role} quality, {grid}",
+                    "part": "train",
+                    "licence": "of the site",
+                    "sha256": file["sha256"],
+                    "pair": pair["name"],
+                    "role": role,
+                }
+            )
+    return rows
+
+
+def pairs_behind(card: dict[str, Any]) -> int:
+    """Return how many real pairs a network's weights have seen, those of its start among them."""
+    own = sum(1 for entry in card.get("data", []) if entry.get("role") == "high")
+    return own + int(card.get("start", {}).get("pairs", 0))
+
+
+def pixel_range_with(
+    lowest: float, highest: float, pairs: Sequence[dict[str, Any]]
+) -> tuple[float, float]:
+    """Return the pixel spacing of all that trained, mm: that of the heads, and of the pairs."""
+    pixels = [float(pair["pixel"]) for pair in pairs]
+    return min([lowest, *pixels]), max([highest, *pixels])
 
 
 def use_of(name: str) -> list[str]:
@@ -153,7 +241,8 @@ def _curve(card: dict[str, Any]) -> list[str]:
     lines = [
         "## Learning curve",
         "",
-        "PSNR (dB) on the validation head, averaged weights; minutes of one processor core.",
+        "PSNR (dB) on the validation head, averaged weights; minutes of "
+        f"{'a GPU' if card.get('device') == 'cuda' else 'one processor core'}.",
         "",
         "| minutes | patches | " + " | ".join(_name(scan) for scan in scans) + " |",
         "| --- | --- |" + " --- |" * len(scans),
@@ -162,6 +251,16 @@ def _curve(card: dict[str, Any]) -> list[str]:
         values = " | ".join(f"{point[f'psnr_{scan}']:.2f}" for scan in scans)
         lines.append(f"| {point['minutes']:.0f} | {point['patches']:,} | {values} |")
     return [*lines, ""]
+
+
+def _start(card: dict[str, Any]) -> list[str]:
+    start = card.get("start")
+    if not start:
+        return []
+    return [
+        f"- Begun with the weights of {start['name']} version {start['version']} (SHA-256 "
+        f"`{start['sha256']}`), not at random; what that network had seen stands in its own card."
+    ]
 
 
 def _making(card: dict[str, Any], sha256: str) -> list[str]:
@@ -195,8 +294,10 @@ def _making(card: dict[str, Any], sha256: str) -> list[str]:
         ),
         f"- Forward model, drawn for every patch: {how}, SNR {between('snr')}.",
         f"- Training: seed {recipe['seed']}, {card['steps']:,} steps of {recipe['patches']} "
-        f"patches of {recipe['size']}³, {card['minutes']:g} minutes of one processor core; torch "
+        f"patches of {recipe['size']}³, {card['minutes']:g} minutes of "
+        f"{'a GPU' if card.get('device') == 'cuda' else 'one processor core'}; torch "
         f"{card['versions']['torch']}.",
+        *_start(card),
         *([f"- {card['note']}"] if card.get("note") else []),
         f"- SHA-256 of the weights: `{sha256}`",
         f"- Made by: `{card['command']}`"

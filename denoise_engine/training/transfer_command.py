@@ -15,25 +15,29 @@ def train_transfer(arguments: argparse.Namespace) -> int:
     """Train, showing progress, and write the averaged weights."""
     import torch
 
+    from denoise_engine.runtime import choose_backend
     from denoise_engine.training.transfer import TransferProgress
     from denoise_engine.training.transfer_data import PatchSampler, ranges_for
     from denoise_engine.training.transfer_held_out import held_out_scans, judge, judge_cubic
     from denoise_engine.transfer.heads import load_heads
+    from denoise_engine.transfer.models import load_transfer
     from denoise_engine.transfer.pairs import read_pairs
 
+    _refuse_what_would_be_ignored(arguments)
     if arguments.export and arguments.start:
         return _refit_errors(arguments)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     data: Path = arguments.data
     recipe, trainer_class = _recipe(arguments)
+    device = choose_backend(arguments.device, "float32").device
+    start = load_transfer(arguments.start) if arguments.start else None
+    pairs = read_pairs(arguments.pairs) if arguments.pairs else []
+    for pair in pairs:
+        print(f"  {pair.name}: real pair, {pair.high.shape}, factor {pair.factor}", flush=True)
     heads = [] if arguments.export else load_heads(data, "train")
     for head in heads:
         print(f"  {head.name}: {head.source.what}, {head.volume.shape}", flush=True)
-    validation = load_heads(data, "validation")[0]
-    scans = held_out_scans(validation, recipe.factors)
-    print(f"cubic on {validation.name}: {_in_words(judge_cubic(scans))}", flush=True)
-    pairs = read_pairs(arguments.pairs) if arguments.pairs else []
     sampler = None
     if not arguments.export:
         sampler = PatchSampler(
@@ -45,8 +49,16 @@ def train_transfer(arguments: argparse.Namespace) -> int:
             ranges=ranges_for(recipe.factors),
             pairs=pairs,
         )
+    validation = load_heads(data, "validation")[0]
+    scans = held_out_scans(validation, recipe.factors)
+    print(f"cubic on {validation.name}: {_in_words(judge_cubic(scans))}", flush=True)
     trainer = trainer_class(
-        sampler, recipe, arguments.out, judge=lambda network: judge(network, scans)
+        sampler,
+        recipe,
+        arguments.out,
+        start=start,
+        device=device,
+        judge=lambda network: judge(network, scans),
     )
     if arguments.resume or arguments.export:
         trainer.resume()
@@ -73,6 +85,27 @@ def train_transfer(arguments: argparse.Namespace) -> int:
     weights = export_transfer(trainer, data, arguments.out, note=arguments.note)
     print(f"wrote {weights}; its card is {weights.with_suffix('.md')}")
     return 0
+
+
+def _refuse_what_would_be_ignored(arguments: argparse.Namespace) -> None:
+    """An option that has no effect is refused: its user believes in a training that never was."""
+    from denoise_engine.errors import TrainingDataError
+
+    if not arguments.export:
+        return
+    if arguments.pairs:
+        raise TrainingDataError(
+            "--export trains nothing: --pairs has no effect. The checkpoint knows its pairs."
+        )
+    if arguments.device != "cpu":
+        raise TrainingDataError("--export works on the processor. Leave --device out.")
+    if arguments.resume:
+        raise TrainingDataError("--export does not train on: leave --resume out, or --export.")
+    if arguments.start and arguments.start != arguments.model:
+        raise TrainingDataError(
+            f"--start {arguments.start} --export fits the model of errors of {arguments.start} "
+            f"anew, not that of {arguments.model}. Name the same network twice."
+        )
 
 
 def _refit_errors(arguments: argparse.Namespace) -> int:

@@ -23,6 +23,8 @@ Floats = NDArray[np.float32]
 
 _MARGIN = 2  # thick slices at either end
 _TRIES = 30
+# How often slices lie along each axis of a head: axial ones, as most protocols have them, twice.
+_SHARES = (2.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,12 @@ class TransferBatch:
     cubic: Tensor
     target: Tensor
 
+    def to(self, device: torch.device) -> "TransferBatch":
+        """Return the same patches on a device."""
+        return TransferBatch(
+            self.factor, self.thick.to(device), self.cubic.to(device), self.target.to(device)
+        )
+
 
 @dataclass(frozen=True)
 class Range:
@@ -58,6 +66,16 @@ class Range:
     snr: tuple[float, float] = (12.0, 80.0)
 
     def draw(self, factor: int, rng: np.random.Generator) -> Degradation:
+        """Return the settings of one scan with slices ``factor`` times as far apart.
+
+        Thickness, blur (in half of the scans) and contrast are drawn evenly, the SNR evenly on a
+        logarithmic scale: thickness as a share of the spacing, blur in pixels.
+
+        Raises
+        ------
+        SimulationError
+            A factor outside 1 to 8, or bounds that the forward model does not allow.
+        """
         kept = 1.0 if rng.random() < self.unchanged else float(rng.uniform(*self.contrast))
         blur = float(rng.uniform(*self.blur)) if rng.random() < 0.5 else 0.0
         return Degradation(
@@ -78,6 +96,13 @@ class FieldRange:
     snr: tuple[float, float] = (12.0, 40.0)
 
     def draw(self, factor: int, rng: np.random.Generator) -> Degradation:
+        """Return the settings of one scan; blur in voxels, the same in all directions.
+
+        Raises
+        ------
+        SimulationError
+            A factor outside 1 to 8, or bounds that the forward model does not allow.
+        """
         blur = float(rng.uniform(*self.blur))
         return Degradation(
             factor=factor,
@@ -117,7 +142,14 @@ class PatchSampler:
         Rows and columns of a patch, a multiple of 8; along the slices it is as long.
     ranges : Range or FieldRange
     pairs : sequence of RegisteredPair
-        Real pairs, each drawn as often as a head.
+        Real pairs, each drawn as often as a head. All must be of these factors, and no smaller
+        than a patch.
+
+    Raises
+    ------
+    TrainingDataError
+        A head that is kept out of training, a patch of another size, a pair that cannot be used
+        (by name), or nothing to train a factor on.
     """
 
     def __init__(
@@ -141,9 +173,17 @@ class PatchSampler:
         self._ranges = ranges if ranges is not None else Range()
         longest = size + 2 * _MARGIN * max(self._factors)
         self._pools = [pool for head in heads for pool in _pools_of(head, (longest, size, size))]
-        self._pairs = [pair for pair in pairs if pair.factor in self._factors]
-        if not self._pools and not self._pairs:
-            raise TrainingDataError("There is no head and no pair to train on.")
+        for pair in pairs:
+            _check_pair(pair, self._factors, size)
+        self.pairs = tuple(pairs)
+        missing = [f for f in self._factors if all(pair.factor != f for pair in self.pairs)]
+        if not self._pools and missing:
+            raise TrainingDataError(
+                "There is no head and no pair to train on: for "
+                f"{_in_words(missing)} slices to each one."
+                if self.pairs
+                else "There is no head and no pair to train on."
+            )
 
     def batch(self, step: int) -> TransferBatch:
         """Return the batch of a step."""
@@ -155,8 +195,9 @@ class PatchSampler:
 
     def _draw(self, factor: int, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
         heads = sum(pool.weight for pool in self._pools)
-        pairs = [pair for pair in self._pairs if pair.factor == factor]
-        if pairs and rng.random() * (heads + len(pairs)) >= heads:
+        pairs = [pair for pair in self.pairs if pair.factor == factor]
+        real = len(pairs) * sum(_SHARES)
+        if pairs and rng.random() * (heads + real) >= heads:
             return self._from_pair(pairs[int(rng.integers(len(pairs)))], rng)
         weights = np.array([pool.weight for pool in self._pools])
         pool = self._pools[int(rng.choice(len(self._pools), p=weights / weights.sum()))]
@@ -194,17 +235,37 @@ class PatchSampler:
         return thick, cubic, thin
 
 
-def _pools_of(head: Head, shape: tuple[int, ...]) -> list[_Pool]:
-    """Slices along each axis; axial ones, as most protocols have them, twice as often.
+def _check_pair(pair: RegisteredPair, factors: Sequence[int], size: int) -> None:
+    """Refuse a pair that the network is not for, or that is smaller than a patch."""
+    if pair.factor not in factors:
+        raise TrainingDataError(
+            f"“{pair.name}” has {pair.factor} high slices for each low one; this network is "
+            f"trained for {_in_words(factors)}. Give a folder without this pair."
+        )
+    wanted = (size // pair.factor, size, size)
+    if any(total < least for total, least in zip(pair.low.shape, wanted, strict=True)):
+        raise TrainingDataError(
+            f"“{pair.name}” measures {_times(pair.low.shape)} (slices × rows × columns, the low "
+            f"one), less than the {_times(wanted)} of a patch. Give a folder without this pair."
+        )
 
-    Left out are axes along which a head is shorter than a patch.
-    """
+
+def _in_words(factors: Sequence[int]) -> str:
+    return " or ".join(str(factor) for factor in factors)
+
+
+def _times(shape: Sequence[int]) -> str:
+    return " × ".join(str(n) for n in shape)
+
+
+def _pools_of(head: Head, shape: tuple[int, ...]) -> list[_Pool]:
+    """Slices along each axis; left out are those along which a head is shorter than a patch."""
     scale = 1 / typical_intensity(head.volume)
     volume = head.volume * np.float32(scale)
     tissues = Tissues(head.tissues.grey * scale, head.tissues.white * scale)
     pools = [
         _Pool(np.moveaxis(volume, axis, 0), tissues, head.source.weight * share)
-        for axis, share in ((0, 2.0), (1, 1.0), (2, 1.0))
+        for axis, share in enumerate(_SHARES)
     ]
     return [
         pool

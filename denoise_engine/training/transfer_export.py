@@ -15,6 +15,9 @@ from safetensors.torch import save
 from denoise_engine.training.transfer import TransferTrainer
 from denoise_engine.training.transfer_card import (
     limits_of,
+    pair_rows,
+    pairs_behind,
+    pixel_range_with,
     purpose_of,
     transfer_card_as_text,
     use_of,
@@ -101,8 +104,8 @@ def refit_errors(
     name = loaded.file.name
     card = loaded.card | {
         "version": VERSIONS[name],
-        "purpose": purpose_of(name),
-        "limits": limits_of(name),
+        "purpose": purpose_of(name, pairs_behind(loaded.card)),
+        "limits": limits_of(name, pairs_behind(loaded.card)),
         "use": use_of(name),
         "calibration": asdict(calibrate(loaded.network, errors, scans)),
         "note": " ".join(filter(None, [loaded.card.get("note"), note])),
@@ -144,12 +147,12 @@ def transfer_card(
     sources: tuple[HeadSource, ...],
 ) -> dict[str, Any]:
     """Return the card that goes into the header of the weights, in plain JSON values."""
-    recipe = trainer.recipe
+    recipe, progress = trainer.recipe, trainer.progress
     factors = calibrate(network, errors, scans)
     return {
         "name": recipe.kind,
         "version": VERSIONS[recipe.kind],
-        "purpose": purpose_of(recipe.kind),
+        "purpose": purpose_of(recipe.kind, progress.pairs_seen),
         "architecture": {
             "kind": network.architecture.kind,
             "factors": list(recipe.factors),
@@ -158,11 +161,11 @@ def transfer_card(
             "dropout": recipe.dropout,
         },
         "parameters": parameter_count(network),
-        "pixel_range": list(PIXEL_RANGE),
+        "pixel_range": list(pixel_range_with(*PIXEL_RANGE, progress.pairs)),
         "forward_model": asdict(ranges_for(recipe.factors)),
         "recipe": asdict(recipe),
-        "steps": trainer.progress.step,
-        "minutes": round(trainer.progress.seconds / 60, 1),
+        "steps": progress.step,
+        "minutes": round(progress.seconds / 60, 1),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "data": [
             {
@@ -173,16 +176,21 @@ def transfer_card(
                 "sha256": source_hash(data, source),
             }
             for source in sources
-        ],
+        ]
+        + pair_rows(progress.pairs),
+        "start": progress.start,
+        "device": progress.device,
         "validation": {"cubic": judge_cubic(scans), "network": judge(network, scans)},
         "calibration": asdict(factors),
-        "curve": trainer.progress.curve,
-        "limits": limits_of(recipe.kind),
+        "curve": progress.curve,
+        "limits": limits_of(recipe.kind, progress.pairs_seen),
         "use": use_of(recipe.kind),
         "command": f"python -m denoise_engine train {recipe.kind} --data DATA --out OUT "
         f"--seed {recipe.seed} --steps {recipe.steps} "
         + (f"--minutes {recipe.minutes:g} " if recipe.minutes else "")
-        + f"--learning-rate {recipe.learning_rate:g}",
+        + f"--learning-rate {recipe.learning_rate:g}"
+        + (" --pairs BIDS" if progress.pairs else "")
+        + (f" --start {progress.start['name']}" if progress.start else ""),
         "ended": trainer.fraction_done() >= 1,
     }
 

@@ -34,7 +34,28 @@ class HeldOutScan:
 def held_out_scans(head: Head, factors: Sequence[int] = (4, 8)) -> list[HeldOutScan]:
     """Degrade the middle of a head, the same for every network: thick slices, and low field.
 
-    At a factor of 1 it is the scan at 3 T of what is taken for 7 T.
+    At a factor of 1 it is the scan at 3 T of what is taken for 7 T. The settings are those on which
+    models are judged (:data:`THICK`, :data:`LOW_FIELD`, :data:`THREE_TESLA`), the noise is seeded.
+
+    Parameters
+    ----------
+    head : Head
+        Of the validation part; at most its middle 64 × 128 × 128 voxels are used.
+    factors : sequence of int
+        Of the network; each has the scans that the settings hold for it.
+
+    Returns
+    -------
+    list of HeldOutScan
+        Thick slices (64 / factor, 128, 128), interpolation and target (64, 128, 128) float32,
+        intensities about 1: divided by the head's :func:`typical_intensity`.
+
+    Raises
+    ------
+    UnusableVolumeError
+        The head holds no signal.
+    SimulationError
+        The slices of the block are no multiple of a factor, or the head is not T1-weighted.
     """
     scale = np.float32(1 / typical_intensity(head.volume))
     corner = [

@@ -13,6 +13,7 @@ from scipy import ndimage
 from denoise_engine.errors import UnusableVolumeError
 from denoise_engine.metrics import otsu_threshold
 from denoise_engine.noise.checks import checked_volume, magnitude_warnings
+from denoise_engine.transfer.contrast import LEAST_DISTANCE, distance_of_bright_tissue
 
 Floats = NDArray[np.float32]
 Spacing = tuple[float, float, float]
@@ -30,6 +31,8 @@ _BEYOND = 1.6
 def checked_scan(volume: ArrayLike, spacing: Spacing) -> tuple[Floats, list[str]]:
     """Return the volume as float32, and what must be warned of.
 
+    What it shows is looked at apart: :func:`refuse_without_skull`, :func:`contrast_warnings`.
+
     Parameters
     ----------
     volume : array_like
@@ -37,10 +40,17 @@ def checked_scan(volume: ArrayLike, spacing: Spacing) -> tuple[Floats, list[str]
     spacing : tuple of float
         Slice, row and column spacing, mm.
 
+    Returns
+    -------
+    image : ndarray of float32
+        (slices, rows, columns), unit of the input.
+    warnings : list of str
+
     Raises
     ------
     UnusableVolumeError
-        NaN, wrong shape, too small, slices along another axis, or the skull is missing.
+        NaN, wrong shape, too small, spacing that is no spacing, oblong pixels, or slices along
+        another axis.
     """
     image = checked_volume(volume)
     if len(spacing) != 3 or not all(np.isfinite(s) and s > 0 for s in spacing):
@@ -132,9 +142,17 @@ def refuse_without_skull(image: Floats, spacing: Spacing) -> None:
     Of a whole head, a good part of what lies between 4 and 16 mm below the surface is dark: the
     skull, and the fluid beneath. Below the surface of a stripped brain lies cortex.
 
+    Parameters
+    ----------
+    image : ndarray of float32
+        (slices, rows, columns).
+    spacing : tuple of float
+        Slice, row and column spacing, mm.
+
     Raises
     ------
     UnusableVolumeError
+        Less than a fifth is dark there.
     """
     share = dark_share_below_surface(image, spacing)
     if share < LEAST_DARK_BELOW_SURFACE:
@@ -144,6 +162,34 @@ def refuse_without_skull(image: Floats, spacing: Spacing) -> None:
             f"{100 * LEAST_DARK_BELOW_SURFACE:.0f} %. Give the whole head; remove the skull "
             "afterwards."
         )
+
+
+def contrast_warnings(image: Floats, spacing: Spacing) -> list[str]:
+    """Return a warning if a head does not look T1-weighted, which is all that networks have seen.
+
+    A warning, no refusal: few images of other contrasts were at hand to tell how sure it is.
+
+    Parameters
+    ----------
+    image : ndarray of float32
+        (slices, rows, columns), a whole head.
+    spacing : tuple of float
+        Slice, row and column spacing, mm.
+
+    Returns
+    -------
+    list of str
+        Empty where the image looks T1-weighted, or is too small to tell.
+    """
+    distance = distance_of_bright_tissue(image, spacing)
+    if distance is None or distance > LEAST_DISTANCE:
+        return []
+    return [
+        "The image does not look T1-weighted: the brighter part of the brain lies "
+        f"{abs(distance):.1f} mm nearer to fluid and skull than the darker part, as where grey "
+        "matter is brighter than white. The networks were trained on T1-weighted heads alone; do "
+        "not trust what they make of another contrast."
+    ]
 
 
 LEAST_DARK_BELOW_SURFACE = 0.2

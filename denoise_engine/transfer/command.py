@@ -9,9 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from denoise_engine.files import Image
+    from denoise_engine.transfer.enhance import TransferResult
 
 Spacing = tuple[float, float, float]
+
+FLAGGED_SHARE = 0.1  # of the head
+# Named here, so that the help needs no manifest and no torch; a test compares them.
+DEFAULT = "anisotropic-unet"
+_MODELS = (
+    "anisotropic-unet or sr-unet, for thin slices of thick ones; 7t-like-gan or 7t-like-plain, "
+    "for a scan at 3 T as if from a higher field"
+)
 
 
 @dataclass(frozen=True)
@@ -23,9 +35,16 @@ class _Geometry:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``transfer`` takes: files, model, spacing (mm), patches and warning maps.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+        Of the command; :func:`transfer_file` reads what it parses.
+    """
     parser.add_argument("input", type=Path, help="DICOM folder, .nii, .nii.gz or .npy")
     parser.add_argument("output", type=Path, help=".nii, .nii.gz or .npy")
-    parser.add_argument("--model", default="anisotropic-unet", help="or sr-unet")
+    parser.add_argument("--model", default=DEFAULT, help=f"{_MODELS}; {DEFAULT} by default")
     parser.add_argument("--factor", type=int, help="thin slices to each; by default for cubes")
     parser.add_argument(
         "--spacing",
@@ -40,7 +59,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--uncertainty", type=Path, help="file for the SD of the error to be expected"
     )
     parser.add_argument(
-        "--samples", type=int, default=8, help="runs for the parameter uncertainty; 8"
+        "--flags",
+        type=Path,
+        help="file for the flagged map: 1 where the image is believed least, a tenth of the head",
+    )
+    parser.add_argument(
+        "--samples",
+        type=int,
+        default=8,
+        help="runs for the parameter uncertainty, 0 or from 2; 8",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
@@ -49,13 +76,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def transfer_file(arguments: argparse.Namespace, progress: Callable[[int, int], None]) -> int:
-    """Enhance a file; both results are written, or neither."""
-    from denoise_engine.files import check_free, read_image, write_volume
-    from denoise_engine.transfer.enhance import enhance
+    """Enhance a file; image and maps are all written, or none; the record is printed.
+
+    Parameters
+    ----------
+    arguments : Namespace
+        As declared by :func:`add_arguments`.
+    progress : callable
+        Called with (patches done, patches in all).
+
+    Returns
+    -------
+    int
+        0.
+
+    Raises
+    ------
+    EngineError
+        What cannot be read, enhanced or written, or two results under one name.
+    """
+    from denoise_engine.files import check_free, read_image, write_volumes
+    from denoise_engine.transfer.enhance import check_samples, enhance
     from denoise_engine.transfer.patches import PatchSettings
 
+    check_samples(arguments.samples)
+    maps = [target for target in (arguments.uncertainty, arguments.flags) if target is not None]
+    targets = [arguments.output, *maps]
+    _check_different(targets)
     image = read_image(arguments.input)
-    targets = [arguments.output, *filter(None, [arguments.uncertainty])]
     for target in targets:
         _check_kind(target)
         check_free(target, image, overwrite=arguments.overwrite)
@@ -66,31 +114,57 @@ def transfer_file(arguments: argparse.Namespace, progress: Callable[[int, int], 
         model=arguments.model,
         factor=arguments.factor,
         patches=PatchSettings(arguments.patch, arguments.overlap),
-        samples=arguments.samples if arguments.uncertainty is not None else 0,
+        samples=arguments.samples if maps else 0,
         seed=arguments.seed,
         device=arguments.device,
         precision=arguments.precision,
         progress=progress,
     )
     geometry = None if image.nifti is None else _thinner(image.nifti, result.factor)
-    write_volume(arguments.output, result.volume, geometry)
-    if arguments.uncertainty is not None:
-        try:
-            write_volume(arguments.uncertainty, result.uncertainty, geometry)
-        except BaseException:
-            # Images without the map of where not to believe them would be half an output.
-            arguments.output.unlink(missing_ok=True)
-            raise
     record = result.record()
+    volumes = [(arguments.output, result.volume)]
+    if arguments.uncertainty is not None:
+        volumes.append((arguments.uncertainty, result.uncertainty))
+    if arguments.flags is not None:
+        flags = _flagged(result)
+        volumes.append((arguments.flags, flags))
+        record["flags"] = {"share": FLAGGED_SHARE, "of": "the head", "voxels": int(flags.sum())}
+    # Images without the map of where not to believe them would be half an output.
+    write_volumes(volumes, geometry)
     for warning in (*image.caveats, *record["warnings"]):
         print(f"Warning: {warning}", file=sys.stderr)
     print(json.dumps(record | {"seconds": round(result.seconds, 2)}, indent=2))
     return 0
 
 
+def _flagged(result: "TransferResult") -> "NDArray[np.float32]":
+    """1 at the least sure share of the head's voxels, else 0, on the grid of the result."""
+    import numpy as np
+
+    from denoise_engine.metrics import body_mask
+    from denoise_engine.transfer.calibration import warning_map
+
+    flags = warning_map(result.uncertainty, body_mask(result.volume), FLAGGED_SHARE)
+    return flags.astype(np.float32)
+
+
+def _check_different(targets: list[Path]) -> None:
+    """Two results under one name would leave the last one alone."""
+    from denoise_engine.errors import UnusableVolumeError
+
+    places = [target.resolve() for target in targets]
+    for target, place in zip(targets, places, strict=True):
+        if places.count(place) > 1:
+            raise UnusableVolumeError(
+                f"“{target}” is named for two results; give each a file of its own."
+            )
+
+
 def _check_kind(path: Path) -> None:
     from denoise_engine.errors import UnusableVolumeError
 
+    if path.is_dir():
+        raise UnusableVolumeError(f"“{path}” is a folder; name a file.")
     if not path.name.endswith((".nii", ".nii.gz", ".npy")):
         raise UnusableVolumeError(
             f"“{path.name}” must end in .nii, .nii.gz or .npy: the thin slices are on a grid of "

@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from denoise_engine.runtime import Backend, Device, Precision, choose_backend
+from denoise_engine.errors import UnusableVolumeError
+from denoise_engine.runtime import Backend, Device, Precision, choose_backend, ran_out_of_memory
 from denoise_engine.transfer.checks import (
     Spacing,
     checked_scan,
     chosen_factor,
+    contrast_warnings,
     refuse_without_skull,
 )
 from denoise_engine.transfer.grids import interpolate
@@ -121,8 +123,8 @@ def enhance(
     patches : PatchSettings
         How the volume is cut, and overlaps.
     samples : int
-        Runs with channels left out at random, for the parameter uncertainty; 0 for none. Each takes
-        as long as the enhancement itself.
+        Runs with channels left out at random, for the parameter uncertainty; 0 for none, else at
+        least 2, since one has no spread. Each takes as long as the enhancement itself.
     seed : int
         Of these.
     device, precision : str
@@ -133,9 +135,12 @@ def enhance(
     Raises
     ------
     UnusableVolumeError
-        NaN, too small, turned, without skull, or spaced as no scan of the training.
+        NaN, too small, turned, without skull, or spaced as no scan of the training; a number of
+        samples that gives no spread.
     ModelError, BackendError
         No such model, wrong hash, no such device.
+    MemoryError
+        The volume, or a patch, is too large for this machine.
     """
     return enhance_with(
         load_transfer(model),
@@ -164,11 +169,81 @@ def enhance_with(
     precision: Precision = "auto",
     progress: Progress | None = None,
 ) -> TransferResult:
-    """Do what :func:`enhance` does with a network that is already loaded."""
+    """Do what :func:`enhance` does with a network that is already loaded.
+
+    Parameters
+    ----------
+    loaded : LoadedTransfer
+        Its network is moved to the device, and stays there.
+    volume : array_like
+        (slices, rows, columns): a T1-weighted magnitude scan of a whole head, any unit.
+    spacing : tuple of float
+        Slice, row and column spacing, mm.
+    factor, patches, samples, seed, device, precision, progress
+        As for :func:`enhance`.
+
+    Returns
+    -------
+    TransferResult
+        Volumes of (factor · slices, rows, columns) float32, in the unit of ``volume``.
+
+    Raises
+    ------
+    UnusableVolumeError
+        NaN, too small, turned, without skull, or spaced as no scan of the training; a number of
+        samples that gives no spread.
+    BackendError
+        No such device.
+    MemoryError
+        The volume, or a patch, is too large for this machine.
+    """
+    check_samples(samples)
+    try:
+        return _enhanced(
+            loaded, volume, spacing, factor, patches, samples, seed, device, precision, progress
+        )
+    except RuntimeError as error:
+        if not ran_out_of_memory(error):
+            raise
+        raise MemoryError(str(error)) from error
+
+
+def check_samples(samples: int) -> None:
+    """Refuse a number of samples whose spread would be no measure.
+
+    Parameters
+    ----------
+    samples : int
+        0 for none; of a single one the SD would be 0 everywhere, a certainty that is not there.
+
+    Raises
+    ------
+    UnusableVolumeError
+    """
+    if samples != int(samples) or samples < 0 or samples == 1:
+        raise UnusableVolumeError(
+            f"The parameter uncertainty needs 0 (none) or at least 2 samples, not {samples}: a "
+            "single one has no spread."
+        )
+
+
+def _enhanced(
+    loaded: LoadedTransfer,
+    volume: ArrayLike,
+    spacing: Spacing,
+    factor: int | None,
+    patches: PatchSettings,
+    samples: int,
+    seed: int,
+    device: Device,
+    precision: Precision,
+    progress: Progress | None,
+) -> TransferResult:
     start = time.perf_counter()
     image, warnings = checked_scan(volume, spacing)
     times, more = chosen_factor(spacing, factor, loaded.card)
     refuse_without_skull(image, spacing)
+    unlike = contrast_warnings(image, spacing)
     backend = choose_backend(device, precision)
     scale = np.float32(typical_intensity(image))
     thick = image / scale
@@ -206,7 +281,7 @@ def enhance_with(
         patches=patches,
         samples=samples,
         seed=seed,
-        warnings=(*warnings, *more),
+        warnings=(*unlike, *warnings, *more),
         seconds=time.perf_counter() - start,
     )
 
@@ -230,4 +305,4 @@ def _spread_of_samples(network: Any, run: Any, samples: int, seed: int) -> Float
         finally:
             network.sample_dropout(False)
     assert squares is not None
-    return np.sqrt(squares / max(samples - 1, 1)).astype(np.float32)
+    return np.sqrt(squares / (samples - 1)).astype(np.float32)

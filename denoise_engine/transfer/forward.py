@@ -127,6 +127,8 @@ def degrade(volume: Floats, how: Degradation, tissues: Tissues, rng: np.random.G
     Raises
     ------
     SimulationError
+        Another number of dimensions, slices that are no multiple of the factor, or a change of
+        contrast where white matter is not brighter than grey.
     """
     if volume.ndim != 3 or len(volume) % how.factor or len(volume) == 0:
         raise SimulationError(
@@ -148,7 +150,35 @@ def degrade(volume: Floats, how: Degradation, tissues: Tissues, rng: np.random.G
 
 
 def reduced_contrast(volume: Floats, contrast: float, tissues: Tissues) -> Floats:
-    """Keep a share of the difference between white and grey matter; nothing else changes place."""
+    """Keep a share of the difference between white and grey matter; nothing else changes place.
+
+    A rising, piecewise linear curve: 0 and the mean of both tissues stay, and beyond white matter
+    it rises as before.
+
+    Parameters
+    ----------
+    volume : ndarray of float32
+        Any shape and unit, magnitude, T1-weighted.
+    contrast : float
+        The share, above 0; 1 gives the volume itself, not a copy.
+    tissues : Tissues
+        Of ``volume``, in its unit.
+
+    Returns
+    -------
+    ndarray of float32
+        Same shape and unit.
+
+    Raises
+    ------
+    SimulationError
+        White matter is not brighter than grey, or grey is not above 0: no T1-weighted image.
+
+    References
+    ----------
+    Lin H, et al. MLMIR 2019, LNCS 11905:58-70 (the change of contrast as a curve of intensities;
+    there drawn from pairs of scans).
+    """
     if contrast == 1:
         return volume
     if not 0 < tissues.grey < tissues.white:

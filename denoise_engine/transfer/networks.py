@@ -184,6 +184,7 @@ def slices_at_once(factor: int) -> int:
 
 
 def parameter_count(network: nn.Module) -> int:
+    """Return how many numbers a network learns: all elements of its parameters, no buffers."""
     return sum(p.numel() for p in network.parameters())
 
 

@@ -3,32 +3,44 @@
 The models that are shipped saw no such pair. A site that has them trains with
 ``python -m denoise_engine train sr-unet --pairs FOLDER``, where FOLDER is laid out as BIDS:
 
-    sub-01/anat/sub-01_acq-low_T1w.nii.gz      thick slices, or low field
-    sub-01/anat/sub-01_acq-high_T1w.nii.gz     thin slices, registered to the former
+    sub-01/anat/sub-01_acq-low_T1w.nii.gz      thick slices, or low field (3 T)
+    sub-01/anat/sub-01_acq-high_T1w.nii.gz     thin slices, or high field (7 T), registered to it
     sub-01/ses-1/anat/…                        sessions are looked into as well
 
 The two must lie on grids that share their borders: the high one has ``factor`` slices for each
-slice of the low one, the same rows and columns. Registration is not done here; a pair that does not
-fit is refused by name and reason.
+slice of the low one, the same rows and columns; a factor of 1, as the 7 T-like networks want it, is
+the same grid. Registration is not done here; a pair that does not fit is refused by name and
+reason.
 
 References
 ----------
 Gorgolewski KJ, et al. The brain imaging data structure. Sci Data 2016;3:160044.
 """
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise_engine.errors import TrainingDataError
+from denoise_engine.errors import TrainingDataError, UnusableVolumeError
 from denoise_engine.transfer.grids import interpolate
 from denoise_engine.transfer.heads import read_axial, typical_intensity
 
 Floats = NDArray[np.float32]
 
 _BORDER_TOLERANCE = 0.25  # of a thin slice or a pixel
+_FACTORS = (1, 2, 4, 8)  # what a network of this package can be built for
+
+
+@dataclass(frozen=True)
+class PairFile:
+    """A file of a pair: its path in the BIDS folder, and its SHA-256."""
+
+    path: str
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,11 @@ class RegisteredPair:
     cubic, high : ndarray of float32
         (factor · slices, rows, columns).
     factor : int
+        Slices of ``high`` to each of ``low``; 1 where both lie on the same grid.
+    pixel : float
+        Spacing of rows and columns, mm (geometric mean).
+    files : tuple of PairFile
+        The low one, the high one.
     """
 
     name: str
@@ -51,6 +68,17 @@ class RegisteredPair:
     cubic: Floats
     high: Floats
     factor: int
+    pixel: float
+    files: tuple[PairFile, PairFile]
+
+    def record(self) -> dict[str, Any]:
+        """Return everything but the voxels, as plain JSON values."""
+        return {
+            "name": self.name,
+            "factor": self.factor,
+            "pixel": round(self.pixel, 4),
+            "files": [{"path": file.path, "sha256": file.sha256} for file in self.files],
+        }
 
 
 def read_pairs(
@@ -66,6 +94,11 @@ def read_pairs(
         Labels of ``acq-`` that tell the two apart.
     suffix : str
         BIDS suffix of both.
+
+    Returns
+    -------
+    list of RegisteredPair
+        By path.
 
     Raises
     ------
@@ -85,32 +118,52 @@ def read_pairs(
             f"“{folder}” holds no pairs: sub-01/anat/sub-01_acq-{low}_{suffix}.nii.gz and the same "
             f"with acq-{high} are looked for."
         )
-    return [_read_pair(path, low, high) for path in found]
+    return [_read_pair(folder, path, low, high) for path in found]
 
 
-def _read_pair(path: Path, low: str, high: str) -> RegisteredPair:
+def _read_pair(folder: Path, path: Path, low: str, high: str) -> RegisteredPair:
     partner = path.with_name(path.name.replace(f"_acq-{low}_", f"_acq-{high}_"))
     if not partner.exists():
         raise TrainingDataError(f"“{path.name}” has no partner: “{partner.name}” is missing.")
-    try:
-        (thick, thick_affine, _), (thin, thin_affine, _) = read_axial(path), read_axial(partner)
-    except (OSError, ValueError) as error:
-        raise TrainingDataError(f"“{path.name}” or its partner cannot be read: {error}") from error
+    (thick, thick_affine, _), (thin, thin_affine, spacing) = map(_read, (path, partner))
     for name, volume in ((path.name, thick), (partner.name, thin)):
         if not np.isfinite(volume).all():
             raise TrainingDataError(f"“{name}” holds values that are not a number.")
     factor = len(thin) // max(len(thick), 1)
-    if thin.shape != (factor * len(thick), *thick.shape[1:]) or factor not in (2, 4, 8):
+    if thin.shape != (factor * len(thick), *thick.shape[1:]) or factor not in _FACTORS:
         raise TrainingDataError(
             f"“{path.name}” measures {thick.shape} and “{partner.name}” {thin.shape} (slices, "
-            "rows, columns, axial): rows and columns must agree, and the slices be 2, 4 or 8 times "
-            "as many. Bring the second to the grid of the first, made finer."
+            "rows, columns, axial): rows and columns must agree, and the slices be as many, or 2, "
+            "4 or 8 times as many. Bring the second to the grid of the first, or that made finer."
         )
     _check_borders(path.name, thick_affine, thin_affine, thick.shape, factor)
-    thick = thick / np.float32(typical_intensity(thick))
-    thin = thin / np.float32(typical_intensity(thin))
+    thick, thin = _about_one(path.name, thick), _about_one(partner.name, thin)
     name = path.name.split(".")[0].replace(f"_acq-{low}", "")
-    return RegisteredPair(name, thick, interpolate(thick, factor), thin, factor)
+    cubic = interpolate(thick, factor)
+    pixel = float(np.sqrt(spacing[1] * spacing[2]))
+    files = (_file(folder, path), _file(folder, partner))
+    return RegisteredPair(name, thick, cubic, thin, factor, pixel, files)
+
+
+def _read(path: Path) -> tuple[Floats, NDArray[np.float64], tuple[float, float, float]]:
+    try:
+        return read_axial(path)
+    except UnusableVolumeError as error:
+        raise TrainingDataError(str(error)) from error
+    except Exception as error:  # whatever a damaged file makes its reader raise
+        raise TrainingDataError(f"“{path.name}” cannot be read: {error}") from error
+
+
+def _about_one(name: str, volume: Floats) -> Floats:
+    try:
+        return volume / np.float32(typical_intensity(volume))
+    except UnusableVolumeError as error:
+        raise TrainingDataError(f"“{name}”: {error}") from error
+
+
+def _file(folder: Path, path: Path) -> PairFile:
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return PairFile(path.relative_to(folder).as_posix(), digest)
 
 
 def _check_borders(
@@ -131,5 +184,6 @@ def _check_borders(
     if distance > _BORDER_TOLERANCE * smallest:
         raise TrainingDataError(
             f"“{name}” and its partner do not cover the same box: their corners are {distance:.2f} "
-            "mm apart. Register the second to the first and write it on the same grid, made finer."
+            "mm apart. Register the second to the first and write it on the same grid, or "
+            "that made finer."
         )

@@ -39,6 +39,21 @@ def phantom_head(part: str = "train", shape: tuple[int, int, int] = (96, 64, 64)
     return Head(source, phantom(shape), (1.0, 1.0, 1.0), np.eye(4), TISSUES)
 
 
+def save_head(
+    path: Path, volume: NDArray[np.float32], spacing: tuple[float, ...] = (1, 1, 1)
+) -> None:
+    """Write (slices, rows, columns) as a NIfTI file whose slices are axial."""
+    import nibabel
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    z, y, x = spacing
+    affine = np.diag([x, y, z, 1.0])
+    # Grids that cover the same box share its corner, not the centre of their first voxel.
+    affine[:3, 3] = [x / 2, y / 2, z / 2]
+    nifti: Any = nibabel
+    nifti.save(nifti.Nifti1Image(volume.transpose(2, 1, 0), affine), path)
+
+
 def small_model(architecture: Architecture = SMALL, **card: Any) -> LoadedTransfer:
     """An untrained network with a card, as if it had been loaded."""
     import torch

@@ -1,6 +1,7 @@
 """Enhancing a scan: what is refused, what is warned of, what is told of the errors."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,15 +18,18 @@ from denoise_engine.transfer.calibration import (
 from denoise_engine.transfer.checks import (
     checked_scan,
     chosen_factor,
+    contrast_warnings,
     dark_share_below_surface,
 )
 from denoise_engine.transfer.enhance import enhance_with
 from denoise_engine.transfer.grids import interpolate
+from denoise_engine.transfer.heads import read_axial
 from denoise_engine.transfer.models import LoadedTransfer
 from denoise_engine.transfer.patches import PatchSettings
 from tests.denoise_engine.heads import phantom, small_model
 
 SPACING = (8.0, 1.0, 1.0)
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 def _scan(*, skull: bool = True) -> NDArray[np.float32]:
@@ -90,6 +94,12 @@ def test_volumes_that_no_network_was_trained_on_are_refused_in_a_sentence() -> N
         enhance_with(model, scan, SPACING, factor=3)
 
 
+@pytest.mark.parametrize("samples", [-3, 1, 2.5])
+def test_a_number_of_samples_without_a_spread_is_refused(samples: int) -> None:
+    with pytest.raises(UnusableVolumeError, match="0 \\(none\\) or at least 2 samples"):
+        _enhanced(small_model(), _scan(), SPACING, samples=samples)
+
+
 def test_what_lies_a_little_outside_the_training_is_warned_of() -> None:
     card = small_model().card
     assert chosen_factor((7.0, 1.0, 1.0), None, card) == (8, [])
@@ -102,6 +112,54 @@ def test_what_lies_a_little_outside_the_training_is_warned_of() -> None:
     assert "0.80 mm lie outside" in warning
     _, (warning,) = checked_scan(_scan() - 30, SPACING)
     assert "no magnitude image" in warning
+
+
+def test_a_head_whose_cortex_is_brighter_than_white_matter_is_warned_of() -> None:
+    """FLAIR, PD and T2: the networks have seen T1 alone."""
+    head = phantom((96, 160, 160))
+    white, grey = (head > 92) & (head < 108), (head > 62) & (head < 78)
+    other = head.copy()
+    other[white], other[grey] = head[white] - 30, head[grey] + 30
+    # Coils at the surface make what lies near them brighter; that is no other contrast.
+    rows = np.linspace(-1, 1, 160, dtype=np.float32)
+    coils = 1 + 1.5 * rows[:, None] ** 2 + 0.5 * rows**2
+    for spacing in ((1.0, 1.0, 1.0), (8.0, 1.0, 1.0)):
+        thick = int(spacing[0])
+
+        def scan(volume: NDArray[np.float32], thick: int = thick) -> NDArray[np.float32]:
+            return volume.reshape(96 // thick, thick, 160, 160).mean(axis=1)
+
+        assert contrast_warnings(scan(head), spacing) == []
+        assert contrast_warnings(scan(head * coils), spacing) == []
+        (warning,) = contrast_warnings(scan(other), spacing)
+        assert "does not look T1-weighted" in warning
+        (warning,) = contrast_warnings(scan(other * coils), spacing)
+    result = _enhanced(small_model(), scan(other), spacing)
+    assert any("T1-weighted" in warning for warning in result.record()["warnings"])
+    # Too small to tell: nothing is said.
+    assert contrast_warnings(_scan(), SPACING) == []
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("name", "warned"),
+    [
+        ("brain-flair-2d", True),
+        ("brain-pd-3t", True),
+        ("brain-t2-3t", True),
+        ("colin27-t1-1mm", False),
+        ("brain-t1-1mm-conformed", False),
+        ("brain-t1-3t-0p88mm", False),
+        ("brain-t1-3t-0p67mm-forrest", False),
+    ],
+)
+def test_real_heads_of_another_contrast_are_warned_of(name: str, warned: bool) -> None:
+    image, _, spacing = read_axial(SHARED / "anatomy" / f"{name}.nii.gz")
+    assert bool(contrast_warnings(image, spacing)) is warned
+    if not warned:
+        slices = len(image) // 8 * 8
+        thick = image[:slices].reshape(-1, 8, *image.shape[1:]).mean(axis=1)
+        assert contrast_warnings(thick, (8 * spacing[0], *spacing[1:])) == []
 
 
 def test_below_the_surface_of_a_head_is_dark_skull() -> None:

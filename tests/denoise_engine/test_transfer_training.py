@@ -4,13 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from denoise_engine import TrainingDataError
+from denoise_engine.cli import main
 from denoise_engine.models import available_models
 from denoise_engine.training.transfer import (
     TransferRecipe,
@@ -20,11 +19,10 @@ from denoise_engine.training.transfer import (
 from denoise_engine.training.transfer_data import PatchSampler
 from denoise_engine.training.transfer_export import export_transfer
 from denoise_engine.training.transfer_held_out import held_out_scans, judge, judge_cubic
-from denoise_engine.transfer.grids import interpolate
 from denoise_engine.transfer.heads import SOURCES, HeadSource, load_head, read_axial
 from denoise_engine.transfer.models import load_transfer_file
-from denoise_engine.transfer.pairs import read_pairs
-from tests.denoise_engine.heads import phantom, phantom_head
+from denoise_engine.transfer.networks import Architecture
+from tests.denoise_engine.heads import phantom, phantom_head, save_head, small_model
 
 
 def _sampler(**settings: Any) -> PatchSampler:
@@ -42,17 +40,6 @@ def _recipe(steps: int, **settings: Any) -> TransferRecipe:
         low_precision=False,
         **settings,
     )
-
-
-def _save(path: Path, volume: NDArray[np.float32], spacing: tuple[float, ...] = (1, 1, 1)) -> None:
-    """Write (slices, rows, columns) as a NIfTI file whose slices are axial."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    z, y, x = spacing
-    affine = np.diag([x, y, z, 1.0])
-    # Grids that cover the same box share its corner, not the centre of their first voxel.
-    affine[:3, 3] = [x / 2, y / 2, z / 2]
-    nifti: Any = nibabel
-    nifti.save(nifti.Nifti1Image(volume.transpose(2, 1, 0), affine), path)
 
 
 def test_a_batch_depends_on_seed_and_step_alone_and_alternates_the_factors() -> None:
@@ -133,8 +120,8 @@ def test_what_is_exported_is_what_is_loaded_with_a_card_that_says_simulation(
     tmp_path: Path,
 ) -> None:
     data = tmp_path / "data"
-    _save(data / "a.nii.gz", phantom((64, 32, 32)))
-    _save(data / "b.nii.gz", phantom((64, 32, 32), seed=1))
+    save_head(data / "a.nii.gz", phantom((64, 32, 32)))
+    save_head(data / "b.nii.gz", phantom((64, 32, 32), seed=1))
     sources = (
         HeadSource("a.nii.gz", "train", "none", "a phantom", 70, 100),
         HeadSource("b.nii.gz", "validation", "none", "a phantom", 70, 100),
@@ -165,47 +152,65 @@ def test_what_is_exported_is_what_is_loaded_with_a_card_that_says_simulation(
     json.dumps(card)
 
 
-def test_real_pairs_are_read_from_bids_folders_and_drawn(tmp_path: Path) -> None:
-    high = phantom((64, 48, 48))
-    low = high.reshape(8, 8, 48, 48).mean(axis=1)
-    _save(tmp_path / "sub-01/anat/sub-01_acq-low_T1w.nii.gz", low, (8, 1, 1))
-    _save(tmp_path / "sub-01/anat/sub-01_acq-high_T1w.nii.gz", high)
-    (pair,) = read_pairs(tmp_path)
-    assert (pair.name, pair.factor) == ("sub-01_T1w", 8)
-    np.testing.assert_allclose(pair.cubic, interpolate(pair.low, 8))
-    assert np.corrcoef(pair.cubic.ravel(), pair.high.ravel())[0, 1] > 0.8
-    sampler = PatchSampler([], seed=1, patches=1, size=32, factors=(8,), pairs=[pair])
-    assert sampler.batch(0).target.shape == (1, 1, 32, 32, 32)
-    with pytest.raises(TrainingDataError, match="no head and no pair"):
-        PatchSampler([], seed=1, factors=(4,), pairs=[pair])
-
-
-def test_pairs_that_do_not_fit_are_refused_by_name(tmp_path: Path) -> None:
-    high = phantom((32, 48, 48))
-    low_path = tmp_path / "sub-02/ses-1/anat/sub-02_ses-1_acq-low_T1w.nii.gz"
-    high_path = low_path.with_name("sub-02_ses-1_acq-high_T1w.nii.gz")
-    with pytest.raises(TrainingDataError, match="holds no pairs"):
-        read_pairs(tmp_path)
-    _save(low_path, high[::4], (4, 1, 1))
-    with pytest.raises(TrainingDataError, match=r"acq-high_T1w.*missing"):
-        read_pairs(tmp_path)
-    _save(high_path, high[:30])
-    with pytest.raises(TrainingDataError, match="times as many"):
-        read_pairs(tmp_path)
-    _save(high_path, high, (1.1, 1, 1))
-    with pytest.raises(TrainingDataError, match="same box"):
-        read_pairs(tmp_path)
-    high[0, 0, 0] = np.nan
-    _save(high_path, high)
-    with pytest.raises(TrainingDataError, match="not a number"):
-        read_pairs(tmp_path)
-
-
 def test_heads_are_turned_to_axial_slices(tmp_path: Path) -> None:
     volume = phantom((20, 24, 28))
-    _save(tmp_path / "a.nii.gz", volume, (3, 2, 1))
+    save_head(tmp_path / "a.nii.gz", volume, (3, 2, 1))
     read, affine, spacing = read_axial(tmp_path / "a.nii.gz")
     np.testing.assert_array_equal(read, volume)
     assert spacing == (3, 2, 1)
     # One slice up is 3 mm towards the head.
     np.testing.assert_allclose(affine[:3, 0], [0, 0, 3])
+
+
+def test_a_training_begins_with_the_weights_it_is_given(tmp_path: Path) -> None:
+    architecture = Architecture("sr-unet", channels=(4, 4, 4, 4), fine=4)
+    given = small_model(architecture)
+    trainer = TransferTrainer(_sampler(), _recipe(1), tmp_path / "a", start=given)
+    weights = given.network.state_dict()
+    for name, value in trainer.network.state_dict().items():
+        assert torch.equal(value, weights[name])
+        assert torch.equal(trainer.average[name], weights[name])
+    trainer.run()
+    assert trainer.progress.start["sha256"] == given.file.sha256
+    # It is not the given network that learns.
+    assert torch.equal(given.network.out.weight, weights["out.weight"])
+    TransferTrainer(_sampler(), _recipe(1), tmp_path / "a", start=given).resume()
+    TransferTrainer(_sampler(), _recipe(1), tmp_path / "a").resume()
+    TransferTrainer(_sampler(), _recipe(1), tmp_path / "b").run()
+    with pytest.raises(TrainingDataError, match="did not begin with the weights of sr-unet"):
+        TransferTrainer(_sampler(), _recipe(1), tmp_path / "b", start=given).resume()
+    other = small_model(Architecture("anisotropic-unet", channels=(4, 4, 4, 4), fine=4))
+    with pytest.raises(TrainingDataError, match="cannot begin a training of sr-unet"):
+        TransferTrainer(_sampler(), _recipe(1), tmp_path / "c", start=other)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_training_on_a_gpu_ends_in_weights_for_any_machine(tmp_path: Path) -> None:
+    trainer = TransferTrainer(_sampler(), _recipe(2), tmp_path, device="cuda")
+    trainer.run()
+    assert next(trainer.network.parameters()).is_cuda
+    assert next(trainer.averaged_network().parameters()).device.type == "cpu"
+    again = TransferTrainer(_sampler(), _recipe(4), tmp_path, device="cuda")
+    again.resume()
+    again.run()
+    assert again.progress.device == "cuda"
+
+
+def test_options_that_would_be_ignored_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--data", str(tmp_path), "--out", str(tmp_path / "out")]
+    refusals = [
+        (["--start", "nothing"], "no trained model “nothing”"),
+        (["--start", "anisotropic-unet", "--export"], "Name the same network twice"),
+        (["--export", "--pairs", str(tmp_path)], "--pairs has no effect"),
+        (["--export", "--resume"], "does not train on"),
+        (["--export", "--device", "cuda"], "Leave --device out"),
+        (["--pairs", str(tmp_path)], "holds no pairs"),
+    ]
+    if not torch.cuda.is_available():
+        refusals.append((["--device", "cuda"], "A GPU was asked for"))
+    for more, sentence in refusals:
+        assert main(["train", "sr-unet", *where, *more]) == 2
+        assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
