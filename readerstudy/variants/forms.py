@@ -168,7 +168,7 @@ class DerivedArmForm(forms.Form):
             (
                 label,
                 [
-                    (name, f"{TRANSFER_MODELS.get(name, name)} ({_factors_in_words(factors)})")
+                    (name, f"{TRANSFER_MODELS.get(name, name)}{_factors_in_words(factors)}")
                     for name, factors in known.items()
                     if (factors == NO_SLICES) is keeps
                 ],
@@ -241,8 +241,8 @@ class DerivedArmForm(forms.Form):
 
 
 def _factors_in_words(factors: tuple[int, ...]) -> str:
-    if factors == NO_SLICES:
-        return "makes no slices"
+    if factors == NO_SLICES:  # the group's label says so
+        return ""
     if len(factors) > 2:
-        return f"factor {factors[0]} to {factors[-1]}"
-    return f"factor {' or '.join(str(factor) for factor in factors)}"
+        return f" (factor {factors[0]} to {factors[-1]})"
+    return f" (factor {' or '.join(str(factor) for factor in factors)})"

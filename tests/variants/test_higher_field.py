@@ -30,6 +30,7 @@ from readerstudy.variants.evidence import (
     read_map,
     write_warning_objects,
 )
+from readerstudy.variants.overview import series_rows
 from readerstudy.variants.selectors import evidence_page
 from tests.dciodvfy import dciodvfy, errors_found  # noqa: F401 - a fixture
 from tests.factories import make_coordinator, make_reader, make_user
@@ -108,6 +109,8 @@ def test_it_says_everywhere_what_it_is_and_of_no_thick_slices(
         assert picture.status_code == 200, name
     for path in (f"/studies/{study.slug}/variants/", f"/studies/{study.slug}/"):
         assert "look of a higher field, not scanned at 7 T" in client.get(path).content.decode()
+    [row] = series_rows(study)
+    assert row.n_warnings == len(evidence_page(made, control, 8).warnings) == 1
     # A report of the study.
     [line] = _models([("7T-like", made.provenance)])
     assert line.endswith(f"; {NOT_SCANNED_SO})")
