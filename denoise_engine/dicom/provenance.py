@@ -18,7 +18,10 @@ DERIVATION = ("DLR", SCHEME, "Deep learning reconstruction, noise reduction")
 NOISE_REDUCTION = ("NR", SCHEME, "Noise reduction")
 # Slices that were never scanned: whoever finds them in an archive must be able to tell.
 TRANSFER = ("IQT", SCHEME, "Image quality transfer, slices synthesized")
+# And images that look as no scanner made them, slice by slice where the scan lay.
+HIGHER_FIELD = ("IQTHF", SCHEME, "Image quality transfer, look of a higher field")
 TRANSFER_KIND = "transfer"
+NOT_SCANNED_SO = "made to look as from a higher field; nothing was scanned at 7 T"
 SOURCE_PURPOSE = ("121322", "DCM", "Source image for image processing operation")
 EQUIPMENT_PURPOSE = ("109102", "DCM", "Processing Equipment")
 
@@ -30,6 +33,7 @@ DESCRIBED = (
     "weights_sha256",
     "strength",
     "factor",
+    "appearance",
     "thick",
     "thick_spacing",
     "simulated",
@@ -108,12 +112,23 @@ def _short(value: Any) -> Any:
 def derivation_code(record: Mapping[str, Any]) -> Dataset:
     """The code of the derivation: by a learned network where there are weights, else without."""
     if record.get("kind") == TRANSFER_KIND:
-        return code(TRANSFER)
+        return code(HIGHER_FIELD if keeps_slices(record) else TRANSFER)
     return code(DERIVATION if record.get("weights_sha256") else NOISE_REDUCTION)
 
 
+def keeps_slices(record: Mapping[str, Any]) -> bool:
+    """Whether an image quality transfer changed the look of a scan and made no slices: factor 1.
+
+    Parameters
+    ----------
+    record : mapping
+        Plain JSON values, as `TransferResult.record()` returns them.
+    """
+    return record.get("factor") == 1
+
+
 def equipment(record: Mapping[str, Any]) -> Dataset:
-    """The item of ContributingEquipmentSequence: method, version, weight hash and strength."""
+    """The item of ContributingEquipmentSequence: what was done by which version and weights."""
     item = Dataset()
     item.PurposeOfReferenceCodeSequence = [code(EQUIPMENT_PURPOSE)]
     item.Manufacturer = "ReaderStudy"
@@ -124,18 +139,29 @@ def equipment(record: Mapping[str, Any]) -> Dataset:
     if version:
         item.SoftwareVersions = version[:64]
     weights = _ascii(record.get("weights_sha256") or "")
-    transfer = record.get("kind") == TRANSFER_KIND
     said = [
-        f"Thin slices made from thick ones by {model}{f' {version}' if version else ''}"
-        if transfer
-        else f"Noise reduction by {method}{f' {version}' if version else ''}",
-        f"factor {record.get('factor')}" if transfer else f"strength {strength_said(record)}",
+        *_what_was_done(record, f" {version}" if version else ""),
         *([f"weights SHA-256 {weights}"] if weights else []),
     ]
     item.ContributionDescription = f"{'; '.join(said)}. Research use only, not for diagnosis."[
         :DESCRIPTION_LENGTH
     ]
     return item
+
+
+def _what_was_done(record: Mapping[str, Any], version: str) -> list[str]:
+    """What was made by which network, and how strongly or by which factor."""
+    method = _ascii(record.get("method") or record.get("model") or "unknown")
+    if record.get("kind") != TRANSFER_KIND:
+        return [f"Noise reduction by {method}{version}", f"strength {strength_said(record)}"]
+    model = _ascii(record.get("model") or method)
+    if keeps_slices(record):
+        made, _, caution = NOT_SCANNED_SO.partition("; ")
+        return [f"Scan {made} by {model}{version}", caution]
+    return [
+        f"Thin slices made from thick ones by {model}{version}",
+        f"factor {record.get('factor')}",
+    ]
 
 
 def strength_said(record: Mapping[str, Any]) -> str:

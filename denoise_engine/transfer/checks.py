@@ -111,10 +111,14 @@ def chosen_factor(
     factor = asked or min(factors, key=lambda f: abs(np.log2(ratio / f)))
     off = abs(float(np.log2(ratio / factor)))
     if off > _OFF_THE_FACTOR:
+        trained = (
+            "on voxels that are nearly cubes. Give it a scan of thin slices."
+            if factors == [1]
+            else f"where it is {known} times. Use interpolation."
+        )
         raise UnusableVolumeError(
             f"Slices {spacing[0]:g} mm apart with pixels of {pixel:.2f} mm are {ratio:.1f} times "
-            f"as far apart; {card['name']} was trained where it is {known} times. Use "
-            "interpolation."
+            f"as far apart; {card['name']} was trained {trained}"
         )
     lowest, highest = card["pixel_range"]
     if not lowest / _BEYOND <= pixel <= highest * _BEYOND:
@@ -124,9 +128,10 @@ def chosen_factor(
         )
     warnings = []
     if off > _WARN_OFF:
+        taken = "the voxels for cubes" if factor == 1 else f"them for {factor} times"
         warnings.append(
-            f"The slices are {ratio:.1f} times as far apart as the pixels; the network takes them "
-            f"for {factor} times, and the voxels of the result are no cubes."
+            f"The slices are {ratio:.1f} times as far apart as the pixels; the network takes "
+            f"{taken}, and the voxels of the result are no cubes."
         )
     if not lowest * 0.98 <= pixel <= highest * 1.02:
         warnings.append(

@@ -93,12 +93,14 @@ def recipe_in_words(arm: Arm) -> str:
 
 
 def _transfer_in_words(recipe: Mapping[str, Any], source: str) -> str:
-    """E.g. "Image quality transfer of thick-slice, SR-U-net, factor 4, acquired thick slices"."""
+    """E.g. "Image quality transfer of thick-slice, SR-U-net, factor 4, acquired thick slices"; with
+    factor 1 "…, 7T-like, adversarial: look of a higher field, not scanned at 7 T"."""
     model = str(recipe.get("model", ""))
     words = [f"{METHOD_NAMES['transfer']} of {source}", TRANSFER_MODELS.get(model, model)]
-    if recipe.get("factor") != 1:
-        thick = str(recipe.get("thick", "acquired"))
-        words += [f"factor {recipe.get('factor')}", THICK_SLICES.get(thick, thick)]
+    if recipe.get("factor") == 1:
+        return f"{', '.join(words)}: look of a higher field, not scanned at 7 T"
+    thick = str(recipe.get("thick", "acquired"))
+    words += [f"factor {recipe.get('factor')}", THICK_SLICES.get(thick, thick)]
     return ", ".join(words)
 
 

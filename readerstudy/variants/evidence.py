@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from django.core.files.base import File
 from django.core.files.storage import default_storage
 
 from readerstudy.imaging.models import Series
@@ -26,7 +28,9 @@ UNCERTAINTY, FLAGGED, NOISE = "uncertainty", "flagged", "noise_map"
 G_FACTOR = "g_factor"
 INTERPOLATED = "interpolated"  # thick slices, with nothing made up in between
 EXPECTED_ERROR = "expected_error"  # SD, in the unit of the images
-WARNING_FOLDER = "warning"  # the DICOM objects of a warning map
+# The DICOM objects of a warning map, beside the evidence.
+WARNING_FOLDER = "warning"
+WARNING_FILES = ("flagged.dcm", "expected_error.dcm")
 
 
 def write_evidence(prefix: str, evidence: Evidence, qc: dict[str, Any]) -> None:
@@ -58,6 +62,21 @@ def write_flags(prefix: str, flagged: np.ndarray, expected_error: np.ndarray) ->
     buffer = io.BytesIO()
     np.save(buffer, np.ascontiguousarray(flagged, dtype=bool), allow_pickle=False)
     write_file(_name(prefix, FLAGGED), buffer.getvalue())
+
+
+def write_warning_objects(prefix: str, objects: Mapping[str, bytes]) -> None:
+    """Store the DICOM objects of a warning map by their names, `WARNING_FILES`."""
+    for name in WARNING_FILES:
+        write_file(f"{prefix}/{WARNING_FOLDER}/{name}", objects[name])
+
+
+def has_warning_objects(series: Series) -> bool:
+    return default_storage.exists(f"{series.prefix}/{WARNING_FOLDER}/{WARNING_FILES[0]}")
+
+
+def open_warning_object(series: Series, name: str) -> File:
+    """Raises FileNotFoundError for a series without a warning map."""
+    return default_storage.open(f"{series.prefix}/{WARNING_FOLDER}/{name}")
 
 
 def map_figures(evidence: Evidence) -> dict[str, Any]:

@@ -32,6 +32,10 @@ THICK_SLICES = [
 # The page's style tells them by these names.
 OF_IMAGES, OF_RAW = "From images", "From raw data"
 OF_THICK = "Another image quality"
+# Of the networks for it.
+THIN_FROM_THICK = "Thin slices from thick ones"
+HIGHER_FIELD = "Look of a higher field, not scanned at 7 T"
+NO_SLICES = (1,)
 IMAGE_FIELDS = ("strength", "value", "noise", "native_grid", "bias_coils")
 RAW_FIELDS = ("acceleration", "sampling", "centre", "bound")
 TRANSFER_FIELDS = ("model", "factor", "thick", "samples")
@@ -107,14 +111,14 @@ class DerivedArmForm(forms.Form):
         min_value=1,
         max_value=8,
         initial=4,
-        help_text="Thin slices made of each thick one.",
+        help_text="Thin slices made of each thick one. Not asked of a network that makes none.",
     )
     thick = forms.ChoiceField(
         choices=THICK_SLICES,
         required=False,
         label="Thick slices",
         help_text="Scanned ones lie on a grid of their own; the result lies on the control’s. A "
-        "simulation adds up the thin slices of the source.",
+        "simulation adds up the thin slices of the source. Not asked of a network that makes none.",
     )
     samples = forms.IntegerField(
         required=False,
@@ -161,9 +165,18 @@ class DerivedArmForm(forms.Form):
         except EngineError as error:
             known, self.unavailable = {}, str(error)
         models.choices = [
-            (name, f"{TRANSFER_MODELS.get(name, name)} ({_factors_in_words(factors)})")
-            for name, factors in known.items()
+            (
+                label,
+                [
+                    (name, f"{TRANSFER_MODELS.get(name, name)}{_factors_in_words(factors)}")
+                    for name, factors in known.items()
+                    if (factors == NO_SLICES) is keeps
+                ],
+            )
+            for label, keeps in ((THIN_FROM_THICK, False), (HIGHER_FIELD, True))
+            if any((factors == NO_SLICES) is keeps for factors in known.values())
         ]
+        self._keeping = {name for name, factors in known.items() if factors == NO_SLICES}
 
     def groups(self) -> list[tuple[str, list[forms.BoundField]]]:
         """Fields in the order of the page, under the class that says when they matter."""
@@ -202,9 +215,10 @@ class DerivedArmForm(forms.Form):
         recipe: dict[str, Any] = {
             "method": TRANSFER,
             "model": said["model"],
-            "factor": said["factor"],
+            # A network that makes no slices is not asked how many.
+            "factor": 1 if said["model"] in self._keeping else said["factor"],
         }
-        if said["factor"] != 1:
+        if recipe["factor"] != 1:
             recipe["thick"] = said["thick"] or ACQUIRED
         if said["samples"] not in (None, SAMPLES):
             recipe["samples"] = said["samples"]
@@ -227,8 +241,8 @@ class DerivedArmForm(forms.Form):
 
 
 def _factors_in_words(factors: tuple[int, ...]) -> str:
-    if factors == (1,):
-        return "no new slices: factor 1"
+    if factors == NO_SLICES:  # the group's label says so
+        return ""
     if len(factors) > 2:
-        return f"factor {factors[0]} to {factors[-1]}"
-    return f"factor {' or '.join(str(factor) for factor in factors)}"
+        return f" (factor {factors[0]} to {factors[-1]})"
+    return f" (factor {' or '.join(str(factor) for factor in factors)})"

@@ -1,7 +1,7 @@
 """The recipe of a derived arm, of one of three kinds by its method.
 
-`read_recipe` reads any; `raw_recipe` tells of those for raw data, `transfer_recipe` of thin slices
-from thick ones. All others say what is done to the images of the source, and how strongly:
+`read_recipe` reads any; `raw_recipe` tells of those for raw data, `transfer_recipe` of images of
+another quality. All others say what is done to the images of the source, and how strongly:
 `Arm.recipe` holds, as JSON::
 
     {"method": "ddlr", "strength": {"kind": "target_snr_gain", "value": 1.7},

@@ -13,7 +13,7 @@ from readerstudy.imaging.models import Series
 from readerstudy.studies.models import Arm, Study
 from readerstudy.studies.wording import METHOD_NAMES, recipe_in_words
 
-from .evidence import NOISE, UNCERTAINTY, has_map
+from .evidence import NOISE, UNCERTAINTY, has_map, has_warning_objects
 from .facts import UNKNOWN, Fact, Picture, Section, factor, percent
 from .lesion_facts import lesion_section
 from .pictures import REMOVED_LIMIT, UNCERTAINTY_LIMIT, noise_limit, picture_size
@@ -50,6 +50,7 @@ class EvidencePage:
     sections: Sequence[Section]
     pictures: Sequence[Picture]
     flagged_slices: Sequence[SliceLink]
+    has_download: bool  # the warning map, as DICOM objects
     width: int
     height: int
     before: Series | None  # the derived series beside this one
@@ -116,6 +117,7 @@ def evidence_page(series: Series, source: Series | None, index: int) -> Evidence
         sections=sections,
         pictures=pictures,
         flagged_slices=_flagged_slices(made, index),
+        has_download=made.get("kind") == TRANSFER_KIND and has_warning_objects(series),
         width=width,
         height=height,
         before=before,

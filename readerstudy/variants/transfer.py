@@ -1,4 +1,4 @@
-"""Making one series of thin slices from thick ones: network, warning map, DICOM, provenance."""
+"""Making one series of another image quality: network, warning map, DICOM, provenance."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from denoise_engine.dicom import derived_datasets
+from denoise_engine.dicom.provenance import NOT_SCANNED_SO
 from denoise_engine.errors import EngineError
 from readerstudy.imaging.geometry import Geometry, differences
 from readerstudy.imaging.models import Series
 from readerstudy.imaging.selectors import control_series, geometry_of, load_volume
 from readerstudy.imaging.storing import SeriesDraft, write_series
-from readerstudy.imaging.volumes import write_file
 from readerstudy.jobs.context import JobContext, JobError
 
 from .derived_dicom import stored_slice_of
-from .evidence import INTERPOLATED, WARNING_FOLDER, write_flags, write_maps
+from .evidence import INTERPOLATED, write_flags, write_maps, write_warning_objects
 from .models import Variant
 from .transfer_grid import MOST_UNCOVERED, coarsened, refined, sampled, uncovered
 from .transfer_recipe import CUBIC, METHOD, TransferRecipe
@@ -46,14 +46,14 @@ class Made:
     """What becomes a series, all on the control's grid: [slices, rows, columns]."""
 
     volume: np.ndarray
-    interpolated: np.ndarray  # the thick slices, with nothing made up in between
+    interpolated: np.ndarray  # the slices that went in, with nothing made up in between
     expected_error: np.ndarray | None  # SD, unit of the images; None without a network
-    thick: Geometry
+    thick: Geometry  # of the slices that went in
     record: dict[str, Any]
 
 
 def write_transfer(context: JobContext, variant: Variant, recipe: TransferRecipe) -> SeriesDraft:
-    """Make the thin slices of a variant and write the series. Raises JobError."""
+    """Make the images of a variant and write the series. Raises JobError."""
     source, control = variant.source, control_series(variant.volunteer)
     if source is None or control is None:
         raise JobError(
@@ -263,20 +263,20 @@ def _written(
         provenance=provenance,
         deidentification={},
     )
-    write_maps(draft.prefix, **{INTERPOLATED: made.interpolated})
+    if not recipe.keeps_slices:  # else it is the source, which is stored
+        write_maps(draft.prefix, **{INTERPOLATED: made.interpolated})
     if found.flagged is not None and made.expected_error is not None:
         from .warning_dicom import warning_objects
 
         write_flags(draft.prefix, found.flagged, made.expected_error)
         objects = warning_objects(images, found.flagged, made.expected_error, provenance)
-        for name, content in objects.items():
-            write_file(f"{draft.prefix}/{WARNING_FOLDER}/{name}", content)
+        write_warning_objects(draft.prefix, objects)
     return draft
 
 
 def _thick_record(recipe: TransferRecipe, thick: Geometry) -> dict[str, Any]:
     if recipe.keeps_slices:
-        return {"simulated": False}
+        return {"appearance": NOT_SCANNED_SO}
     return {
         "thick": recipe.thick,
         "simulated": recipe.is_simulated,

@@ -1,4 +1,4 @@
-"""The recipe of an arm of thin slices that a network made from thick ones.
+"""The recipe of an arm of another image quality: thin slices made from thick ones, or another look.
 
 `Arm.recipe` holds, as JSON::
 
@@ -10,9 +10,9 @@
 be better than. `factor` is how many thin slices each thick one becomes. `thick` says where the
 thick slices come from: `acquired`, the source was scanned so, on a grid of its own, and the result
 is brought onto the control's; or `simulated`, the source's thin slices are added up to thick ones
-first. With a factor of 1 a network changes the images and no slices: `thick` is left out. `samples`
-is how many runs with channels left out at random the warning map rests on; 0 takes what the network
-says of itself alone.
+first. With a factor of 1 a network makes the scan look as from a higher field and makes no slices:
+`thick` is left out. `samples` is how many runs with channels left out at random the warning map
+rests on; 0 takes what the network says of itself alone.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class TransferRecipe:
 
 
 def is_transfer(stored: Any) -> bool:
-    """Whether a recipe asks for thin slices from thick ones."""
+    """Whether a recipe asks for images of another quality."""
     return isinstance(stored, dict) and stored.get("method") == METHOD
 
 

@@ -22,6 +22,11 @@ urlpatterns: list[URLPattern] = [
         name="variant_evidence",
     ),
     path(
+        "studies/<slug:slug>/variants/<uuid:series_id>/warning-map.zip",
+        views.warning,
+        name="variant_warning",
+    ),
+    path(
         "studies/<slug:slug>/variants/<uuid:series_id>/<slug:picture>/<int:index>.png",
         views.image,
         name="variant_image",

@@ -6,7 +6,8 @@ import uuid
 from typing import cast
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -23,6 +24,7 @@ from .overview import arm_rows, raw_rows, series_rows
 from .pictures import picture as draw
 from .raw_services import do_delete_raw, find_raw
 from .selectors import evidence_page, find_derived
+from .warning_zip import record_warning_download, warning_name, warning_zip
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -121,6 +123,26 @@ def image(
     except LookupError:
         raise Http404("No such picture.") from None
     return HttpResponse(content, content_type="image/png")
+
+
+@require_safe
+def warning(request: HttpRequest, slug: str, series_id: uuid.UUID) -> HttpResponseBase:
+    """The warning map of a series as DICOM objects, in a zip."""
+    study = get_evidence_study(request.user, slug)
+    series, _source = _found(study, series_id)
+    try:
+        made = warning_zip(series)
+    except FileNotFoundError:
+        context = {"study": study, "series": series}
+        return render(request, "variants/no_warning.html", context, status=404)
+    if request.method == "GET":
+        record_warning_download(series, cast(User, request.user), made)
+    return FileResponse(
+        made,
+        as_attachment=True,
+        filename=f"{warning_name(series)}.zip",
+        content_type="application/zip",
+    )
 
 
 def _found(study: Study, series_id: uuid.UUID) -> tuple[Series, Series | None]:

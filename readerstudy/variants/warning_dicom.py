@@ -2,7 +2,8 @@
 
 The flagged voxels are a segmentation (PS3.3 A.51): viewers lay one over the images by themselves.
 The error to be expected is a parametric map (A.75), in the unit of the images. Both name the
-images, the network and its weights. Readers get neither: both name an arm's images.
+images, the network and its weights. Readers get neither: both name an arm's images. Whoever sees
+the page of the series downloads both (`warning_zip`).
 """
 
 from __future__ import annotations

@@ -120,6 +120,7 @@ CLOSED = {
     "variant_raw_remove",
     "variant_evidence",
     "variant_image",
+    "variant_warning",
     "launch",
     "lock",
     "unlock",

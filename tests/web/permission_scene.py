@@ -40,7 +40,7 @@ from readerstudy.reports.models import Exclusion
 from readerstudy.studies.models import Membership, Role, Study
 from readerstudy.studies.services import do_add_member, draw_arm_letters
 from readerstudy.studies.sites import do_add_site
-from readerstudy.variants.evidence import write_flags
+from readerstudy.variants.evidence import WARNING_FILES, write_flags, write_warning_objects
 from readerstudy.variants.models import RawData
 from tests.blinding.addresses import Address
 from tests.factories import make_administrator, make_member, make_reader, make_study, make_user
@@ -221,7 +221,8 @@ def _in_preparation(shared: dict[str, User | None]) -> Stage:
         values["by address"][name] = {"series_id": waiting.pk}
     for name in ("uploads_inbox_clear", "uploads_inbox_discard"):
         values["by address"][name] = {"series_id": waiting.pk}
-    for name in ("variant_evidence", "variant_image"):
+    write_warning_objects(derived.prefix, dict.fromkeys(WARNING_FILES, b"an object"))
+    for name in ("variant_evidence", "variant_image", "variant_warning"):
         values["by address"][name] = {"series_id": derived.pk}
     return Stage(study, people, values)
 

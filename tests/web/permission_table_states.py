@@ -24,7 +24,7 @@ ANSWERS_PREPARED: dict[str, Rows] = {
         (404, 200, 404, 404, 200, 404): (
             *("study_design", "study_members", "uploads_rules"),
             *("uploads_deidentification", "variants"),
-            *("variant_evidence", "variant_image", "readiness_parameters"),
+            *("variant_evidence", "variant_image", "variant_warning", "readiness_parameters"),
             *("readiness_parameters_file", "readiness_mail", "readiness_thumbnail"),
             *("readiness_pixels", "readiness_flags", "readiness_compare"),
             *("readiness_compare_data", "launch", "lock", "regions", "regions_observers"),
@@ -111,7 +111,13 @@ ANSWERS_OPEN: dict[str, Rows] = {
         (404, 404, 404, 404, 200, 404): ("unlock",),
         (404, 404, 404, 404, 404, 404): (
             *("uploads_inbox_series", "uploads_inbox_sheet", "variant_evidence"),
-            *("variant_image", "reading_item_data", "reading_pixels", "reading_flags"),
+            *(
+                "variant_image",
+                "variant_warning",
+                "reading_item_data",
+                "reading_pixels",
+                "reading_flags",
+            ),
         ),
     },
     "POST": {

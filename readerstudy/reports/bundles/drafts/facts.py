@@ -114,9 +114,19 @@ def _models(rows: list[tuple[str, dict[str, Any]]]) -> list[str]:
             continue
         version = provenance.get("model_version") or provenance.get("version") or ""
         weights = str(provenance.get("weights_sha256") or "")
-        tail = f" (weights SHA-256 {weights[:16]}…)" if weights else ""
-        said[f"{arm}: {name} {version}".rstrip() + tail] += 1
+        told = [*([f"weights SHA-256 {weights[:16]}…"] if weights else []), *_quality(provenance)]
+        said[f"{arm}: {name} {version}".rstrip() + (f" ({'; '.join(told)})" if told else "")] += 1
     return sorted(said)
+
+
+def _quality(provenance: dict[str, Any]) -> list[str]:
+    """Of an image quality transfer: what was made of what, which a model's name does not say."""
+    if provenance.get("appearance"):
+        return [str(provenance["appearance"])]
+    if not provenance.get("thick"):
+        return []
+    whence = "added up from thin ones (simulation)" if provenance.get("simulated") else "as scanned"
+    return [f"thin slices made from thick ones, {whence}"]
 
 
 def listed(names: list[str]) -> str:
