@@ -16,8 +16,8 @@ low field, and thin slices as a scan at 3 T would show what is taken for 7 T. Cu
 
 Each mark is printed with what was found; the exit status is 1 if one is missed. ``--write`` enters
 what was measured into the cards of the networks (what was not stays as it is) and, of lesions, into
-``lesions.json`` beside them; ``--weights`` measures a folder of weights that a training wrote,
-before they are shipped.
+the cards of all methods and into ``lesions.json`` beside them; ``--weights`` measures a folder of
+weights that a training wrote, before they are shipped.
 """
 
 import argparse
@@ -100,7 +100,8 @@ def main(arguments: list[str] | None = None) -> int:
             given.data,
             networks,
             methods=given.methods,
-            kept=LESIONS if given.write else None,
+            # What is not shipped yet has no place beside what is.
+            kept=LESIONS if given.write and given.weights is None else None,
         )
     if "seams" in given.only:
         seam_table(report, given.data, networks)
