@@ -101,8 +101,8 @@ def lesion_records(
                 tuple(LesionCount(**count) for count in e["counts"]),
                 e["invented"],
                 e["places"],
-                tuple(FalseCount(**count) for count in e["false_positives"]),
-                *_beside(e["baseline"], entries),
+                tuple(FalseCount(**count) for count in e.get("false_positives", ())),
+                *_beside(e.get("baseline"), entries),
             )
             for e in entries
         ]
