@@ -11,13 +11,13 @@ low field, and thin slices as a scan at 3 T would show what is taken for 7 T. Cu
     quality    PSNR, SSIM, RMSE, tissue volumes with their signed bias, Dice, sharpness; paired
     warnings   calibration of the warning maps, and what flagging a tenth of the brain finds
     lesions    painted lesions that survive, and that appear, for every method of the engine
-    seams      jumps at the borders of patches against overlap, and what overlap costs
+    seams      jumps at the borders of patches, blended and not, and what overlap costs
     resources  seconds and memory of a whole volume on two cores
 
 Each mark is printed with what was found; the exit status is 1 if one is missed. ``--write`` enters
 what was measured into the cards of the networks (what was not stays as it is) and, of lesions, into
-``lesions.json`` beside them; ``--weights`` measures a folder of weights that a training wrote,
-before they are shipped.
+the cards of all methods and into ``lesions.json`` beside them; ``--weights`` measures a folder of
+weights that a training wrote, before they are shipped.
 """
 
 import argparse
@@ -33,10 +33,10 @@ from benchmarks.transfer_site.lesions import lesion_part  # noqa: E402
 from benchmarks.transfer_site.parts import (  # noqa: E402
     quality_table,
     resource_table,
-    seam_table,
     warning_tables,
 )
 from benchmarks.transfer_site.report import Report  # noqa: E402
+from benchmarks.transfer_site.seams import seam_table  # noqa: E402
 from denoise_engine.models import TRANSFER_MANIFEST, available_models  # noqa: E402
 from denoise_engine.transfer.lesion_record import LESIONS  # noqa: E402
 from denoise_engine.transfer.models import load_transfer_file  # noqa: E402
@@ -100,7 +100,8 @@ def main(arguments: list[str] | None = None) -> int:
             given.data,
             networks,
             methods=given.methods,
-            kept=LESIONS if given.write else None,
+            # What is not shipped yet has no place beside what is.
+            kept=LESIONS if given.write and given.weights is None else None,
         )
     if "seams" in given.only:
         seam_table(report, given.data, networks)

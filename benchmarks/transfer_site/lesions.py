@@ -1,16 +1,13 @@
 """Painted lesions through every method of the engine, for the cards and for the study's checks.
 
-One head, one set of painted lesions, and for each method the scan that it is made for: thin slices
-with noise for the denoiser, k-space at R = 4 for the unrolled network, thick slices for the U-nets,
-the simulated 3 T for the 7 T-like generators. What each of these scans keeps without any learning
-(interpolation, the scan itself) stands beside it.
+One head and one set of painted lesions; what each method is given is in :mod:`lesion_methods`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,41 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.transfer_site.cases import SEED
+from benchmarks.transfer_site.lesion_methods import ITSELF, Through, lesion_methods
 from benchmarks.transfer_site.report import Report
-from denoise_engine.denoiser import denoise
 from denoise_engine.errors import EngineError
-from denoise_engine.models import find_model
-from denoise_engine.reconstruction import reconstruct
-from denoise_engine.reconstruction.models import load_unrolled
-from denoise_engine.simulation.coils import smooth_coils
-from denoise_engine.simulation.sampling import uniform_mask
-from denoise_engine.transfer.enhance import enhance_with
-from denoise_engine.transfer.forward import THICK, THREE_TESLA, Degradation, degrade
-from denoise_engine.transfer.grids import interpolate
-from denoise_engine.transfer.heads import SOURCES, Head, load_head
+from denoise_engine.transfer.heads import SOURCES, Head, HeadSource, load_head, texture_seed
 from denoise_engine.transfer.label_maps import tissue_masks
-from denoise_engine.transfer.lesions import lesion_test
+from denoise_engine.transfer.lesions import LesionFigures, lesion_test
 from denoise_engine.transfer.models import LoadedTransfer
 
-Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-Step = Callable[[Any], Any]
+Entries = dict[tuple[str, str], dict[str, Any]]
 
 SLICES = 40  # of the head, around the middle of its white matter
 EACH = 4  # lesions of every size and contrast
-_SNR_THIN, _SNR_RAW, _COILS, _REDUCTION, _CENTRE = 20.0, 40.0, 12, 4, 24
-
-
-@dataclass(frozen=True)
-class Through:
-    """A method and the scan it is made for. ``version`` and ``sha256`` are None without weights."""
-
-    method: str
-    scan: str
-    degrade: Step
-    enhance: Step
-    version: str | None = None
-    sha256: str | None = None
+TITLE = "Painted lesions: survive and appear"
 
 
 def lesion_part(
@@ -63,10 +39,16 @@ def lesion_part(
     methods: Sequence[str] | None = None,
     kept: Path | None = None,
 ) -> None:
-    """Run every method, or those named, print the table, and renew the file that studies read."""
+    """Run every method, or those named, and print the table.
+
+    With ``kept``, the file that studies read is renewed, and the table enters the cards of the
+    methods that are no transfer networks; those of the networks are written by the caller.
+    """
     head, white = _block(data)
-    wanted = [one for one in _all(head, networks) if methods is None or one.method in methods]
-    entries = _before(kept)
+    known = lesion_methods(head, networks)
+    wanted = [one for one in known if methods is None or one.method in methods]
+    settings = _settings(head.source)
+    entries = entries_before(kept, settings, {one.row for one in wanted})
     for one in wanted:
         try:
             found = lesion_test(
@@ -81,52 +63,80 @@ def lesion_part(
             )
         except EngineError as error:
             raise SystemExit(f"Lesions through {one.method}: {error}") from error
-        entries[one.method, one.scan] = {
-            "method": one.method,
-            "version": one.version,
-            "sha256": one.sha256,
-            "scan": one.scan,
-            "counts": [asdict(count) for count in found.counts],
-            "invented": found.invented,
-            "places": found.places,
-        }
-        print(f"lesions through {one.method}, {one.scan}: {found.invented} invented", flush=True)
+        entries[one.row] = _entry(one, found)
+        print(
+            f"lesions through {one.method}, {one.scan}: {found.invented} invented at "
+            f"{found.places:,} places",
+            flush=True,
+        )
         if kept is not None:
-            told = {
-                "head": head.name,
-                "slices": SLICES,
-                "each": EACH,
-                "seed": SEED,
-                "survives": "at least half of the painted contrast is left, and stands out",
-                "methods": list(entries.values()),
-            }
+            told = settings | {"methods": list(entries.values())}
             kept.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    report.figures["lesions"] = list(entries.values())
-    report.begin("Painted lesions: survive and appear", networks)
-    report.say(
-        f"{SLICES} slices of the synthesised head (1 mm; its tissues are known). Balls in white "
-        f"matter, {EACH} of each size and contrast: how many are left with half of their contrast "
-        "or more (the others are false negatives), and the mean share of the contrast that is "
-        "left. False positives: places without a lesion, each tried once, that look like one. "
-        "Healthy texture and one head: real lesions are harder.",
-        "",
-        "| method | scan | "
-        + " | ".join(f"{d:g} mm" for d in (2, 3, 4, 6))
-        + " | −40 % | −20 % | +20 % | false positives |",
-        "| --- |" + " --- |" * 9,
-    )
-    for entry in entries.values():
-        report.say(f"| {entry['method']} | {entry['scan']} | {_row(entry)} |")
+    order = {one.row: k for k, one in enumerate(known)}
+    rows = sorted(entries.values(), key=lambda e: order.get((e["method"], e["scan"]), len(order)))
+    report.figures["lesions"] = rows
+    report.begin(TITLE, networks)
+    report.say(*lesion_tables(rows))
+    for card in {one.card for one in known if one.card and one.method not in networks}:
+        if kept is not None:
+            report.write_apart(card, TITLE, "python benchmarks/transfer.py --only lesions --write")
 
 
-def _before(kept: Path | None) -> dict[tuple[str, str], dict[str, Any]]:
-    """What the file holds of methods that may not be measured now."""
+def entries_before(
+    kept: Path | None, settings: dict[str, Any], wanted: set[tuple[str, str]]
+) -> Entries:
+    """Return what the file holds of methods that are not measured now.
+
+    Raises
+    ------
+    SystemExit
+        It was measured with other settings, and not all of it is measured anew: lesions of two
+        kinds do not stand in one table.
+    """
     if kept is None or not kept.exists():
         return {}
     told = json.loads(kept.read_text(encoding="utf-8"))
-    if (told["slices"], told["each"], told["seed"]) != (SLICES, EACH, SEED):
-        return {}
-    return {(e["method"], e["scan"]): e for e in told["methods"]}
+    before = {(e["method"], e["scan"]): e for e in told["methods"]}
+    if {key: told.get(key) for key in settings} == settings:
+        return before
+    changed = ", ".join(key for key in settings if told.get(key) != settings[key])
+    if lost := sorted(before.keys() - wanted):
+        raise SystemExit(
+            f"“{kept.name}” was measured with other settings ({changed}). What it tells of "
+            f"{', '.join(f'{method} ({scan})' for method, scan in lost)} would be lost: measure "
+            "all methods and networks anew, by leaving out --methods and --networks."
+        )
+    print(f"“{kept.name}” was measured with other settings ({changed}): all is measured anew.")
+    return {}
+
+
+def _settings(source: HeadSource) -> dict[str, Any]:
+    """What has to be alike for two methods to stand in one table."""
+    return {
+        "head": Path(source.path).name.removesuffix(".nii.gz"),
+        "drawn_by": [str(number) for number in texture_seed(source)],
+        "slices": SLICES,
+        "each": EACH,
+        "seed": SEED,
+        "survives": "at least half of the painted contrast is left, and stands out",
+        "invented": "half of the faintest painted contrast, darker or brighter, stands out where "
+        "it does not in the head; places two thirds of a diameter apart, at most 5,000 of a size",
+    }
+
+
+def _entry(one: Through, found: LesionFigures) -> dict[str, Any]:
+    baseline = one.baseline
+    return {
+        "method": one.method,
+        "version": one.version,
+        "sha256": one.sha256,
+        "scan": one.scan,
+        "counts": [asdict(count) for count in found.counts],
+        "false_positives": [asdict(count) for count in found.false_positives],
+        "baseline": None if baseline is None else {"method": baseline[0], "scan": baseline[1]},
+        "invented": found.invented,
+        "places": found.places,
+    }
 
 
 def _block(data: Path) -> tuple[Head, Mask]:
@@ -153,96 +163,39 @@ def _span(used: Mask) -> slice:
     return slice(first, min(len(used), last + -(last - first) % 8))
 
 
-def _all(head: Head, networks: dict[str, LoadedTransfer]) -> list[Through]:
-    methods = [_denoised(head), _reconstructed(head)]
-    for factor, how in sorted(THICK.items()):
-        methods.append(
-            Through(
-                "cubic",
-                f"thick slices, × {factor}",
-                _degrading(head, how),
-                lambda thick, factor=factor: interpolate(thick, factor),
-            )
-        )
-        methods += _by_networks(head, networks, how, f"thick slices, × {factor}")
-    how = THREE_TESLA[1]
-    methods.append(Through("the scan itself", "as at 3 T", _degrading(head, how), lambda s: s))
-    return methods + _by_networks(head, networks, how, "as at 3 T")
-
-
-def _by_networks(
-    head: Head, networks: dict[str, LoadedTransfer], how: Degradation, scan: str
-) -> list[Through]:
-    z, y, x = head.spacing
-    # How sure a network is of its image is not asked here.
-    image_only = {name: replace(one, error_model=None) for name, one in networks.items()}
+def lesion_tables(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Return what survived, and what appeared, of every method, as lines of Markdown."""
+    sizes = " | ".join(f"{d:g} mm" for d in sorted({c["diameter"] for c in rows[0]["counts"]}))
     return [
-        Through(
-            name,
-            scan,
-            _degrading(head, how),
-            lambda thick, network=network: (
-                enhance_with(network, thick, (z * how.factor, y, x), factor=how.factor).volume
-            ),
-            network.file.version,
-            network.file.sha256,
-        )
-        for name, network in image_only.items()
-        if how.factor in network.card["architecture"]["factors"]
+        f"{SLICES} slices of the synthesised head (1 mm; its tissues are known). Balls in white "
+        f"matter, {EACH} of each size and contrast: how many are left with half of their contrast "
+        "or more (the others are false negatives), and the mean share of the contrast that is "
+        f"left. “{ITSELF[0].upper()}{ITSELF[1:]}” is the ceiling: what the rule finds in a perfect "
+        "image. Healthy texture and one head: real lesions are harder.",
+        "",
+        f"| method | scan | {sizes} | −40 % | −20 % | +20 % |",
+        "| --- |" + " --- |" * 8,
+        *(f"| {row['method']} | {row['scan']} | {_survived(row)} |" for row in rows),
+        "",
+        "False positives: places in white matter without a lesion that look like one, darker or "
+        "brighter by half of the faintest painted contrast or more. Places of a size are two "
+        "thirds of a diameter apart, all that fit beside the painted lesions, at most 5,000; "
+        f"places at which the head itself looks so are left out ({_left_out(rows[0])}). Against "
+        "the baseline: the rate over that of the scan, of SENSE or of interpolation; above 1 the "
+        "network makes lesions up that were not in what it was given.",
+        "",
+        f"| method | scan | {sizes} | darker | brighter | all | baseline | against it |",
+        "| --- |" + " --- |" * 10,
+        *(f"| {row['method']} | {row['scan']} | {_appeared(row, rows)} |" for row in rows),
     ]
 
 
-def _degrading(head: Head, how: Degradation) -> Step:
-    return lambda volume: degrade(volume, how, head.tissues, np.random.default_rng(SEED))
+def _left_out(row: dict[str, Any]) -> str:
+    return ", ".join(f"{c['left_out']:,} of {c['diameter']:g} mm" for c in row["false_positives"])
 
 
-def _denoised(head: Head) -> Through:
-    sigma = float(head.tissues.mean / _SNR_THIN)
-    file = find_model("ddlr")
-    return Through(
-        "ddlr",
-        f"thin slices, SNR {_SNR_THIN:g}, full strength",
-        _degrading(head, Degradation(snr=_SNR_THIN)),
-        lambda image: denoise(image, noise=sigma, native_grid="off").volume,
-        file.version,
-        file.sha256,
-    )
-
-
-def _reconstructed(head: Head) -> Through:
-    """k-space of a good head array, every fourth line and a full centre; slice by slice."""
-    _, rows, columns = head.volume.shape
-    sigma = np.float32(head.tissues.mean / _SNR_RAW)
-    rng = np.random.default_rng(SEED)
-    coils = smooth_coils(rows, columns, count=_COILS, rng=rng, widths=(0.45, 0.65))
-    mask = uniform_mask((rows,), (_REDUCTION,), calibration=_CENTRE)
-
-    def noise(drawn: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.complex64]:
-        real, imaginary = drawn.standard_normal((2, *shape), dtype=np.float32)
-        return np.asarray(sigma * (real + 1j * imaginary), dtype=np.complex64)
-
-    def acquired(volume: Floats) -> NDArray[np.complex64]:
-        drawn = np.random.default_rng(SEED)
-        kspace = np.empty((len(volume), _COILS, rows, columns), dtype=np.complex64)
-        for k, image in enumerate(volume):
-            shifted = np.fft.ifftshift(coils * image, axes=(-2, -1))
-            full = np.fft.fftshift(np.fft.fft2(shifted, norm="ortho"), axes=(-2, -1))
-            kspace[k] = (full + noise(drawn, full.shape)) * mask[:, None]
-        return kspace
-
-    scan_of_noise = noise(np.random.default_rng(SEED + 1), (_COILS, 4096))
-
-    def unrolled(kspace: NDArray[np.complex64]) -> Floats:
-        found = reconstruct(kspace, mask, method="unrolled", noise=scan_of_noise, replicas=0)
-        return np.asarray(sigma * found.magnitude(), dtype=np.float32)
-
-    scan = f"k-space, R = {_REDUCTION} and a centre of {_CENTRE}, SNR {_SNR_RAW:g}"
-    file = load_unrolled().file
-    return Through("unrolled", scan, acquired, unrolled, file.version, file.sha256)
-
-
-def _row(entry: dict[str, Any]) -> str:
-    counts: list[dict[str, Any]] = entry["counts"]
+def _survived(row: dict[str, Any]) -> str:
+    counts: list[dict[str, Any]] = row["counts"]
 
     def cell(key: str, value: float) -> str:
         of = [c for c in counts if c[key] == value]
@@ -251,4 +204,21 @@ def _row(entry: dict[str, Any]) -> str:
 
     cells = [cell("diameter", d) for d in sorted({c["diameter"] for c in counts})]
     cells += [cell("contrast", k) for k in sorted({c["contrast"] for c in counts})]
-    return " | ".join([*cells, f"{entry['invented']} of {entry['places']}"])
+    return " | ".join(cells)
+
+
+def _appeared(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
+    counts: list[dict[str, Any]] = row["false_positives"]
+    cells = [_rate(c["darker"] + c["brighter"], c["places"]) for c in counts]
+    cells += [f"{sum(c[sign] for c in counts):,}" for sign in ("darker", "brighter")]
+    cells.append(_rate(row["invented"], row["places"]))
+    beside = [r for r in rows if {k: r[k] for k in ("method", "scan")} == row["baseline"]]
+    if not beside:
+        return " | ".join([*cells, "", ""])
+    before = beside[0]["invented"] / beside[0]["places"]
+    times = f"{row['invented'] / row['places'] / before:.2f}" if before else ""
+    return " | ".join([*cells, f"{beside[0]['method']}, {before:.1%}", times])
+
+
+def _rate(invented: int, places: int) -> str:
+    return f"{invented:,} of {places:,}, {invented / places:.1%}"

@@ -1,11 +1,10 @@
-"""Quality, sharpness, warning maps and seams of ``benchmarks/transfer.py``."""
+"""Quality, sharpness, warning maps and resources of ``benchmarks/transfer.py``."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import matplotlib
@@ -13,22 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from benchmarks.transfer_site.cases import SEED, Case, Enhanced
+from benchmarks.transfer_site.cases import Case, Enhanced
 from benchmarks.transfer_site.report import Report
-from denoise_engine.runtime import choose_backend
 from denoise_engine.transfer.calibration import flagging, reliability
 from denoise_engine.transfer.evaluation import Quality, judge
-from denoise_engine.transfer.forward import THICK, THREE_TESLA, degrade
-from denoise_engine.transfer.heads import load_heads, typical_intensity
 from denoise_engine.transfer.models import LoadedTransfer
-from denoise_engine.transfer.patches import PatchSettings, in_patches
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 ROOT = Path(__file__).resolve().parents[2]
 OVER_REST, OVER_GRADIENT, SHARE = 2.0, 1.2, 0.1
-NO_SEAM = 1.05
+WITH_JUDGE, WITHOUT_JUDGE = "7t-like-gan", "7t-like-plain"
 _KNOWN_WITHIN = 1.3  # mm
 # Of the sources, on their own data, low field to 3 T: no mark can be taken over as it stands.
 PUBLISHED = (
@@ -59,7 +54,7 @@ def quality_table(report: Report, case: Case, made: dict[str, Enhanced]) -> None
         "| --- | --- | --- |",
         *(f"| {name} | {q.detail:.0f} | {q.true_detail:.0f} |" for name, q in found.items()),
         "",
-        *_pairs(case, found),
+        *pairs(case, found),
     )
     report.figures[case.key] = {
         name: {
@@ -104,7 +99,7 @@ def _row(q: Quality) -> str:
     )
 
 
-def _pairs(case: Case, found: dict[str, Quality]) -> list[str]:
+def pairs(case: Case, found: dict[str, Quality]) -> list[str]:
     """Paired by slices 8 mm apart; of one person, so what they tell is that person's brain."""
     from analysis import hodges_lehmann
 
@@ -119,14 +114,17 @@ def _pairs(case: Case, found: dict[str, Quality]) -> list[str]:
         "| network | slices | PSNR, dB | SSIM |",
         "| --- | --- | --- | --- |",
     ]
-    for name, quality in found.items():
-        if name == case.baseline:
-            continue
+    compared = [(name, before, later) for name, later in found.items() if name != case.baseline]
+    if {WITH_JUDGE, WITHOUT_JUDGE} <= found.keys():
+        # What the second network adds is told by these two, not by each against the scan.
+        direct = f"{WITH_JUDGE} less {WITHOUT_JUDGE}"
+        compared.append((direct, found[WITHOUT_JUDGE], found[WITH_JUDGE]))
+    for name, less, quality in compared:
         shifts = [
             hodges_lehmann(earlier[::step], later[::step])
             for earlier, later in (
-                (before.psnr_of_slices, quality.psnr_of_slices),
-                (before.ssim_of_slices, quality.ssim_of_slices),
+                (less.psnr_of_slices, quality.psnr_of_slices),
+                (less.ssim_of_slices, quality.ssim_of_slices),
             )
         ]
         cells = []
@@ -227,76 +225,6 @@ def _plot(
     plt.close(figure)
 
 
-def seam_table(report: Report, data: Path, networks: dict[str, LoadedTransfer]) -> None:
-    """A part of the validation head: jumps at the borders of patches against overlap."""
-    head = load_heads(data, "validation")[0]
-    start = (len(head.volume) - 64) // 2
-    block = head.volume[start : start + 64]
-    report.begin("Seams and the cost of overlap", networks)
-    report.say(
-        f"The middle 64 slices of the validation head ({block.shape[1]} × {block.shape[2]}), thick "
-        "slices at × 8 or as at 3 T, patches of 96. Jump: the largest mean step between "
-        "neighbouring rows or columns over that around it, in proportion to the same step where "
-        "the slices went through in one piece; a seam is a jump, 1 is none. Seconds are those of "
-        "one processor core.",
-        "",
-        "| network | overlap | blended | jump | seconds |",
-        "| --- | --- | --- | --- | --- |",
-    )
-    backend = choose_backend("cpu", "auto")
-    for name, network in networks.items():
-        factor = max(network.card["architecture"]["factors"])
-        how = THREE_TESLA[1] if factor == 1 else THICK[factor]
-        scan = degrade(block, how, head.tissues, np.random.default_rng(SEED))
-        scan = scan / np.float32(typical_intensity(scan))
-        whole, _ = in_patches(
-            network.network,
-            scan,
-            factor,
-            settings=PatchSettings(max(block.shape), 0.0, blend=False),
-            backend=backend,
-        )
-        for settings in (
-            PatchSettings(96, 0.0, blend=False),
-            PatchSettings(96, 0.25),
-            PatchSettings(96, 0.5),
-        ):
-            began = time.process_time()
-            correction, _ = in_patches(
-                network.network, scan, factor, settings=settings, backend=backend
-            )
-            seconds = time.process_time() - began
-            jump = _jump(correction, whole)
-            report.say(
-                f"| {name} | {settings.overlap:.0%} | {'yes' if settings.blend else 'no'} | "
-                f"{jump:.3f} | {seconds:.1f} |"
-            )
-            if settings.blend and settings.overlap == 0.25:
-                report.mark(
-                    name, "no seam at an overlap of 25 %", f"jump {jump:.3f}", jump < NO_SEAM
-                )
-
-
-def _jump(correction: NDArray[np.float32], whole: NDArray[np.float32]) -> float:
-    """Largest mean step between two columns or rows, over the median of its neighbours', in
-    proportion to that of the correction in one piece: what is there without patches is no seam.
-    """
-    worst = 0.0
-    for axis in (1, 2):
-        sixth = correction.shape[axis] // 6
-        inner = slice(sixth, -sixth)
-        proportion = _steps(correction, axis)[inner] / _steps(whole, axis)[inner]
-        worst = max(worst, float(proportion.max()))
-    return worst
-
-
-def _steps(correction: NDArray[np.float32], axis: int) -> NDArray[np.float64]:
-    """Mean step between each two columns or rows, over the median of its neighbours'."""
-    steps = np.abs(np.diff(correction, axis=axis)).mean(axis=tuple({0, 1, 2} - {axis}))
-    around = np.array([np.median(steps[max(0, k - 4) : k + 5]) for k in range(len(steps))])
-    return steps / np.maximum(around, 1e-6)
-
-
 _MEASURE = """
 import json, resource, sys, time
 from pathlib import Path
@@ -304,7 +232,6 @@ import numpy as np, torch
 torch.set_num_threads(2)
 from denoise_engine.models import available_models
 from denoise_engine.transfer.enhance import enhance_with
-from denoise_engine.transfer.forward import THICK, THREE_TESLA, degrade
 from denoise_engine.transfer.heads import load_heads
 from denoise_engine.transfer.models import load_transfer_file
 data, manifest, name = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]

@@ -9,6 +9,7 @@ from typing import Any
 
 from denoise_engine.training.card import MEASURED_END, MEASURED_START
 
+APART_START, APART_END = "<!-- lesions -->", "<!-- /lesions -->"
 _TITLE = "## Measured on heads kept out of training"
 _MARKS = "Marks"
 _HEAD = ["| mark | found | |", "| --- | --- | --- |"]
@@ -82,6 +83,24 @@ class Report:
         card.write_text(
             f"{before}{MEASURED_START}\n{body}\n{MEASURED_END}{after}", encoding="utf-8"
         )
+
+    def write_apart(self, card: Path, title: str, command: str) -> None:
+        """Renew one section between marks of its own, in a card that other programs fill in.
+
+        All else in the card stays byte for byte. Where the marks are missing, they go behind what
+        was measured.
+        """
+        (section,) = (one for one in self.sections if one.title == title)
+        block = "\n".join([f"## {title}", "", f"By `{command}`.", "", *section.lines])
+        marked = f"{APART_START}\n{block}\n{APART_END}"
+        text = card.read_text(encoding="utf-8")
+        if APART_START in text:
+            before, rest = text.split(APART_START, 1)
+            after = rest.split(APART_END, 1)[1]
+        else:
+            before, after = text.split(MEASURED_END, 1)
+            before, after = f"{before}{MEASURED_END}\n\n", after
+        card.write_text(f"{before}{marked}{after}", encoding="utf-8")
 
 
 def _sections_in(measured: str) -> dict[str, list[str]]:

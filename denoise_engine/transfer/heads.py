@@ -168,8 +168,19 @@ def load_head(folder: Path, source: HeadSource, *, seed: int = 0) -> Head:
     if not source.is_label_map:
         return Head(source, stored, spacing, affine, Tissues(source.grey, source.white))
     labels = np.rint(stored).astype(np.int16)
-    volume, tissues = synthesise(labels, np.random.default_rng((seed, 77)))
+    volume, tissues = synthesise(labels, np.random.default_rng(texture_seed(source, seed)))
     return Head(source, volume, spacing, affine, tissues, labels)
+
+
+def texture_seed(source: HeadSource, seed: int = 0) -> tuple[int, ...]:
+    """Return what contrast, texture and sensitivity of a label map are drawn by.
+
+    All maps measure 256³, so the same draws would lie voxel on voxel: a head that judges gets draws
+    of its own. Those that train share theirs: the shipped weights were trained with them.
+    """
+    if source.part == "train":
+        return (seed, 77)
+    return (seed, 77, int.from_bytes(hashlib.sha256(source.path.encode()).digest()[:8]))
 
 
 def load_heads(folder: Path, part: Part, sources: tuple[HeadSource, ...] = SOURCES) -> list[Head]:

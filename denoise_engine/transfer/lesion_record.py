@@ -8,10 +8,11 @@ arm, how many lesions survived it and how many it made up.
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from denoise_engine.errors import ModelError
 from denoise_engine.models import WEIGHTS
-from denoise_engine.transfer.lesions import LesionCount
+from denoise_engine.transfer.lesions import FalseCount, LesionCount
 
 LESIONS = WEIGHTS / "lesions.json"
 
@@ -32,6 +33,12 @@ class LesionRecord:
         Painted and survived, by diameter (mm) and contrast (of white matter).
     invented, places : int
         Places that looked like a lesion although there was none, of those looked at.
+    false_positives : tuple of FalseCount
+        The same by diameter, and whether darker or brighter.
+    baseline : str or None
+        What the method begins with or replaces: interpolation, the scan itself, SENSE.
+    baseline_rate : float or None
+        Share of the places at which that looks like a lesion.
     """
 
     method: str
@@ -41,6 +48,14 @@ class LesionRecord:
     counts: tuple[LesionCount, ...]
     invented: int
     places: int
+    false_positives: tuple[FalseCount, ...] = ()
+    baseline: str | None = None
+    baseline_rate: float | None = None
+
+    @property
+    def rate(self) -> float:
+        """Share of the places at which a lesion was made up."""
+        return self.invented / self.places if self.places else 0.0
 
     @property
     def painted(self) -> int:
@@ -86,9 +101,23 @@ def lesion_records(
                 tuple(LesionCount(**count) for count in e["counts"]),
                 e["invented"],
                 e["places"],
+                tuple(FalseCount(**count) for count in e.get("false_positives", ())),
+                *_beside(e.get("baseline"), entries),
             )
             for e in entries
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"The lesion figures “{file.name}” cannot be read.") from error
     return [one for one in found if one.method == method and sha256 in (None, one.sha256)]
+
+
+def _beside(
+    baseline: dict[str, str] | None, entries: list[dict[str, Any]]
+) -> tuple[str | None, float | None]:
+    """Return name and rate of a baseline; no rate where it was not measured."""
+    if baseline is None:
+        return None, None
+    for entry in entries:
+        if entry["method"] == baseline["method"] and entry["scan"] == baseline["scan"]:
+            return entry["method"], entry["invented"] / entry["places"]
+    return baseline["method"], None

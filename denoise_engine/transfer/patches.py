@@ -116,6 +116,41 @@ def in_patches(
     return inner[0].contiguous().numpy(), inner[1].contiguous().numpy()
 
 
+def patch_borders(
+    shape: tuple[int, int, int], factor: int, settings: PatchSettings
+) -> tuple[list[int], list[int], list[int]]:
+    """Return where patches begin or end inside of a volume, along each axis of the fine grid.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the thick volume: slices, rows, columns.
+    factor : int
+    settings : PatchSettings
+
+    Returns
+    -------
+    tuple of list of int
+        A border at k lies between the fine slices (rows, columns) k − 1 and k.
+    """
+    from monai.data.utils import dense_patch_slices
+
+    roi = (settings.size // factor, settings.size, settings.size)
+    padded, before = _continued(np.empty(shape, dtype=np.float32), roi, slices_at_once(factor))
+    steps = [
+        size if size == count else max(int(size * (1 - settings.overlap)), 1)
+        for size, count in zip(roi, padded.shape, strict=True)
+    ]
+    patches = dense_patch_slices(padded.shape, roi, steps)
+    borders: tuple[list[int], list[int], list[int]] = ([], [], [])
+    for axis, found in enumerate(borders):
+        times = factor if axis == 0 else 1
+        ends = {end for patch in patches for end in (patch[axis].start, patch[axis].stop)}
+        within = sorted((end - before[axis]) * times for end in ends)
+        found += [end for end in within if 0 < end < shape[axis] * times]
+    return borders
+
+
 def _continued(
     thick: Floats, roi: tuple[int, int, int], multiple: int
 ) -> tuple[Floats, tuple[int, int, int]]:

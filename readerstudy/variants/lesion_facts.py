@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from denoise_engine.errors import EngineError
-from denoise_engine.transfer.lesion_record import lesion_records
+from denoise_engine.transfer.lesion_record import LesionRecord, lesion_records
 
 from .facts import Fact, Section
 
@@ -38,8 +38,7 @@ def _facts(model: str, weights: str) -> Iterator[Fact]:
             record.scan[:1].upper() + record.scan[1:],
             f"{record.survived} of {record.painted} survived",
             [
-                f"{record.missed} missed; {record.invented} invented, at {record.places} places "
-                "without a lesion",
+                f"{record.missed} missed; {_invented(record)}",
                 *_least(record.counts),
             ],
             "warn" if record.missed or record.invented else "ok",
@@ -55,6 +54,19 @@ def lesion_line(made: Mapping[str, Any]) -> str:
         f"lesion test, {fact.label[:1].lower()}{fact.label[1:]}: {fact.value}"
         for fact in section.facts
     )
+
+
+def _invented(record: LesionRecord) -> str:
+    """How often something appeared that was not there, beside what shows without a network."""
+    told = f"{record.invented:,} invented, at {record.places:,} places without a lesion"
+    if record.baseline is None or record.baseline_rate is None:
+        return f"{told} ({_share(record.rate)})"
+    before = f"{_share(record.baseline_rate)} by {record.baseline}"
+    return f"{told} ({_share(record.rate)}, against {before})"
+
+
+def _share(rate: float) -> str:
+    return f"{100 * rate:.1f} %"
 
 
 def _least(counts: Any) -> list[str]:

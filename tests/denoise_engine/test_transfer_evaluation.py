@@ -5,15 +5,13 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from denoise_engine import SimulationError
 from denoise_engine.transfer.evaluation import judge, reference_of, simulate, ssim_3d, trimmed
 from denoise_engine.transfer.forward import Degradation
 from denoise_engine.transfer.grids import interpolate
 from denoise_engine.transfer.heads import Head
-from denoise_engine.transfer.lesions import lesion_test, paint, place_lesions
 from denoise_engine.transfer.registration import register
 from denoise_engine.transfer.segmentation import Priors, dice, segment, tissue_volumes
-from tests.denoise_engine.heads import TISSUES, phantom, phantom_head
+from tests.denoise_engine.heads import phantom, phantom_head
 
 SPACING = (1.0, 1.0, 1.0)
 
@@ -103,35 +101,3 @@ def test_slices_are_left_off_at_the_foot_and_the_rest_stays_in_place() -> None:
     cut = trimmed(whole, 8)
     np.testing.assert_array_equal(cut.volume, whole.volume[4:])
     np.testing.assert_allclose(cut.affine @ [0, 3, 5, 1], whole.affine @ [4, 3, 5, 1])
-
-
-def test_lesions_survive_a_method_that_does_nothing_and_not_one_that_smooths_them_away(
-    head: Head,
-) -> None:
-    white = _truth(head.volume) == 2
-    clean = np.where(white, np.float32(TISSUES.white), head.volume)
-    nothing = lesion_test(clean, white, 100, SPACING, lambda v: v, lambda v: v, each=1)
-    assert sum(c.painted for c in nothing.counts) == 12
-    assert all(c.survived == c.painted for c in nothing.counts)
-    assert all(c.missed == 0 and c.kept == pytest.approx(1) for c in nothing.counts)
-    assert nothing.invented == 0
-    blind = lesion_test(clean, white, 100, SPACING, lambda v: v, lambda v: clean, each=1)
-    assert all(c.survived == 0 and c.kept == 0 for c in blind.counts)
-    invented = paint(clean, place_lesions(white, SPACING, each=1, seed=1), 100, SPACING)
-    liar = lesion_test(clean, white, 100, SPACING, lambda v: v, lambda v: invented, each=1)
-    assert liar.invented > 6
-    with pytest.raises(SimulationError, match="image of"):
-        lesion_test(clean, white, 100, SPACING, lambda v: v, lambda v: v[:9], each=1)
-
-
-def test_lesions_are_painted_apart_with_the_asked_contrast_or_refused(head: Head) -> None:
-    white = _truth(head.volume) == 2
-    lesions = place_lesions(white, SPACING, each=1, seed=3)
-    assert lesions == place_lesions(white, SPACING, each=1, seed=3)
-    flat = np.full(head.volume.shape, 100, dtype=np.float32)
-    painted = paint(flat, lesions, 100, SPACING)
-    for lesion in lesions:
-        assert painted[lesion.centre] == pytest.approx(100 * (1 + lesion.contrast))
-        assert white[lesion.centre]
-    with pytest.raises(SimulationError, match="no room"):
-        place_lesions(white[:20], SPACING, each=40, seed=0)

@@ -131,12 +131,27 @@ def test_lesion_figures_are_found_by_method_and_weights(tmp_path: Path) -> None:
             {"diameter": 2.0, "contrast": -0.4, "painted": 6, "survived": 4, "kept": 0.6},
             {"diameter": 6.0, "contrast": -0.4, "painted": 6, "survived": 6, "kept": 0.9},
         ],
-        "invented": 1,
-        "places": 60,
+        "false_positives": [
+            {"diameter": 2.0, "places": 600, "darker": 1, "brighter": 2, "left_out": 40}
+        ],
+        "baseline": {"method": "the scan itself", "scan": "thin slices, noisy"},
+        "invented": 3,
+        "places": 600,
     }
-    file.write_text(json.dumps({"methods": [entry]}))
+    scan = entry | {
+        "method": "the scan itself",
+        "scan": "thin slices, noisy",
+        "sha256": None,
+        "baseline": None,
+        "invented": 30,
+    }
+    file.write_text(json.dumps({"methods": [entry, scan]}))
     (record,) = lesion_records("ddlr", sha256="a" * 64, file=file)
     assert (record.painted, record.survived, record.missed) == (12, 10, 2)
-    assert (record.invented, record.places) == (1, 60)
+    assert (record.invented, record.places, record.rate) == (3, 600, 0.005)
+    assert [count.invented for count in record.false_positives] == [3]
+    assert (record.baseline, record.baseline_rate) == ("the scan itself", 0.05)
+    (without,) = lesion_records("the scan itself", file=file)
+    assert (without.baseline, without.baseline_rate) == (None, None)
     assert lesion_records("ddlr", sha256="b" * 64, file=file) == []
     assert lesion_records("unrolled", file=file) == []
