@@ -21,6 +21,8 @@ def train_transfer(arguments: argparse.Namespace) -> int:
     from denoise_engine.transfer.heads import load_heads
     from denoise_engine.transfer.pairs import read_pairs
 
+    if arguments.calibrate and arguments.start:
+        return _calibrate(arguments)
     if arguments.export and arguments.start:
         return _refit_errors(arguments)
     if arguments.threads:
@@ -87,6 +89,15 @@ def _refit_errors(arguments: argparse.Namespace) -> int:
         note=arguments.note,
     )
     print(f"wrote {weights}; its card is {weights.with_suffix('.md')}")
+    return 0
+
+
+def _calibrate(arguments: argparse.Namespace) -> int:
+    from denoise_engine.training.transfer_export import calibrate_anew
+    from denoise_engine.transfer.models import load_transfer
+
+    written = calibrate_anew(load_transfer(arguments.start), arguments.data, arguments.out)
+    print(f"wrote {written}, and the card beside it")
     return 0
 
 
