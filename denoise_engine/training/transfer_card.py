@@ -40,6 +40,7 @@ _LIMITS_OF_WARNING = (
 )
 # By so much the ratio must rise for runs that each take as long as the image itself.
 WORTH_WHILE = 0.02
+CALIBRATED = "The warning maps were calibrated"
 _USE = ("Show the warning map beside the image, and the scan that was measured.",)
 _USE_OF_SLICES = (
     "Give whole heads, thick slices first, 4 or 8 times as far apart as the pixels; other input is "
@@ -140,23 +141,23 @@ def _validation(card: dict[str, Any]) -> list[str]:
         "The variance at each voxel comes from a second look at the image (`error_model.py`), "
         "fitted to the errors on the training heads with the image frozen.",
         "",
-        *_calibration(card["calibration"]),
+        *calibration_in_words(card["calibration"]),
         "",
     ]
 
 
-def _calibration(told: dict[str, Any]) -> list[str]:
+def calibration_in_words(told: dict[str, Any]) -> list[str]:
     """How the warning maps were calibrated; of older cards by factors alone."""
     if not told.get("cross_fitted"):
         return [
-            "The warning maps were calibrated there: the intrinsic variance is multiplied by "
+            f"{CALIBRATED} there: the intrinsic variance is multiplied by "
             f"{told['intrinsic']:.2f}, that over samples with channels left out by "
             f"{told['parameter']:.2f}."
         ]
     names = ("intrinsic", "parameter", "together")
     rows = told["cross_fitted"].items()
     return [
-        "The warning maps were calibrated in the brain there. The intrinsic uncertainty, the "
+        f"{CALIBRATED} in the brain there. The intrinsic uncertainty, the "
         "parameter uncertainty (the spread over 8 runs with channels left out) and their weighted "
         "sum each have a rising line of their own from the variance that was predicted to the "
         f"one that was found. In the sum the intrinsic variance counts {told['intrinsic']:.2f} "
@@ -182,8 +183,8 @@ def _verdict(found: dict[str, Any]) -> str:
     if sum(gain) / len(gain) < WORTH_WHILE:
         return (
             "**The parameter uncertainty adds nothing** to the intrinsic one here: flagging by "
-            "both finds no more than flagging by the intrinsic one alone. No runs with channels "
-            "left out are needed; they are made only if asked for."
+            "both finds no more than flagging by the intrinsic one alone. Runs with channels left "
+            "out buy nothing."
         )
     return (
         "The parameter uncertainty adds to the intrinsic one here: flagging by both finds more, by "

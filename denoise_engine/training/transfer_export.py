@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from denoise_engine.training.card import MEASURED_END, MEASURED_START
 from denoise_engine.training.transfer import TransferTrainer
 from denoise_engine.training.transfer_calibration import (
     SeenScan,
@@ -21,6 +20,8 @@ from denoise_engine.training.transfer_calibration import (
     seen_on,
 )
 from denoise_engine.training.transfer_card import (
+    CALIBRATED,
+    calibration_in_words,
     limits_of,
     purpose_of,
     transfer_card_as_text,
@@ -119,8 +120,8 @@ def refit_errors(
 def calibrate_anew(loaded: LoadedTransfer, data: Path, out: Path) -> Path:
     """Calibrate the warning maps of a network; weights and model of errors stay as they are.
 
-    The calibration goes into the entry of the list of models, and the card is written anew but for
-    what was measured.
+    The calibration goes into the entry of the list of models; of the card, only what it says of
+    the calibration is written anew.
 
     Parameters
     ----------
@@ -140,13 +141,13 @@ def write_calibration(loaded: LoadedTransfer, seen: Sequence[SeenScan], out: Pat
     card = loaded.card | {"calibration": calibration_of(seen)}
     out.mkdir(parents=True, exist_ok=True)
     file = loaded.file
-    text = transfer_card_as_text(card, file.sha256)
     before = file.path.with_suffix(".md").read_text(encoding="utf-8")
-    measured = before.split(MEASURED_START, 1)[1].split(MEASURED_END, 1)[0]
-    head, rest = text.split(MEASURED_START, 1)
-    tail = rest.split(MEASURED_END, 1)[1]
+    # What was measured, and what people wrote into the card by hand, stays.
+    start = before.index(CALIBRATED)
+    end = before.index("\n## ", start)
+    told = "\n".join(calibration_in_words(card["calibration"]))
     (out / file.path.with_suffix(".md").name).write_text(
-        f"{head}{MEASURED_START}{measured}{MEASURED_END}{tail}", encoding="utf-8"
+        f"{before[:start]}{told}\n{before[end:]}", encoding="utf-8"
     )
     entry = {"version": file.version, "file": file.path.name, "sha256": file.sha256}
     listed = out / "transfer.json"
