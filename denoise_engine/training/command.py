@@ -38,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pairs", type=Path, help="transfer networks: BIDS folder of real pairs, beside the heads"
     )
     parser.add_argument("--start", help="a shipped model to begin with; unrolled: its file")
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="transfer, with --start: calibrate its warning maps anew, keep the weights",
+    )
     parser.add_argument("--learning-rate", type=float, default=1.5e-3)
     parser.add_argument("--note", default="", help="a sentence about this training for the card")
     parser.add_argument("--no-compile", action="store_true", help="no C++ compiler is needed")

@@ -24,6 +24,8 @@ def train_transfer(arguments: argparse.Namespace) -> int:
     from denoise_engine.transfer.pairs import read_pairs
 
     _refuse_what_would_be_ignored(arguments)
+    if arguments.calibrate and arguments.start:
+        return _calibrate(arguments)
     if arguments.export and arguments.start:
         return _refit_errors(arguments)
     if arguments.threads:
@@ -91,6 +93,11 @@ def _refuse_what_would_be_ignored(arguments: argparse.Namespace) -> None:
     """An option that has no effect is refused: its user believes in a training that never was."""
     from denoise_engine.errors import TrainingDataError
 
+    if arguments.calibrate and (arguments.start != arguments.model or arguments.export):
+        raise TrainingDataError(
+            f"--calibrate looks at a shipped network: write --start {arguments.model} beside it, "
+            "and no --export."
+        )
     if not arguments.export:
         return
     if arguments.pairs:
@@ -120,6 +127,15 @@ def _refit_errors(arguments: argparse.Namespace) -> int:
         note=arguments.note,
     )
     print(f"wrote {weights}; its card is {weights.with_suffix('.md')}")
+    return 0
+
+
+def _calibrate(arguments: argparse.Namespace) -> int:
+    from denoise_engine.training.transfer_export import calibrate_anew
+    from denoise_engine.transfer.models import load_transfer
+
+    written = calibrate_anew(load_transfer(arguments.start), arguments.data, arguments.out)
+    print(f"wrote {written}, and the card beside it")
     return 0
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from denoise_engine.training.transfer_data import ranges_for
-from denoise_engine.transfer.error_model import ErrorModel, measured_around
+from denoise_engine.transfer.error_model import REACH, ErrorModel, measured_around
 from denoise_engine.transfer.forward import degrade
 from denoise_engine.transfer.grids import interpolate
 from denoise_engine.transfer.heads import Head, typical_intensity
@@ -21,7 +21,7 @@ _SCANS = 2  # of each head and factor
 _VOXELS = 60_000  # of each scan
 ERROR_STEPS = 1500
 _BATCH, _RATE = 8192, 3e-3
-_MARGIN = 8  # voxels at the border of a block, where its surroundings are not known
+_MARGIN = REACH + 1  # voxels at the border of a block, whose surroundings are not known
 _SIGNAL = 0.3  # below it there is air: errors there are of no use
 
 
@@ -99,8 +99,17 @@ def _examples(
     squared = np.square(block * scale - cubic - correction)
     measures = measured_around(cubic, correction, np.exp(log_variance), factor)
     inner = np.zeros(block.shape, dtype=np.bool_)
-    inner[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN] = True
+    inner[inner_part(block.shape)] = True
     where = np.argwhere(inner & (block * scale > _SIGNAL))
     where = where[rng.permutation(len(where))[:_VOXELS]]
     k, i, j = where.T
     return np.ascontiguousarray(measures[:, k, i, j].T), squared[k, i, j]
+
+
+def inner_part(shape: Sequence[int]) -> tuple[slice, ...]:
+    """Return where in a block all that is measured lies within it.
+
+    A small block keeps its middle 8 voxels along an axis all the same.
+    """
+    widths = [max(0, min(_MARGIN, (n - 8) // 2)) for n in shape]
+    return tuple(slice(w, n - w) for w, n in zip(widths, shape, strict=True))

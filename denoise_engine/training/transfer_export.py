@@ -8,12 +8,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import save
 
 from denoise_engine.training.transfer import TransferTrainer
+from denoise_engine.training.transfer_calibration import (
+    SeenScan,
+    brain_of,
+    calibrated_on,
+    judged_on,
+    seen_on,
+)
 from denoise_engine.training.transfer_card import (
+    CALIBRATED,
+    calibration_in_words,
     limits_of,
     pair_rows,
     pairs_behind,
@@ -30,7 +38,6 @@ from denoise_engine.training.transfer_held_out import (
     judge,
     judge_cubic,
 )
-from denoise_engine.transfer.calibration import Factors, fit_factors
 from denoise_engine.transfer.error_model import PREFIX, ErrorModel
 from denoise_engine.transfer.heads import SOURCES, HeadSource, load_heads, source_hash
 from denoise_engine.transfer.models import LoadedTransfer
@@ -38,8 +45,6 @@ from denoise_engine.transfer.networks import TransferNetwork, parameter_count
 
 VERSIONS = {"sr-unet": "3", "anisotropic-unet": "3", "7t-like-gan": "2", "7t-like-plain": "1"}
 PIXEL_RANGE = (1.0, 1.15)  # mm, of the heads that train
-_SAMPLES = 8
-_SEED = 5
 
 
 def export_transfer(
@@ -80,7 +85,7 @@ def export_transfer(
         seed=trainer.recipe.seed,
         steps=error_steps,
     )
-    scans = held_out_scans(load_heads(data, "validation", sources)[0], trainer.recipe.factors)
+    scans = _validation_scans(data, trainer.recipe.factors, sources)
     card = transfer_card(trainer, network, errors, scans, data, sources) | {"note": note}
     return _write(network, errors, card, out)
 
@@ -100,19 +105,72 @@ def refit_errors(
     """
     factors = loaded.network.architecture.factors
     errors = fit_error_model(loaded.network, load_heads(data, "train"), factors, seed=seed)
-    scans = held_out_scans(load_heads(data, "validation")[0], factors)
+    seen = seen_on(loaded.network, errors, _validation_scans(data, factors))
     name = loaded.file.name
     card = loaded.card | {
         "version": VERSIONS[name],
         "purpose": purpose_of(name, pairs_behind(loaded.card)),
         "limits": limits_of(name, pairs_behind(loaded.card)),
         "use": use_of(name),
-        "calibration": asdict(calibrate(loaded.network, errors, scans)),
+        "calibration": calibration_of(seen),
         "note": " ".join(filter(None, [loaded.card.get("note"), note])),
         "refitted": f"python -m denoise_engine train {name} --start {name} --export --data DATA "
         f"--out OUT --seed {seed}",
     }
     return _write(loaded.network, errors, card, out)
+
+
+def calibrate_anew(loaded: LoadedTransfer, data: Path, out: Path) -> Path:
+    """Calibrate the warning maps of a network; weights and model of errors stay as they are.
+
+    The calibration goes into the entry of the list of models; of the card, only what it says of
+    the calibration is written anew.
+
+    Parameters
+    ----------
+    loaded : LoadedTransfer
+        With a model of errors.
+    data, out : Path
+        Returns the path of ``transfer.json`` in ``out``, which holds this entry alone.
+    """
+    assert loaded.error_model is not None
+    factors = loaded.network.architecture.factors
+    seen = seen_on(loaded.network, loaded.error_model, _validation_scans(data, factors))
+    return write_calibration(loaded, seen, out)
+
+
+def write_calibration(loaded: LoadedTransfer, seen: Sequence[SeenScan], out: Path) -> Path:
+    """Write list and card for what was seen on the validation scans; return the list's path."""
+    card = loaded.card | {"calibration": calibration_of(seen)}
+    out.mkdir(parents=True, exist_ok=True)
+    file = loaded.file
+    before = file.path.with_suffix(".md").read_text(encoding="utf-8")
+    # What was measured, and what people wrote into the card by hand, stays.
+    start = before.index(CALIBRATED)
+    end = before.index("\n## ", start)
+    told = "\n".join(calibration_in_words(card["calibration"]))
+    (out / file.path.with_suffix(".md").name).write_text(
+        f"{before[:start]}{told}\n{before[end:]}", encoding="utf-8"
+    )
+    entry = {"version": file.version, "file": file.path.name, "sha256": file.sha256}
+    listed = out / "transfer.json"
+    listed.write_text(
+        json.dumps({file.name: entry | {"calibration": card["calibration"]}}, indent=2) + "\n",
+        encoding="utf-8",
+    )
+    return listed
+
+
+def calibration_of(seen: Sequence[SeenScan]) -> dict[str, Any]:
+    """Return the calibration for a card, and how well it holds by cross-fitting over slabs."""
+    return calibrated_on(seen).as_json() | {"cross_fitted": judged_on(seen)}
+
+
+def _validation_scans(
+    data: Path, factors: Sequence[int], sources: tuple[HeadSource, ...] = SOURCES
+) -> list[HeldOutScan]:
+    head = load_heads(data, "validation", sources)[0]
+    return held_out_scans(head, factors, brain_of(data, head))
 
 
 def _as_shipped(network: TransferNetwork) -> TransferNetwork:
@@ -148,7 +206,6 @@ def transfer_card(
 ) -> dict[str, Any]:
     """Return the card that goes into the header of the weights, in plain JSON values."""
     recipe, progress = trainer.recipe, trainer.progress
-    factors = calibrate(network, errors, scans)
     return {
         "name": recipe.kind,
         "version": VERSIONS[recipe.kind],
@@ -181,7 +238,7 @@ def transfer_card(
         "start": progress.start,
         "device": progress.device,
         "validation": {"cubic": judge_cubic(scans), "network": judge(network, scans)},
-        "calibration": asdict(factors),
+        "calibration": calibration_of(seen_on(network, errors, scans)),
         "curve": progress.curve,
         "limits": limits_of(recipe.kind, progress.pairs_seen),
         "use": use_of(recipe.kind),
@@ -193,24 +250,3 @@ def transfer_card(
         + (f" --start {progress.start['name']}" if progress.start else ""),
         "ended": trainer.fraction_done() >= 1,
     }
-
-
-def calibrate(network: TransferNetwork, model: ErrorModel, scans: Sequence[HeldOutScan]) -> Factors:
-    """Fit the factors of both variances on the validation scans, where there is no air."""
-    errors, intrinsic, parameter = [], [], []
-    for scan in scans:
-        thick = torch.from_numpy(scan.thick)[None, None]
-        with torch.no_grad(), torch.random.fork_rng():
-            torch.manual_seed(_SEED)
-            correction, log_variance = network(thick, scan.factor)
-            network.sample_dropout(True)
-            samples = torch.stack([network(thick, scan.factor)[0] for _ in range(_SAMPLES)])
-            network.sample_dropout(False)
-        made = correction[0, 0].numpy()
-        error = scan.target - scan.cubic - made
-        first = log_variance.exp()[0, 0].numpy()
-        variance = model.variance(scan.cubic, made, first, scan.factor)
-        errors.append(np.square(error[scan.signal].astype(np.float64)))
-        intrinsic.append(variance[scan.signal].astype(np.float64))
-        parameter.append(samples.var(dim=0)[0, 0].double().numpy()[scan.signal])
-    return fit_factors(*(np.concatenate(part) for part in (errors, intrinsic, parameter)))

@@ -21,7 +21,11 @@ _SHAPE = (64, 128, 128)
 
 @dataclass(frozen=True)
 class HeldOutScan:
-    """A degraded block of a head: intensities about 1; ``signal`` is where there is no air."""
+    """A degraded block of a head, intensities about 1.
+
+    ``signal`` is where there is no air; ``brain`` where errors are calibrated, ``signal`` itself
+    where nobody said where the brain is.
+    """
 
     name: str
     factor: int
@@ -29,9 +33,12 @@ class HeldOutScan:
     cubic: Floats
     target: Floats
     signal: NDArray[np.bool_]
+    brain: NDArray[np.bool_]
 
 
-def held_out_scans(head: Head, factors: Sequence[int] = (4, 8)) -> list[HeldOutScan]:
+def held_out_scans(
+    head: Head, factors: Sequence[int] = (4, 8), brain: NDArray[np.bool_] | None = None
+) -> list[HeldOutScan]:
     """Degrade the middle of a head, the same for every network: thick slices, and low field.
 
     At a factor of 1 it is the scan at 3 T of what is taken for 7 T. The settings are those on which
@@ -43,6 +50,9 @@ def held_out_scans(head: Head, factors: Sequence[int] = (4, 8)) -> list[HeldOutS
         Of the validation part; at most its middle 64 × 128 × 128 voxels are used.
     factors : sequence of int
         Of the network; each has the scans that the settings hold for it.
+
+    brain : ndarray of bool, optional
+        Of the shape of the head's volume; the same block of it goes with each scan.
 
     Returns
     -------
@@ -57,25 +67,34 @@ def held_out_scans(head: Head, factors: Sequence[int] = (4, 8)) -> list[HeldOutS
     SimulationError
         The slices of the block are no multiple of a factor, or the head is not T1-weighted.
     """
-    scale = np.float32(1 / typical_intensity(head.volume))
     corner = [
         max(0, (n - wanted) // 2) for n, wanted in zip(head.volume.shape, _SHAPE, strict=True)
     ]
-    block = head.volume[
-        tuple(slice(c, c + wanted) for c, wanted in zip(corner, _SHAPE, strict=True))
-    ]
+    middle = tuple(slice(c, c + wanted) for c, wanted in zip(corner, _SHAPE, strict=True))
+    block = head.volume[middle]
+    inside = None if brain is None else brain[middle]
     scans = []
     for word, settings in (("thick", THICK), ("low", LOW_FIELD), ("field", THREE_TESLA)):
         for factor in (f for f in factors if f in settings):
-            scans.append(_scan(f"{word}_{factor}", block, settings[factor], head, scale))
+            scans.append(_scan(f"{word}_{factor}", block, settings[factor], head, inside))
     return scans
 
 
-def _scan(name: str, block: Floats, how: Degradation, head: Head, scale: np.float32) -> HeldOutScan:
+def _scan(
+    name: str, block: Floats, how: Degradation, head: Head, inside: NDArray[np.bool_] | None
+) -> HeldOutScan:
+    scale = np.float32(1 / typical_intensity(head.volume))
     thick = degrade(block, how, head.tissues, np.random.default_rng(_SEED)) * scale
     target = block * scale
+    signal = target > 0.3
     return HeldOutScan(
-        name, how.factor, thick, interpolate(thick, how.factor), target, target > 0.3
+        name,
+        how.factor,
+        thick,
+        interpolate(thick, how.factor),
+        target,
+        signal,
+        signal if inside is None else inside,
     )
 
 

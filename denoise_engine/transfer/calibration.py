@@ -1,36 +1,129 @@
 """Expected error against observed: fitted on the validation head, measured on others.
 
-A network's two variances, of its error whatever the weights (intrinsic) and over samples of the
-weights (parameter), each get one factor, so that together they meet the squared error on average at
-every level of what was predicted.
+A network gives two variances: of its error whatever the weights (intrinsic), and over samples of
+the weights (parameter). Each is calibrated on its own, by a rising line from what it says to the
+squared error that was found there; so is their weighted sum. A line that rises leaves the ranking
+of the voxels as it is.
 
 References
 ----------
 Levi D, et al. Evaluating and calibrating uncertainty prediction in regression tasks. Sensors
 2022;22:5540 (expected normalised calibration error).
+Kuleshov V, Fenner N, Ermon S. Accurate uncertainties for deep learning using calibrated regression.
+ICML 2018 (a monotone map, fitted on data kept apart).
 Tanno R, et al. NeuroImage 2021;225:117366 (both variances, for image quality transfer).
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 _BINS = 20
-# A spread over samples so far below the intrinsic variance is noise of its own, no measure.
-_NEGLIGIBLE = 1e-3
+_KNOTS = 24  # of a curve, before those are joined that do not rise
+_LEAST = 1e-12
 
 
 @dataclass(frozen=True)
 class Factors:
-    """By how much each variance is multiplied."""
+    """By how much each variance is multiplied in their sum."""
 
     intrinsic: float
     parameter: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """From a variance that was predicted to the one that was found: a rising line in logarithms.
+
+    Beyond its ends the proportion stays what it is at the end.
+
+    Attributes
+    ----------
+    predicted, observed : tuple of float
+        Variances of intensities that are about 1; both rise.
+    """
+
+    predicted: tuple[float, ...]
+    observed: tuple[float, ...]
+
+    def expected(self, variance: NDArray[Any]) -> NDArray[Any]:
+        """Return the variance to be expected: shape and dtype of what was given."""
+        at = np.log(np.maximum(variance, _LEAST))
+        x, y = np.log(self.predicted), np.log(self.observed)
+        found = np.interp(at, x, y) + np.minimum(at - x[0], 0) + np.maximum(at - x[-1], 0)
+        return np.asarray(np.exp(found), dtype=variance.dtype)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Of scans of one through-plane factor: of each variance alone, and of their sum."""
+
+    intrinsic: Curve
+    parameter: Curve
+    together: Curve
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a card says of both variances.
+
+    Attributes
+    ----------
+    factors : Factors
+        In the sum; of a card without curves, of each on its own as well.
+    curves : mapping of int to Curves
+        By through-plane factor; cards that were calibrated by factors alone have none.
+    """
+
+    factors: Factors
+    curves: Mapping[int, Curves] = field(default_factory=dict)
+
+    def intrinsic(self, variance: Floats, factor: int) -> Floats:
+        """Return the variance of the error that the intrinsic one says alone."""
+        curves = self.curves.get(factor)
+        if curves is None:
+            return variance * np.float32(self.factors.intrinsic)
+        return curves.intrinsic.expected(variance)
+
+    def parameter(self, variance: Floats, factor: int) -> Floats:
+        """Return the variance of the error that the spread over samples says alone."""
+        curves = self.curves.get(factor)
+        if curves is None:
+            return variance * np.float32(self.factors.parameter)
+        return curves.parameter.expected(variance)
+
+    def together(self, intrinsic: Floats, parameter: Floats, factor: int) -> Floats:
+        """Return the variance of the error that both say; they are as the network gives them."""
+        both = _sum(intrinsic, parameter, self.factors)
+        curves = self.curves.get(factor)
+        return both if curves is None else curves.together.expected(both)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON values, as they stand in a card."""
+        curves = {str(factor): asdict(curves) for factor, curves in self.curves.items()}
+        return asdict(self.factors) | {"curves": curves}
+
+
+def calibration_in(card: Mapping[str, Any]) -> Calibration:
+    """Return the calibration that a card tells, of any version."""
+    told = card["calibration"]
+
+    def curve(one: Mapping[str, Any]) -> Curve:
+        return Curve(tuple(one["predicted"]), tuple(one["observed"]))
+
+    curves = {
+        int(factor): Curves(*(curve(one[name]) for name in ("intrinsic", "parameter", "together")))
+        for factor, one in told.get("curves", {}).items()
+    }
+    return Calibration(Factors(told["intrinsic"], told["parameter"]), curves)
 
 
 @dataclass(frozen=True)
@@ -57,51 +150,103 @@ class Flagging:
         Root mean square error of the flagged voxels, and of the others.
     by_gradient : float
         Of as many voxels with the strongest gradients instead.
+    absolute_over_rest : float
+        Ratio of the mean absolute errors of flagged voxels and others.
     """
 
     share: float
     flagged: float
     rest: float
     by_gradient: float
+    absolute_over_rest: float
 
     @property
     def over_rest(self) -> float:
         return self.flagged / self.rest
 
     @property
+    def squared_over_rest(self) -> float:
+        """Ratio of the mean squared errors."""
+        return self.over_rest**2
+
+    @property
     def over_gradient(self) -> float:
         return self.flagged / self.by_gradient
 
 
-def fit_factors(
-    squared_error: NDArray[np.float64],
-    intrinsic: NDArray[np.float64],
-    parameter: NDArray[np.float64],
-) -> Factors:
-    """Fit the two factors to the relative error of bins of predicted variance.
+def fit_calibration(scans: Mapping[int, tuple[Doubles, Doubles, Doubles]]) -> Calibration:
+    """Fit the factors to all scans together, and the curves to those of each factor.
 
-    The variance over samples is never made smaller: where it tells nothing that the intrinsic one
-    does not tell as well, it counts as it is, and the intrinsic one for the rest.
+    Parameters
+    ----------
+    scans : mapping of int to three ndarrays
+        By through-plane factor: squared errors, intrinsic and parameter variances of voxels; one
+        dimension, the same length, intensities about 1.
+    """
+    error, intrinsic, parameter = (
+        np.concatenate(part) for part in zip(*scans.values(), strict=True)
+    )
+    factors = fit_factors(error, intrinsic, parameter)
+    curves = {
+        factor: Curves(
+            fit_curve(squared, first),
+            fit_curve(squared, second),
+            fit_curve(squared, _sum(first, second, factors)),
+        )
+        for factor, (squared, first, second) in scans.items()
+    }
+    return Calibration(factors, curves)
+
+
+def fit_factors(squared_error: Doubles, intrinsic: Doubles, parameter: Doubles) -> Factors:
+    """Fit the two factors to the relative error of bins of predicted variance, neither below 0.
+
+    Where the spread over samples tells nothing that the intrinsic variance does not tell as well,
+    its factor is 0.
 
     Parameters
     ----------
     squared_error, intrinsic, parameter : ndarray
         One dimension, the same length: squared errors, and the two variances.
     """
-    rows, wanted = [], []
+    rows = []
     for by in (intrinsic, parameter):
         for part in _bins(by):
             observed = float(squared_error[part].mean())
-            rows.append(np.array([intrinsic[part].mean(), parameter[part].mean()]) / observed)
-            wanted.append(1.0)
-    shares, ones = np.array(rows), np.array(wanted)
-    found, _ = optimize.nnls(shares, ones)
-    tells_nothing = float(parameter.mean()) < _NEGLIGIBLE * float(intrinsic.mean())
-    if found[1] < 1 or tells_nothing:
-        rest = ones - shares[:, 1]
-        alone = float(shares[:, 0] @ rest) / float(shares[:, 0] @ shares[:, 0])
-        return Factors(max(alone, 0.0), 1.0)
-    return Factors(float(found[0]), float(found[1]))
+            rows.append([float(intrinsic[part].mean()), float(parameter[part].mean())])
+            rows[-1] = [value / max(observed, _LEAST) for value in rows[-1]]
+    shares = np.array(rows)
+    # The spread can be thousands of times smaller: each column in its own unit.
+    unit = np.maximum(shares.mean(axis=0), _LEAST)
+    found, _ = optimize.nnls(shares / unit, np.ones(len(shares)))
+    return Factors(*(float(value) for value in found / unit))
+
+
+def fit_curve(squared_error: Doubles, variance: Doubles) -> Curve:
+    """Fit a rising line to the mean squared error of bins of equal count.
+
+    Neighbouring bins whose errors do not rise are joined (isotonic regression), and the line goes
+    through the means of what was joined: it has no level part, so no two voxels become equal.
+
+    Parameters
+    ----------
+    squared_error, variance : ndarray
+        One dimension, the same length.
+    """
+    joined: list[tuple[float, float, int]] = []
+    for part in _bins(variance, _KNOTS):
+        predicted, observed = float(variance[part].mean()), float(squared_error[part].mean())
+        one = (max(predicted, _LEAST), max(observed, _LEAST), part.size)
+        while joined and (one[1] <= joined[-1][1] or one[0] <= joined[-1][0]):
+            before = joined.pop()
+            count = before[2] + one[2]
+            one = (
+                (before[0] * before[2] + one[0] * one[2]) / count,
+                (before[1] * before[2] + one[1] * one[2]) / count,
+                count,
+            )
+        joined.append(one)
+    return Curve(tuple(p for p, _, _ in joined), tuple(o for _, o, _ in joined))
 
 
 def reliability(error: Floats, expected_sd: Floats, mask: Mask) -> Reliability:
@@ -138,17 +283,37 @@ def flagging(
         Of the voxels of the mask.
     """
     gradient = ndimage.gaussian_gradient_magnitude(image, 1.0)
-    squared = np.square(error[mask].astype(np.float64))
+    error_inside = np.abs(error[mask].astype(np.float64))
+    chosen = top_share(expected_sd[mask], share)
+    by_gradient = top_share(gradient[mask], share)
+    return Flagging(
+        share,
+        _root_mean_square(error_inside[chosen]),
+        _root_mean_square(error_inside[~chosen]),
+        _root_mean_square(error_inside[by_gradient]),
+        _proportion(error_inside, chosen),
+    )
 
-    def error_of_top(values: Floats) -> tuple[float, float]:
-        count = max(1, round(share * values.size))
-        top = np.argpartition(values, values.size - count)[-count:]
-        chosen = np.zeros(values.size, dtype=np.bool_)
-        chosen[top] = True
-        return float(np.sqrt(squared[chosen].mean())), float(np.sqrt(squared[~chosen].mean()))
 
-    flagged, rest = error_of_top(expected_sd[mask])
-    return Flagging(share, flagged, rest, error_of_top(gradient[mask])[0])
+def over_rest(squared_error: Doubles, variance: NDArray[Any], share: float = 0.1) -> float:
+    """Return the root mean square error of the least sure share over that of the others.
+
+    Parameters
+    ----------
+    squared_error, variance : ndarray
+        One dimension, the same length. Of ``variance`` the ranking alone counts.
+    share : float
+    """
+    chosen = top_share(variance, share)
+    return float(np.sqrt(squared_error[chosen].mean() / squared_error[~chosen].mean()))
+
+
+def top_share(values: NDArray[Any], share: float) -> Mask:
+    """Return where the largest values are: so great a share of them, one voxel at least."""
+    count = max(1, round(share * values.size))
+    chosen = np.zeros(values.size, dtype=np.bool_)
+    chosen[np.argpartition(values, values.size - count)[-count:]] = True
+    return chosen
 
 
 def warning_map(expected_sd: Floats, mask: Mask, share: float = 0.1) -> Mask:
@@ -160,5 +325,18 @@ def warning_map(expected_sd: Floats, mask: Mask, share: float = 0.1) -> Mask:
     return np.asarray(mask & (expected_sd > threshold), dtype=np.bool_)
 
 
-def _bins(values: NDArray[np.float64]) -> list[NDArray[np.intp]]:
-    return [part for part in np.array_split(np.argsort(values), _BINS) if part.size]
+def _root_mean_square(values: Doubles) -> float:
+    return float(np.sqrt(np.square(values).mean()))
+
+
+def _proportion(values: Doubles, chosen: Mask) -> float:
+    return float(values[chosen].mean() / values[~chosen].mean())
+
+
+def _bins(values: Doubles, count: int = _BINS) -> list[NDArray[np.intp]]:
+    return [part for part in np.array_split(np.argsort(values), count) if part.size]
+
+
+def _sum(intrinsic: NDArray[Any], parameter: NDArray[Any], factors: Factors) -> NDArray[Any]:
+    both = factors.intrinsic * intrinsic + factors.parameter * parameter
+    return np.asarray(both, dtype=intrinsic.dtype)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from denoise_engine.errors import UnusableVolumeError
 from denoise_engine.runtime import Backend, Device, Precision, choose_backend, ran_out_of_memory
+from denoise_engine.transfer.calibration import calibration_in
 from denoise_engine.transfer.checks import (
     Spacing,
     checked_scan,
@@ -42,7 +43,11 @@ class TransferResult:
         SD of the error that the network expects whatever its weights, calibrated; unit of the
         input.
     parameter : ndarray of float32 or None
-        SD over samples with channels left out at random, calibrated; None if not asked for.
+        SD of the error that the spread over samples with channels left out at random says alone,
+        calibrated; None if not asked for.
+    uncertainty : ndarray of float32
+        SD of the error that is to be expected, both together, calibrated; ``intrinsic`` where no
+        samples were asked for.
     model, model_version, weights_sha256 : str
     backend : Backend
     patches : PatchSettings
@@ -57,6 +62,7 @@ class TransferResult:
     factor: int
     intrinsic: Floats = field(repr=False)
     parameter: Floats | None = field(repr=False)
+    uncertainty: Floats = field(repr=False)
     model: str
     model_version: str
     weights_sha256: str
@@ -66,13 +72,6 @@ class TransferResult:
     seed: int
     warnings: tuple[str, ...]
     seconds: float
-
-    @property
-    def uncertainty(self) -> Floats:
-        """SD of the error that is to be expected, both parts together; unit of the input."""
-        if self.parameter is None:
-            return self.intrinsic
-        return np.asarray(np.hypot(self.intrinsic, self.parameter), dtype=np.float32)
 
     def record(self) -> dict[str, Any]:
         """Return everything but the pixels and the time, as plain JSON values."""
@@ -261,19 +260,21 @@ def _enhanced(
     cubic = interpolate(thick, times)
     if loaded.error_model is not None:
         variance = loaded.error_model.variance(cubic, correction, variance, times)
-    parameter = None
+    calibration = calibration_in(loaded.card)
+    intrinsic = np.sqrt(calibration.intrinsic(variance, times)) * scale
+    parameter, uncertainty = None, intrinsic
     if samples:
-        parameter = _spread_of_samples(network, run, samples, seed)
-    calibration = loaded.card["calibration"]
+        spread = _variance_of_samples(network, run, samples, seed)
+        parameter = np.sqrt(calibration.parameter(spread, times)) * scale
+        uncertainty = np.sqrt(calibration.together(variance, spread, times)) * scale
     enhanced = np.maximum(cubic + correction, 0) * scale
     return TransferResult(
         volume=enhanced,
         spacing=(spacing[0] / times, spacing[1], spacing[2]),
         factor=times,
-        intrinsic=np.sqrt(variance * np.float32(calibration["intrinsic"])) * scale,
-        parameter=None
-        if parameter is None
-        else parameter * np.float32(np.sqrt(calibration["parameter"])) * scale,
+        intrinsic=intrinsic,
+        parameter=parameter,
+        uncertainty=uncertainty,
         model=loaded.file.name,
         model_version=loaded.file.version,
         weights_sha256=loaded.file.sha256,
@@ -286,8 +287,8 @@ def _enhanced(
     )
 
 
-def _spread_of_samples(network: Any, run: Any, samples: int, seed: int) -> Floats:
-    """SD over runs with channels left out at random (Welford's sums: no run is kept)."""
+def _variance_of_samples(network: Any, run: Any, samples: int, seed: int) -> Floats:
+    """Variance over runs with channels left out at random (Welford's sums: no run is kept)."""
     mean: NDArray[np.float64] | None = None
     squares: NDArray[np.float64] | None = None
     with torch.random.fork_rng():
@@ -305,4 +306,4 @@ def _spread_of_samples(network: Any, run: Any, samples: int, seed: int) -> Float
         finally:
             network.sample_dropout(False)
     assert squares is not None
-    return np.sqrt(squares / (samples - 1)).astype(np.float32)
+    return (squares / (samples - 1)).astype(np.float32)

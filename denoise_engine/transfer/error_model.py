@@ -21,7 +21,8 @@ Floats = NDArray[np.float32]
 PREFIX = "error_model."  # of its weights in the file of a network
 _HIDDEN = (32, 16)
 _SLAB = 32  # slices at once
-_HALO = 16  # slices around them, as far as the widest measure reaches
+REACH = 15  # voxels: as far as the widest measure looks
+_HALO = REACH + 1  # slices around them
 _LEAST = 0.01  # intensities are about 1; smaller differences are none
 _NAMES = (
     "first variance",

@@ -281,7 +281,7 @@ def places_without(
     around, _ = _offsets(_PLACES_APART * diameter, spacing)
     candidates = np.random.default_rng((seed, 5)).permutation(np.argwhere(free))
     flat, positions, neighbours = _flat(free, candidates, around, False)
-    taken = []
+    taken: list[int] = []
     for number, position in enumerate(positions):
         if len(taken) == _MOST_PLACES:
             break

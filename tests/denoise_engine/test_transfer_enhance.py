@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from denoise_engine import UnusableVolumeError
 from denoise_engine.transfer.calibration import (
+    calibration_in,
+    fit_calibration,
     fit_factors,
     flagging,
+    over_rest,
     reliability,
     warning_map,
 )
@@ -174,10 +177,42 @@ def test_the_factors_of_calibration_are_found_again() -> None:
     found = fit_factors((0.5 * intrinsic + 3 * parameter) * drawn, intrinsic, parameter)
     assert found.intrinsic == pytest.approx(0.5, abs=0.25)
     assert found.parameter == pytest.approx(3, rel=0.15)
-    # Samples that tell nothing of their own count as they are.
-    found = fit_factors(2 * intrinsic * drawn, intrinsic, 1e-4 * parameter)
-    assert found.parameter == 1
+    # A spread thousands of times smaller counts all the same where it tells the error, and not
+    # at all where it tells nothing.
+    found = fit_factors((0.5 * intrinsic + 3 * parameter) * drawn, intrinsic, 1e-4 * parameter)
+    assert found.parameter == pytest.approx(3e4, rel=0.15)
+    found = fit_factors(2 * intrinsic * drawn, intrinsic, np.full_like(parameter, 1e-6))
+    assert found.parameter * 1e-6 < 0.1 * 2 * float(intrinsic.mean())
     assert found.intrinsic == pytest.approx(2, rel=0.1)
+
+
+def test_each_uncertainty_is_calibrated_on_its_own_and_both_together() -> None:
+    """Neither is in the unit of the error, nor proportional to it."""
+    rng = np.random.default_rng(3)
+    true = rng.gamma(2, 0.01, 60_000)
+    squared = true * rng.standard_normal(true.size) ** 2
+    intrinsic, parameter = 4 * true**1.5, 1e-4 * np.sqrt(true)
+    calibration = fit_calibration({8: (squared, intrinsic, parameter)})
+    assert calibration_in({"calibration": calibration.as_json()}) == calibration
+    error, mask = np.sqrt(squared).astype(np.float32), np.ones(true.size, dtype=np.bool_)
+    for found in (
+        calibration.intrinsic(intrinsic.astype(np.float32), 8),
+        calibration.parameter(parameter.astype(np.float32), 8),
+        calibration.together(intrinsic.astype(np.float32), parameter.astype(np.float32), 8),
+    ):
+        assert found.dtype == np.float32
+        assert reliability(error, np.sqrt(found), mask).error < 0.06
+        # A rising line leaves the ranking as it is, beyond its ends too.
+        assert (np.diff(found[np.argsort(true)]) >= 0).all()
+        assert len(np.unique(found)) > 0.9 * true.size
+
+
+def test_a_calibration_by_factors_alone_is_still_read() -> None:
+    calibration = calibration_in({"calibration": {"intrinsic": 4.0, "parameter": 9.0}})
+    two = np.full((2, 2), 2, dtype=np.float32)
+    np.testing.assert_array_equal(calibration.intrinsic(two, 8), 8)
+    np.testing.assert_array_equal(calibration.parameter(two, 8), 18)
+    np.testing.assert_array_equal(calibration.together(two, two, 8), 26)
 
 
 def test_flagging_by_the_true_error_beats_gradients_and_calibration_is_measured() -> None:
@@ -189,6 +224,10 @@ def test_flagging_by_the_true_error_beats_gradients_and_calibration_is_measured(
     found = flagging(error, expected, image, mask)
     assert found.over_rest > 2
     assert found.over_gradient > 1.2
+    assert found.squared_over_rest == pytest.approx(found.over_rest**2)
+    assert found.absolute_over_rest > 2
+    squared = np.square(error).ravel()
+    assert over_rest(squared, expected.ravel()) == pytest.approx(found.over_rest, rel=1e-4)
     assert reliability(error, expected, mask).error < 0.06
     assert reliability(error, 2 * expected, mask).error == pytest.approx(0.5, abs=0.05)
     flags = warning_map(expected, mask, 0.1)

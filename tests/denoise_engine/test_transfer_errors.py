@@ -1,17 +1,24 @@
 """The model of errors, and what the benchmark enters into cards."""
 
+import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from benchmarks.transfer_site.oracle import mixture_ratio, oracle
 from benchmarks.transfer_site.report import Report
+from denoise_engine.models import TRANSFER_MANIFEST, find_model
 from denoise_engine.training.card import MEASURED_END, MEASURED_START
-from denoise_engine.training.transfer_errors import fit_error_model
+from denoise_engine.training.transfer_calibration import SeenScan
+from denoise_engine.training.transfer_errors import fit_error_model, inner_part
+from denoise_engine.training.transfer_export import write_calibration
 from denoise_engine.transfer.enhance import enhance_with
 from denoise_engine.transfer.error_model import ErrorModel, error_model_in, measured_around
-from denoise_engine.transfer.models import LoadedTransfer
+from denoise_engine.transfer.models import LoadedTransfer, load_transfer_file
 from tests.denoise_engine.heads import phantom, phantom_head, small_model
 
 
@@ -54,6 +61,83 @@ def test_errors_are_expected_where_they_are() -> None:
     sd, inside = result.intrinsic[8:-8], thin[8:-8] > 40
     surest = sd[inside] < np.median(sd[inside])
     assert error[inside][~surest].mean() > 1.5 * error[inside][surest].mean()
+
+
+def test_no_measure_reaches_beyond_a_block_where_errors_are_learnt_from() -> None:
+    shape = (64, 56, 48)
+    rng = np.random.default_rng(5)
+    cubic = rng.normal(1, 0.1, shape).astype(np.float32)
+    correction, first = np.zeros_like(cubic), np.full_like(cubic, 0.01)
+    beyond = np.pad(cubic, 20, mode="constant", constant_values=9)
+    wide = [np.pad(part, 20, mode="edge") for part in (correction, first)]
+    inner = (slice(None), *inner_part(shape))
+    within = measured_around(cubic, correction, first, 1)[inner]
+    around = measured_around(beyond, *wide, 1)[:, 20:-20, 20:-20, 20:-20][inner]
+    np.testing.assert_allclose(within, around, atol=1e-4)
+
+
+def test_the_mixture_tells_what_knowing_every_variance_would_find() -> None:
+    rng = np.random.default_rng(6)
+    sds = np.where(rng.random(400_000) < 0.1, 3.0, 1.0)
+    error = sds * rng.standard_normal(sds.size)
+    assert mixture_ratio(error, 0.1) == pytest.approx(3, rel=0.15)
+    assert mixture_ratio(rng.standard_normal(400_000), 0.1) < 1.4
+
+
+def test_an_oracle_that_sees_the_error_finds_more_than_gradients() -> None:
+    head = phantom((32, 48, 48))
+    rng = np.random.default_rng(7)
+    error = rng.normal(0, 1, head.shape).astype(np.float32)
+    error[10:16, 10:16, 10:16] *= 20
+    mask = np.ones(head.shape, dtype=np.bool_)
+    found = oracle(error, head, mask, (1.0, 1.0, 1.0), 0.1)
+    assert found.near > found.wide > found.gradients > 0
+    assert found.near > 3
+
+
+def test_a_calibration_in_the_list_beside_the_weights_counts(tmp_path: Path) -> None:
+    shipped = find_model("7t-like-plain", TRANSFER_MANIFEST)
+    for path in (shipped.path, shipped.path.with_suffix(".md")):
+        shutil.copy(path, tmp_path)
+    entry = {"version": "1", "file": shipped.path.name, "sha256": shipped.sha256}
+    told = {"intrinsic": 7.0, "parameter": 8.0}
+    for sha256, wanted in ((shipped.sha256, told), ("0" * 64, None)):
+        listed = entry | {"calibration": told, "sha256": sha256}
+        (tmp_path / "transfer.json").write_text(json.dumps({"7t-like-plain": listed}))
+        load_transfer_file.cache_clear()
+        file = replace(shipped, path=tmp_path / shipped.path.name)
+        found = load_transfer_file(file).card["calibration"]
+        # Of other weights it is not theirs.
+        assert (found == wanted) == (wanted is not None)
+
+
+def test_calibrating_anew_keeps_weights_and_what_was_measured(tmp_path: Path) -> None:
+    shipped = find_model("7t-like-plain", TRANSFER_MANIFEST)
+    rng = np.random.default_rng(8)
+    true = rng.gamma(2, 0.01, 8000)
+    slab = np.arange(8000) // 2000
+    seen = SeenScan(
+        "field_1", 1, true * rng.standard_normal(8000) ** 2, 2 * true, 1e-4 + 0 * true, slab
+    )
+    listed = write_calibration(load_transfer_file(shipped), [seen], tmp_path)
+    entry = json.loads(listed.read_text())["7t-like-plain"]
+    assert entry["sha256"] == shipped.sha256
+    found = entry["calibration"]["cross_fitted"]["field_1"]
+    assert found["intrinsic"]["error"] < 0.2
+    assert found["together"]["over_rest"] == pytest.approx(
+        found["intrinsic"]["over_rest"], abs=0.05
+    )
+    card, before = (
+        folder.with_name(shipped.path.stem + ".md").read_text(encoding="utf-8")
+        for folder in (listed, shipped.path)
+    )
+    kept = [
+        line for line in before.split("\n") if line and not line.startswith("The warning maps were")
+    ]
+    written = set(card.split("\n"))
+    # Also what people wrote into it by hand.
+    assert [line for line in kept if line not in written] == []
+    assert "parameter uncertainty adds nothing" in card
 
 
 def test_what_a_run_did_not_measure_stays_in_the_card(tmp_path: Path) -> None:
