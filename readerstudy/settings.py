@@ -362,7 +362,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024**2
 # come in pieces of 8 MiB.
 REQUEST_MAX_BYTES = 11 * 1024**2
 # Keyed hash of UIDs; a key of its own where several sites share images.
-DEIDENTIFICATION_KEY = env.str("DEIDENTIFICATION_KEY", default=SECRET_KEY)
+# An empty line in the environment's file is no key: UIDs hashed with it could be recomputed.
+DEIDENTIFICATION_KEY = env.str("DEIDENTIFICATION_KEY", default="") or SECRET_KEY
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = env.str("TIME_ZONE", default="UTC")

@@ -24,6 +24,18 @@ def test_every_variable_of_the_settings_is_explained_and_none_is_invented() -> N
     assert explained == read
 
 
+def test_a_key_left_empty_in_the_environments_file_is_no_key() -> None:
+    """As deploy/environment ships it: UIDs made with an empty key could be recomputed."""
+    environment = {**os.environ, "SECRET_KEY": "long and secret " * 4, "DEIDENTIFICATION_KEY": ""}
+    environment["DJANGO_SETTINGS_MODULE"] = "readerstudy.settings"
+    told = "from readerstudy import settings; print(settings.DEIDENTIFICATION_KEY)"
+    printed = subprocess.run(
+        [sys.executable, "-c", told],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert printed.strip() == environment["SECRET_KEY"].strip()
+
+
 def test_every_command_of_the_ready_made_files_is_one_that_manage_py_takes() -> None:
     files = [*(ROOT / "deploy" / "systemd").iterdir(), ROOT / "deploy" / "compose.yml"]
     text = "\n".join(path.read_text(encoding="utf-8") for path in files)
