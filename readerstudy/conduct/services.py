@@ -68,7 +68,7 @@ def do_launch(study: Study, actor: User | None, seed: str | None = None) -> Stud
 
     `seed` is for tests and for re-deriving; without one it is drawn at random.
     """
-    check_launch(study, actor)
+    check_launch(Study.objects.get(pk=study.pk), actor)
     return _launch(study, actor, draw_order(study, seed))
 
 

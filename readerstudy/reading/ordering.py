@@ -156,12 +156,12 @@ class DrawnOrder:
 
 
 def draw_order(study: Study, seed: str | None = None) -> DrawnOrder:
-    """Draw every reader's order for the study as it stands now.
+    """Draw every reader's order for the study as it is stored now.
 
     Outside of the transaction that stores it: seconds a reader in a large study, in which nobody
     is to be kept waiting.
     """
-    constraints = _constraints_of(study)
+    constraints = _constraints_of(Study.objects.get(pk=study.pk))
     seed = seed or secrets.token_hex(16)
     try:
         permutation = derive_permutation(ARRANGEMENT, constraints, seed)

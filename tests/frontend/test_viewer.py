@@ -430,7 +430,8 @@ def test_cine_runs_at_its_rate_and_stops_at_blur_and_at_the_wheel(
     )
     distinct = [b for a, b in pairwise(seen) if a != b]
     assert 12 <= len(distinct) <= 22
-    assert all((b - a) % SLICES == 1 for a, b in pairwise(distinct))
+    # Forwards; a busy machine may not draw every slice.
+    assert all(1 <= (b - a) % SLICES < SLICES / 2 for a, b in pairwise(distinct))
     page.evaluate("() => window.dispatchEvent(new Event('blur'))")
     assert snapshot(page)["cine"] is False
     page.keyboard.press("c")
