@@ -24,7 +24,15 @@ FIRST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first. What drives a browser is tried once more before it counts as failed.
+
+    A busy machine may take seconds over what a page expects at once; the summary names each test
+    that needed its second try ("RERUN"), and a fault of the product fails twice.
+    """
     items.sort(key=lambda item: item.path.name not in FIRST)
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,6 +16,7 @@ from .viewer_site import ViewerSite, serve
 
 pytestmark = pytest.mark.browser
 SPACING = 0.5
+AT_ONCE = 6  # requests under way, as in store.js
 
 
 @pytest.fixture
@@ -27,6 +29,13 @@ def start(window: Window, site: ViewerSite, name: str = "") -> Page:
     window.page.goto(f"{site.address}/?case={name}")
     window.page.wait_for_selector("html[data-ready='1']")
     return window.page
+
+
+def wait_for_requests(site: ViewerSite, count: int) -> None:
+    ends = time.monotonic() + 20
+    while len(site.requests) < count:
+        assert time.monotonic() < ends, site.requests
+        time.sleep(0.02)
 
 
 def patient(column: float, row: float, slice_index: int) -> list[float]:
@@ -107,16 +116,19 @@ def test_signing_in_again_is_asked_for_where_the_session_is_over(
 def test_a_slice_on_its_way_is_not_shown_under_its_number_and_comes_first(
     window: Window, site: ViewerSite
 ) -> None:
-    site.slow = 0.3
+    site.held = set(range(SLICES)) - {SLICES // 2}
     page = start(window, site, "rank6")
-    asked = len(site.requests)
+    under_way = 6 + AT_ONCE  # the slice that is looked at first, and the next ones, unanswered
+    wait_for_requests(site, under_way)
     page.keyboard.press("End")
     settle(page)
     assert greys(page, 0).max() == 0
     expect(page.locator(".overlay-waiting").first).to_be_visible()
     expect(page.locator(".panes-loading")).to_be_visible()
+    assert len(site.requests) == under_way
+    site.go.set()
     page.wait_for_function("() => view.viewer.panes.every(({ drawn }) => drawn === 7)")
-    following = {path for path, _ in site.requests[asked : asked + 6]}
+    following = {path for path, _ in site.requests[under_way : under_way + 6]}
     assert following == {f"/pixels/rank6/{pane}/7" for pane in range(6)}
     expect(page.locator(".overlay-waiting").first).to_be_hidden()
     page.wait_for_function("() => view.status().complete")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -92,7 +91,8 @@ class ViewerSite:
     fail: dict[str, int] = field(default_factory=dict)  # ending of an address -> status
     images_slow: set[str] = field(default_factory=set)  # endings that the product says are slow
     fail_once: set[str] = field(default_factory=set)  # addresses that fail the first time only
-    slow: float = 0.0  # seconds that a slice takes
+    held: set[int] = field(default_factory=set)  # slices that are answered after `go` alone
+    go: threading.Event = field(default_factory=threading.Event)
     requests: list[tuple[str, str]] = field(default_factory=list)  # (address, Purpose)
 
 
@@ -137,7 +137,8 @@ class Handler(BaseHTTPRequestHandler):
     def send_pixels(self, path: str, name: str, pane: int, index: int) -> None:
         site = self.site
         site.requests.append((path, self.headers.get("Purpose", "")))
-        time.sleep(site.slow)
+        if index in site.held:
+            site.go.wait(timeout=60)
         if any(path.endswith(ending) for ending in site.images_slow):
             return self.reply(503, b"", "text/plain", MARK)
         for ending, status in list(site.fail.items()):
