@@ -32,10 +32,10 @@ from benchmarks.transfer_site.cases import cases_of, enhanced_by, networks_for  
 from benchmarks.transfer_site.lesions import lesion_part  # noqa: E402
 from benchmarks.transfer_site.parts import (  # noqa: E402
     quality_table,
-    resource_table,
     warning_tables,
 )
 from benchmarks.transfer_site.report import Report  # noqa: E402
+from benchmarks.transfer_site.resources import resource_table  # noqa: E402
 from benchmarks.transfer_site.seams import seam_table  # noqa: E402
 from denoise_engine.models import TRANSFER_MANIFEST, available_models  # noqa: E402
 from denoise_engine.transfer.lesion_record import LESIONS  # noqa: E402

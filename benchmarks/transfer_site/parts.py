@@ -1,10 +1,7 @@
-"""Quality, sharpness, warning maps and resources of ``benchmarks/transfer.py``."""
+"""Quality, sharpness and warning maps of ``benchmarks/transfer.py``."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,12 +12,10 @@ from benchmarks.transfer_site.oracle import NEAR, WIDE, oracle
 from benchmarks.transfer_site.report import Report
 from denoise_engine.transfer.calibration import Reliability, flagging, reliability
 from denoise_engine.transfer.evaluation import Quality, judge
-from denoise_engine.transfer.models import LoadedTransfer
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-ROOT = Path(__file__).resolve().parents[2]
 OVER_REST, OVER_GRADIENT, SHARE = 2.0, 1.2, 0.1
 WITH_JUDGE, WITHOUT_JUDGE = "7t-like-gan", "7t-like-plain"
 # Of the sources, on their own data, low field to 3 T: no mark can be taken over as it stands.
@@ -263,62 +258,3 @@ def _plot(path: Path, title: str, measured: dict[str, Reliability], unit: float)
     figure.tight_layout()
     figure.savefig(path, dpi=90)
     plt.close(figure)
-
-
-_MEASURE = """
-import json, resource, sys, time
-from pathlib import Path
-import numpy as np, torch
-torch.set_num_threads(2)
-from denoise_engine.models import available_models
-from denoise_engine.transfer.enhance import enhance_with
-from denoise_engine.transfer.heads import load_heads
-from denoise_engine.transfer.models import load_transfer_file
-data, manifest, name = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-network = load_transfer_file(available_models(manifest)[name])
-head = load_heads(data, "validation")[0]
-factor = max(network.card["architecture"]["factors"])
-thin = head.volume[: len(head.volume) // 8 * 8]
-how = THREE_TESLA[1] if factor == 1 else THICK[factor]
-scan = degrade(thin, how, head.tissues, np.random.default_rng(1))
-del thin
-spacing = (factor * head.spacing[0], *head.spacing[1:])
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-wall, cpu = time.perf_counter(), time.process_time()
-enhance_with(network, scan, spacing, factor=factor)
-print(json.dumps({
-    "scan": list(scan.shape), "factor": factor,
-    "wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu,
-    "before": before, "MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-}))
-"""
-
-
-def resource_table(
-    report: Report, data: Path, manifest: Path, networks: dict[str, LoadedTransfer]
-) -> None:
-    """A whole volume in a fresh process on two cores: seconds and peak memory."""
-    report.begin("Seconds and memory of a whole volume on 2 cores", networks)
-    report.say(
-        "The validation head (0.88 mm) in a process of its own, patches of 96, overlap 25 %, no "
-        "samples; each sample of the parameter uncertainty takes as long again. Seconds on the "
-        "clock depend on what else the machine did; those of the processor hardly.",
-        "",
-        "| network | scan | factor | seconds on the clock | of the processor | peak memory, MiB |",
-        "| --- | --- | --- | --- | --- | --- |",
-    )
-    for name in networks:
-        done = subprocess.run(
-            [sys.executable, "-c", _MEASURE, str(data), str(manifest), name],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        found = json.loads(done.stdout.splitlines()[-1])
-        shape = " × ".join(str(n) for n in found["scan"])
-        report.say(
-            f"| {name} | {shape} | {found['factor']} | {found['wall']:.0f} | {found['cpu']:.0f} | "
-            f"{found['MiB']:.0f} |"
-        )
-        report.figures[f"resources/{name}"] = found
