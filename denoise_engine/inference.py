@@ -19,7 +19,7 @@ from denoise_engine.ddlr.dct import MARGIN
 from denoise_engine.ddlr.folded import FoldedDDLR
 from denoise_engine.ddlr.network import DDLR, RECEPTIVE_FIELD
 from denoise_engine.errors import BackendError
-from denoise_engine.runtime import Backend, keep_freed_memory
+from denoise_engine.runtime import Backend, has_bfloat16, keep_freed_memory
 
 Floats = NDArray[np.float32]
 Progress = Callable[[int, int], None]
@@ -136,7 +136,9 @@ class NetworkRunner:
         if backend.dtype == "bfloat16":
             passes = load() if backend.device == "cpu" else None
             self._folded = FoldedDDLR(self._network, torch.bfloat16, passes)
-        keep_freed_memory()
+        keep_freed_memory(
+            is_emulated=backend.dtype == "bfloat16" and not has_bfloat16(backend.device)
+        )
 
     def __call__(self, images: Floats, sigma: Floats, progress: Progress | None = None) -> Floats:
         """Denoise a stack of slices.

@@ -14,16 +14,26 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 # Between two layers the C library would give each 12-MB layer back to the system, and have it
 # zeroed again page by page: a third of the time. What is freed stays for the next layer instead.
 _KEEP_FREED = 256 * 2**20
+# Kept so, memory may fall into pieces that are too small for the next layer. Where bfloat16 is
+# emulated it sometimes did, by 300 MB, and passes are too slow there for the zeroing to count.
+_KEEP_LITTLE = 2**20
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
-def keep_freed_memory() -> None:
-    """Have glibc keep up to 256 MiB of freed memory for the next layer; elsewhere do nothing."""
+def keep_freed_memory(*, is_emulated: bool = False) -> None:
+    """Have glibc keep up to 256 MiB of freed memory for the next layer; elsewhere do nothing.
+
+    Parameters
+    ----------
+    is_emulated : bool
+        The processor has no instructions for the number format: next to nothing is kept.
+    """
     if platform.libc_ver()[0] != "glibc":
         return
     library = ctypes.CDLL(None)
-    library.mallopt(_M_TRIM_THRESHOLD, _KEEP_FREED)
-    library.mallopt(_M_MMAP_THRESHOLD, _KEEP_FREED)
+    kept = _KEEP_LITTLE if is_emulated else _KEEP_FREED
+    library.mallopt(_M_TRIM_THRESHOLD, kept)
+    library.mallopt(_M_MMAP_THRESHOLD, kept)
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
