@@ -7,6 +7,7 @@ import re
 import secrets
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -34,6 +35,37 @@ def test_a_key_left_empty_in_the_environments_file_is_no_key() -> None:
         cwd=ROOT, env=environment, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     assert printed.strip() == environment["SECRET_KEY"].strip()
+
+
+def test_nothing_that_a_machine_keeps_for_itself_gets_into_the_image() -> None:
+    """`COPY . .` takes what .dockerignore does not name; compose reads passwords in deploy/.env."""
+    ignored = _matcher((ROOT / ".dockerignore").read_text(encoding="utf-8"))
+    own = (
+        *(".env", "deploy/.env", "deploy/environment", "var/secret_key", "var/db.sqlite3-wal"),
+        *("backup-2026-03-01.tar.gz", "denoise_engine/ddlr/_build/passes.so", ".git/config"),
+        *(".venv/bin/python", "frontend/node_modules/a/b.js", "readerstudy/__pycache__/a.pyc"),
+    )
+    assert [path for path in own if not ignored(path)] == []
+    kept = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {path for path in kept.stdout.splitlines() if ignored(path)} == {"deploy/environment"}
+    for line in (ROOT / ".gitignore").read_text(encoding="utf-8").split():
+        path = line.strip("/").replace("*", "a").replace("[cod]", "c")
+        assert ignored(path), line
+
+
+def _matcher(patterns: str) -> Callable[[str], bool]:
+    """Docker's rules: from the top unless a pattern begins with **/; a folder with all in it."""
+    lines = [line for line in patterns.splitlines() if line and not line.startswith("#")]
+    words = {"**/": "(?:.*/)?", "*": "[^/]*"}
+    found = "|".join(
+        "".join(
+            words.get(part) or (part if part.startswith("[") else re.escape(part))
+            for part in re.split(r"(\*\*/|\*|\[\w+\])", line)
+        )
+        for line in lines
+    )
+    rule = re.compile(rf"(?:{found})(?:/.*)?")
+    return lambda path: rule.fullmatch(path) is not None
 
 
 def test_every_command_of_the_ready_made_files_is_one_that_manage_py_takes() -> None:
