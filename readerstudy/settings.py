@@ -210,6 +210,8 @@ STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static_build"]
 WHITENOISE_KEEP_ONLY_HASHED_FILES = False
+# What browsers ask for by themselves, at the top of the site: favicon.ico.
+WHITENOISE_ROOT = BASE_DIR / "frontend" / "root"
 
 # --- Who may sign in ----------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"

@@ -94,3 +94,11 @@ def test_an_id_that_is_none_is_no_page_of_the_administration(client: Client) -> 
     kind = ContentType.objects.get_for_model(Study).pk
     for address in (f"{kind}/no-uuid", f"{kind}/{make_study().pk}", f"{kind}/a/b", "no-kind/1"):
         assert client.get(f"/admin/r/{address}/").status_code == 404
+
+
+def test_a_browser_that_asks_for_the_sites_icon_by_itself_finds_it(client: Client) -> None:
+    answer = client.get("/favicon.ico")
+    assert answer.status_code == 200
+    assert b"".join(answer).startswith(b"\x00\x00\x01\x00")  # type: ignore[arg-type]
+    client.force_login(make_administrator())
+    assert 'rel="icon"' in client.get("/admin/").content.decode()
