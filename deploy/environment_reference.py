@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "deploy" / "environment"
 HEAD = """\
 # Settings of ReaderStudy, read by web and workers alike. Generated from the settings by
-# deploy/environment_reference.py. Copy it to /etc/readerstudy/environment, readable by its
-# owner alone, and take away the # of what you set.
+# deploy/environment_reference.py. Copy it to /etc/readerstudy/environment, readable by the user of
+# the services alone, and take away the # of what you set.
 """
 # What a hospital's site sets: with these, `manage.py check --deploy` finds nothing.
 SET = {

@@ -5,6 +5,7 @@ Every variable is named and explained in docs/deployment.md.
 
 from __future__ import annotations
 
+import os
 import secrets
 from pathlib import Path
 
@@ -13,11 +14,26 @@ from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
-if (BASE_DIR / ".env").exists():
-    environ.Env.read_env(BASE_DIR / ".env")
+
+
+def _read_environment(path: Path) -> None:
+    """Settings from a file, if there is one; what the environment says already stays."""
+    if not os.path.lexists(path):
+        return
+    if not os.access(path, os.R_OK):
+        # Passed over, it would have a command act on a new SQLite file.
+        raise ImproperlyConfigured(
+            f"{path} cannot be read by this user. It holds the settings: type commands as the user "
+            "of the services (sudo -u readerstudy …), to whom the file has to belong."
+        )
+    environ.Env.read_env(path)
+
+
+_read_environment(BASE_DIR / ".env")
 
 # Everything that a running site writes lives here: database, storage, uploads, the secret key.
-VAR_DIR = Path(env.str("READERSTUDY_VAR", default=str(BASE_DIR / "var")))
+# A folder left empty in a file of settings is the default: an empty path would be this one.
+VAR_DIR = Path(env.str("READERSTUDY_VAR", default="") or BASE_DIR / "var")
 VAR_DIR.mkdir(parents=True, exist_ok=True)
 
 
@@ -149,8 +165,8 @@ CACHES = {
 
 # --- Storage: de-identified images, uploads in progress -----------------------------------------
 # Web and worker hosts share these two folders and the database, and nothing else.
-MEDIA_ROOT = Path(env.str("STORAGE_DIR", default=str(VAR_DIR / "storage")))
-UPLOAD_ROOT = Path(env.str("UPLOAD_DIR", default=str(VAR_DIR / "uploads")))
+MEDIA_ROOT = Path(env.str("STORAGE_DIR", default="") or VAR_DIR / "storage")
+UPLOAD_ROOT = Path(env.str("UPLOAD_DIR", default="") or VAR_DIR / "uploads")
 STORAGES = {
     "default": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
@@ -194,6 +210,8 @@ STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static_build"]
 WHITENOISE_KEEP_ONLY_HASHED_FILES = False
+# What browsers ask for by themselves, at the top of the site: favicon.ico.
+WHITENOISE_ROOT = BASE_DIR / "frontend" / "root"
 
 # --- Who may sign in ----------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"

@@ -40,6 +40,8 @@ COMMENTED = 0.10  # of items get a comment
 # As in frontend/src/js/viewer/store.js: requests of one browser at once, for the item on the screen
 # and for those fetched ahead.
 AT_ONCE, AHEAD_AT_ONCE = 6, 3
+# How an idle connection that the server has just closed shows, sooner or later in the sending.
+GIVEN_UP = (HTTPConnectionClosed, ConnectionResetError, BrokenPipeError)
 
 numbers = itertools.count()
 log = open(LOG, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 - open for the whole run
@@ -221,7 +223,7 @@ class Radiologist(FastHttpUser):
         with self.client.post(url, name=name, catch_response=True, **sending) as answer:
             # The server gave up a connection that had been idle just when it was used again: a
             # browser then sends the request anew on another one. Counted under a name of its own.
-            was_idle = isinstance(getattr(answer, "error", None), HTTPConnectionClosed)
+            was_idle = isinstance(getattr(answer, "error", None), GIVEN_UP)
             if was_idle:
                 answer.request_meta["name"] = "idle connection closed"
                 answer.success()

@@ -216,7 +216,7 @@ def _study_bytes(study: Study) -> int | None:
     Storage that is slow or away takes this figure from the page, and nothing else: the last one
     known stands for it.
     """
-    key = f"conduct.stored.{study.pk}"
+    key = f"conduct.stored_at.{study.pk}"  # "conduct.stored" held a number, and may still
     known: dict[str, int] | None = cache.get(key)
     if known is not None and time.time() - known["at"] < STORED_COUNTED_EVERY:
         return known["bytes"]

@@ -14,6 +14,7 @@ from readerstudy.jobs.models import Job
 from readerstudy.studies.access import Reach
 from readerstudy.studies.models import Arm, Study
 from readerstudy.studies.selectors import arms_of, takes_thick_slices, unread_arms
+from readerstudy.studies.wording import source_in_words
 from readerstudy.variants.lesion_facts import lesion_line
 from readerstudy.variants.models import Variant
 
@@ -153,6 +154,11 @@ class Grid:
     @property
     def n_cells(self) -> int:
         return len(self.rows) * len(self.arms)
+
+    @property
+    def headings(self) -> list[tuple[Arm, str]]:
+        """The arms, and what each derived one is made from."""
+        return [(arm, source_in_words(arm)) for arm in self.arms]
 
     @property
     def column_percent(self) -> int:

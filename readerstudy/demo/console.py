@@ -7,10 +7,12 @@ import time
 from typing import TextIO
 
 WIDTH = 28
+SILENT_SECONDS = 60.0
 
 
 class ProgressLine:
-    """`label  [#####     ]  12/80  0:07`, redrawn in place; on a log file, ten lines at most."""
+    """`label  [#####     ]  12/80  0:07`, redrawn in place; on a log file, a line each tenth and
+    each minute, so that a long step is not taken for one that hangs."""
 
     def __init__(self, label: str, stream: TextIO | None = None) -> None:
         self.label = label
@@ -18,6 +20,7 @@ class ProgressLine:
         self.started = time.monotonic()
         self.is_terminal = self.stream.isatty()
         self._last_tenth = -1
+        self._told = self.started
         self._done = 0
         self._total = 0
 
@@ -25,9 +28,10 @@ class ProgressLine:
         self._done, self._total = done, total
         tenth = 10 * done // total if total else 0
         if not self.is_terminal:
-            if tenth == self._last_tenth:
+            now = time.monotonic()
+            if tenth == self._last_tenth and now - self._told < SILENT_SECONDS:
                 return
-            self._last_tenth = tenth
+            self._last_tenth, self._told = tenth, now
         line = self._line(done, total, note)
         if self.is_terminal:
             self.stream.write(f"\r\x1b[2K{line}")

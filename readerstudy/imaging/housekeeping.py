@@ -5,6 +5,7 @@ Safe to run at any time and on several workers at once.
 
 from __future__ import annotations
 
+import random
 import shutil
 import time
 import uuid
@@ -41,6 +42,7 @@ ABANDONED_AFTER = timedelta(hours=23)  # with the pauses of housekeeping, within
 LOST_AFTER = timedelta(hours=1)
 NAMES_KEPT = timedelta(days=30)
 PRESETS_SECONDS = 10.0
+LOOK_SECONDS = 10.0
 FORGOTTEN = "Refused; name and reason were deleted after 30 days."
 OVER = {Upload.State.DONE, Upload.State.FAILED, Upload.State.CANCELLED}
 
@@ -180,19 +182,36 @@ def delete_lost_outputs(root: str, prefixes: Iterable[str]) -> int:
     running = _running_tokens()
     named = {"/".join(prefix.split("/")[:4]) for prefix in prefixes}
     within = {"/".join(prefix.split("/")[:3]) for prefix in named}
-    deleted = 0
-    for study, token in found:
-        attempt = f"{root}/{study}/{token}"
-        if token in running or attempt in named:
-            continue
-        lost = [attempt]
-        if attempt in within:
-            lost = [f"{attempt}/{name}" for name in default_storage.listdir(attempt)[0]]
-        for prefix in lost:
-            if prefix not in named and _is_old(prefix):
-                delete_files(prefix)
-                deleted += 1
+    attempts = [f"{root}/{study}/{token}" for study, token in found if token not in running]
+    deleted = sum(_delete_if_old(attempt) for attempt in attempts if attempt not in named | within)
+    shared = [attempt for attempt in attempts if attempt in within - named]
+    # A large study has thousands, each a request to an object store, and a worker beats and sweeps
+    # here: some at a time, others the next time.
+    random.shuffle(shared)
+    until = time.monotonic() + LOOK_SECONDS
+    for attempt in shared:
+        if time.monotonic() > until:
+            break
+        lost = {f"{attempt}/{name}" for name in _folders(attempt)} - named
+        deleted += sum(_delete_if_old(prefix) for prefix in lost)
     return deleted
+
+
+def _folders(attempt: str) -> list[str]:
+    try:
+        return default_storage.listdir(attempt)[0]
+    except FileNotFoundError:  # its last series was deleted since
+        return []
+
+
+def _delete_if_old(prefix: str) -> bool:
+    try:
+        if not _is_old(prefix):
+            return False
+        delete_files(prefix)
+    except FileNotFoundError:  # another worker is deleting it too
+        return False
+    return True
 
 
 def _running_tokens() -> set[str]:

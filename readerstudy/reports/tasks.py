@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from readerstudy.imaging.housekeeping import delete_lost_outputs
-from readerstudy.jobs.context import JobContext
+from readerstudy.jobs.context import JobContext, JobError
 from readerstudy.jobs.registry import periodic, task
 
 from .export_models import Export
@@ -17,7 +18,15 @@ def export(context: JobContext, payload: dict[str, Any]) -> None:
     """Make one export bundle."""
     from .export_services import make_export
 
-    make_export(context, str(payload["export"]))
+    try:
+        make_export(context, str(payload["export"]))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise JobError(
+            "The storage is full: tell its administrator. No bundle was stored; ask for it again "
+            "when there is room."
+        ) from None
 
 
 @periodic(3600)

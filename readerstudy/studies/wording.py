@@ -92,6 +92,19 @@ def recipe_in_words(arm: Arm) -> str:
     return ", ".join([words, *([strength] if strength else []), *steps])
 
 
+def source_in_words(arm: Arm) -> str:
+    """What a derived arm is made from, e.g. "double-fast" or "thin slices, added up to thick ones".
+
+    Empty of an acquired arm.
+    """
+    if arm.source is None:
+        return ""
+    is_transfer = arm.recipe.get("method") == "transfer" and arm.recipe.get("factor") != 1
+    if is_transfer and arm.recipe.get("thick") == "simulated":
+        return f"{arm.source.name}, added up to thick ones"
+    return str(arm.source.name)
+
+
 def _transfer_in_words(recipe: Mapping[str, Any], source: str) -> str:
     """E.g. "Image quality transfer of thick-slice, SR-U-net, factor 4, acquired thick slices"; with
     factor 1 "…, 7T-like, adversarial: look of a higher field, not scanned at 7 T"."""

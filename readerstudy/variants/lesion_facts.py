@@ -36,9 +36,11 @@ def _facts(model: str, weights: str) -> Iterator[Fact]:
     for record in records:
         yield Fact(
             record.scan[:1].upper() + record.scan[1:],
-            f"{record.survived} of {record.painted} survived",
+            f"{record.survived} of {record.painted} painted lesions still show",
             [
-                f"{record.missed} missed; {_invented(record)}",
+                f"{record.missed} missed: less than half of their contrast is left, or they do not "
+                "stand out",
+                _invented(record),
                 *_least(record.counts),
             ],
             "warn" if record.missed or record.invented else "ok",
@@ -70,7 +72,7 @@ def _share(rate: float) -> str:
 
 
 def _least(counts: Any) -> list[str]:
-    """The size and contrast of which fewest survived: what not to look for in these images."""
+    """The size and contrast of which fewest still show: what not to look for in these images."""
     lost = [count for count in counts if count.survived < count.painted]
     if not lost:
         return []
@@ -78,5 +80,5 @@ def _least(counts: Any) -> list[str]:
     contrast = f"{100 * worst.contrast:+.0f} %".replace("-", "−")
     return [
         f"fewest of {worst.diameter:g} mm and {contrast} contrast: {worst.survived} of "
-        f"{worst.painted}"
+        f"{worst.painted} still show"
     ]

@@ -11,7 +11,7 @@ from django.db.models import Q
 
 from readerstudy.imaging.models import Series
 from readerstudy.studies.models import Arm, Study
-from readerstudy.studies.wording import METHOD_NAMES, recipe_in_words
+from readerstudy.studies.wording import METHOD_NAMES, recipe_in_words, source_in_words
 
 from .evidence import NOISE, UNCERTAINTY, has_map, has_warning_objects
 from .facts import UNKNOWN, Fact, Picture, Section, factor, percent
@@ -61,7 +61,7 @@ class EvidencePage:
         if self.series.provenance.get("kind") == KIND:
             whose = "its" if self.source is None else f"{self.source.arm.name}’s"
             return f"{whose} raw data"
-        return self.source.arm.name if self.source else ""
+        return source_in_words(self.series.arm) if self.source else ""
 
     @property
     def number(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from django.conf import settings
@@ -9,6 +10,8 @@ from django.contrib import admin, messages
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
+from django.contrib.contenttypes.views import shortcut
+from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.decorators import method_decorator
@@ -42,8 +45,19 @@ class AdministrationSite(admin.AdminSite):
         )
         return redirect("mfa_index")
 
+    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Any:
+        return super().admin_view(_on_site if view is shortcut else view, cacheable)
+
     def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:
         return redirect("account_change_password")
+
+
+def _on_site(request: HttpRequest, content_type_id: str, object_id: str) -> HttpResponse:
+    """Django's own page answers an id that is none with a fault where ids are UUIDs."""
+    try:
+        return shortcut(request, content_type_id, object_id)
+    except ValidationError:
+        raise Http404("No such page.") from None
 
 
 def _has_second_factor(request: HttpRequest) -> bool:

@@ -35,13 +35,17 @@ STORE_SECONDS = 2.0
 # nothing any more.
 STUCK_SECONDS = 15.0
 
+NO_PAGE = "no page works"
+NO_IMAGES = "no images come and jobs wait; scores are saved"
+NO_JOBS = "jobs wait; reading and scoring go on"
+
 
 @dataclass(frozen=True)
 class Check:
     name: str
-    fault: str  # empty: sound
-    # Without it no page works; the others hold up jobs or images, while scores are saved.
-    is_vital: bool
+    is_vital: bool  # without it the process is not ready
+    without: str  # what a fault means for people
+    fault: str = ""  # empty: sound
 
 
 def _database() -> str:
@@ -76,8 +80,6 @@ def _workers() -> str:
 
 
 def _broker() -> str:
-    if settings.TASKS != "celery":
-        return ""
     from readerstudy.jobs.broker import depths
 
     depths()
@@ -86,28 +88,33 @@ def _broker() -> str:
 
 # An object store that hangs hangs for every web process: taken out of the proxy for it, they could
 # not save a score either. A folder is the disk of the site itself.
-_CHECKS: list[tuple[str, Callable[[], str], bool]] = [
-    ("database", _database, True),
-    ("migrations", _migrations, True),
-    ("storage", _storage, not settings.S3_BUCKET),
-    ("workers", _workers, False),
-    ("broker", _broker, False),
+_CHECKS: list[tuple[Check, Callable[[], str]]] = [
+    (Check("database", True, NO_PAGE), _database),
+    (Check("migrations", True, NO_PAGE), _migrations),
+    (Check("storage", not settings.S3_BUCKET, NO_IMAGES), _storage),
+    (Check("workers", False, NO_JOBS), _workers),
+    (Check("broker", False, NO_JOBS), _broker),
 ]
+
+
+def _used() -> list[tuple[Check, Callable[[], str]]]:
+    """Where no broker is used there is nothing to say of one."""
+    return [each for each in _CHECKS if each[0].name != "broker" or settings.TASKS == "celery"]
 
 
 def checks() -> list[Check]:
     """Every check, each by itself: what one meets does not hide the others."""
     found = []
-    for name, look, is_vital in _CHECKS:
+    for check, look in _used():
         try:
             fault = look()
         except (DatabaseError, OSError):
             fault = "not usable"
-            if name == "database":
+            if check.name == "database":
                 connection.close()
         except Exception:  # noqa: BLE001 - a client library's own error: told, not spelt out
             fault = "not usable"
-        found.append(Check(name, fault, is_vital))
+        found.append(replace(check, fault=fault))
     return found
 
 
@@ -122,7 +129,8 @@ def recent_checks() -> list[Check]:
     global _kept, _began
     kept = _kept
     if kept is None:
-        _looking.acquire()
+        if not _looking.acquire(timeout=STUCK_SECONDS):  # the first look hangs
+            return [replace(check, fault=STUCK) for check, _ in _used()]
     elif time.monotonic() - kept[0] <= KEPT_SECONDS:
         return kept[1]
     elif not _looking.acquire(blocking=False):
@@ -150,7 +158,10 @@ def health(request: HttpRequest) -> HttpResponse:
 @login_not_required
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """200 if pages can be served, else 503; jobs that nobody runs are told, with 200."""
+    """200 if pages can be served, else 503, also while a check gets no answer.
+
+    Jobs that nobody runs are told, with 200.
+    """
     found = recent_checks()
     is_ready = not any(check.fault and check.is_vital for check in found)
     told = {check.name: check.fault or "ok" for check in found}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from botocore.httpsession import URLLib3Session
+from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.db import connection, transaction
 from django.utils import timezone
@@ -190,8 +192,14 @@ def test_of_one_upload_what_could_not_be_deleted_goes_later_and_its_neighbour_st
     assert default_storage.exists(f"{gone.prefix}/volume.npy")
     housekeeping.tidy()
     assert default_storage.exists(f"{gone.prefix}/volume.npy")  # an attempt may be writing there
+    killed = default_storage.save(f"series/{study.pk}/{uuid.uuid4()}/a", ContentFile(b"half"))
     later = timezone.now() + datetime.timedelta(hours=2)
     monkeypatch.setattr(timezone, "now", lambda: later)
+    with monkeypatch.context() as hurried:
+        hurried.setattr(housekeeping, "LOOK_SECONDS", -1.0)
+        housekeeping.tidy()
+    assert not default_storage.exists(killed)
+    assert default_storage.exists(f"{gone.prefix}/volume.npy")  # no time for it yet
     housekeeping.tidy()
     assert not default_storage.exists(gone.prefix)
     assert default_storage.exists(f"{kept.prefix}/volume.npy")

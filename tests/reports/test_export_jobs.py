@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import zipfile
@@ -12,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pyreadstat
 import pytest
+from django.core.files.storage import FileSystemStorage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import transaction
 from django.test import Client
@@ -107,6 +109,23 @@ def test_a_bundle_is_made_by_the_worker_once_and_downloaded(study: Study, client
     assert client.get(single).status_code == 404
     client.force_login(user)
     assert client.get(single).content == opened(content)["figures/figure3.svg"]
+
+
+def test_a_full_storage_is_told_at_once_and_stores_no_bundle(
+    study: Study, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> str:
+        raise OSError(errno.ENOSPC, "The object store is full.")
+
+    client.force_login(make_statistician(study))
+    client.post("/studies/published/results/export/new/")
+    monkeypatch.setattr(FileSystemStorage, "_save", full)
+    run_pending()
+    job = Job.objects.get(kind="reports.export")
+    assert (job.state, job.attempts) == (Job.State.FAILED, 1)
+    page = client.get("/studies/published/results/export/").content.decode()
+    assert "The storage is full" in page
+    assert "ask for it again" in page
 
 
 def test_an_open_study_gives_no_export(client: Client) -> None:

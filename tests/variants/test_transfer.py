@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,13 @@ def test_slices_added_up_and_made_thin_again_lie_on_the_controls_grid_with_a_war
     assert [picture.name for picture in page.pictures] == [
         "input", "interpolated", "output", "expected_error", "difference",
     ]  # fmt: skip
-    assert [section.title for section in page.sections][-1] == "Painted lesions"
+    lesions = page.sections[-1]
+    assert lesions.title == "Painted lesions"
+    for fact in lesions.facts:
+        assert re.fullmatch(r"\d+ of \d+ painted lesions still show", fact.value)
+        assert re.match(r"\d+ missed: less than half of their contrast is left", fact.notes[0])
+        assert re.match(r"[\d,]+ invented, at [\d,]+ places without a lesion", fact.notes[1])
+    assert page.made_from == "standard, added up to thick ones"
     assert "remove what is there" in page.warnings[0]
 
 
@@ -205,6 +212,19 @@ def test_what_no_network_was_trained_on_is_refused_in_a_sentence_and_leaves_noth
 def stored_files() -> int:
     root = Path(default_storage.path(""))
     return sum(path.is_file() for path in root.rglob("*"))
+
+
+@pytest.mark.parametrize(
+    ("thick", "source", "made_from"),
+    [("simulated", "STD", "standard, added up to thick ones"), ("acquired", "DF", "double-fast")],
+)
+def test_the_grid_says_of_which_slices_an_arm_is_made(
+    client: Client, thick: str, source: str, made_from: str
+) -> None:
+    study = prepared({**SIMULATED, "thick": thick}, source).study
+    client.force_login(make_coordinator(study))
+    page = client.get(f"/studies/{study.slug}/readiness/").content.decode()
+    assert f"from {made_from}</span></th>" in page
 
 
 def test_a_coordinator_chooses_network_factor_and_slices(client: Client) -> None:

@@ -7,10 +7,15 @@ import re
 import secrets
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import yaml
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import get_commands, load_command_class
+
+from readerstudy.settings import _read_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,16 +29,61 @@ def test_every_variable_of_the_settings_is_explained_and_none_is_invented() -> N
     assert explained == read
 
 
-def test_a_key_left_empty_in_the_environments_file_is_no_key() -> None:
-    """As deploy/environment ships it: UIDs made with an empty key could be recomputed."""
-    environment = {**os.environ, "SECRET_KEY": "long and secret " * 4, "DEIDENTIFICATION_KEY": ""}
-    environment["DJANGO_SETTINGS_MODULE"] = "readerstudy.settings"
-    told = "from readerstudy import settings; print(settings.DEIDENTIFICATION_KEY)"
+def test_what_is_left_empty_in_the_environments_file_is_the_default(tmp_path: Path) -> None:
+    """As deploy/environment ships it: UIDs made with an empty key could be recomputed, and images
+    under an empty path would lie wherever the process was started."""
+    left = dict.fromkeys(("DEIDENTIFICATION_KEY", "STORAGE_DIR", "UPLOAD_DIR"), "")
+    environment = {**os.environ, "SECRET_KEY": "long and secret", "READERSTUDY_VAR": str(tmp_path)}
+    told = (
+        "from readerstudy import settings as s\n"
+        "print(s.DEIDENTIFICATION_KEY, s.MEDIA_ROOT, s.UPLOAD_ROOT, sep='\\n')"
+    )
     printed = subprocess.run(
         [sys.executable, "-c", told],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=True,
+        cwd=ROOT, env={**environment, **left}, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    assert printed.strip() == environment["SECRET_KEY"].strip()
+    assert printed.split("\n")[:3] == [
+        "long and secret", f"{tmp_path}/storage", f"{tmp_path}/uploads",
+    ]  # fmt: skip
+
+
+def test_settings_that_cannot_be_read_are_not_passed_over(tmp_path: Path) -> None:
+    _read_environment(tmp_path / "none")  # nothing is configured by a file
+    settings = tmp_path / ".env"
+    settings.symlink_to(tmp_path / "away")
+    with pytest.raises(ImproperlyConfigured, match="sudo -u readerstudy"):
+        _read_environment(settings)
+
+
+def test_nothing_that_a_machine_keeps_for_itself_gets_into_the_image() -> None:
+    """`COPY . .` takes what .dockerignore does not name; compose reads passwords in deploy/.env."""
+    ignored = _matcher((ROOT / ".dockerignore").read_text(encoding="utf-8"))
+    own = (
+        *(".env", "deploy/.env", "deploy/environment", "var/secret_key", "var/db.sqlite3-wal"),
+        *("backup-2026-03-01.tar.gz", "denoise_engine/ddlr/_build/passes.so", ".git/config"),
+        *(".venv/bin/python", "frontend/node_modules/a/b.js", "readerstudy/__pycache__/a.pyc"),
+    )
+    assert [path for path in own if not ignored(path)] == []
+    kept = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {path for path in kept.stdout.splitlines() if ignored(path)} == {"deploy/environment"}
+    for line in (ROOT / ".gitignore").read_text(encoding="utf-8").split():
+        path = line.strip("/").replace("*", "a").replace("[cod]", "c")
+        assert ignored(path), line
+
+
+def _matcher(patterns: str) -> Callable[[str], bool]:
+    """Docker's rules: from the top unless a pattern begins with **/; a folder with all in it."""
+    lines = [line for line in patterns.splitlines() if line and not line.startswith("#")]
+    words = {"**/": "(?:.*/)?", "*": "[^/]*"}
+    found = "|".join(
+        "".join(
+            words.get(part) or (part if part.startswith("[") else re.escape(part))
+            for part in re.split(r"(\*\*/|\*|\[\w+\])", line)
+        )
+        for line in lines
+    )
+    rule = re.compile(rf"(?:{found})(?:/.*)?")
+    return lambda path: rule.fullmatch(path) is not None
 
 
 def test_every_command_of_the_ready_made_files_is_one_that_manage_py_takes() -> None:

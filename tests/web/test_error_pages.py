@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import include, path
 
 from readerstudy.accounts.models import User
+from readerstudy.studies.models import Study
 from readerstudy.web.middleware import CONTENT_SECURITY_POLICY
+from tests.factories import make_administrator, make_study
 
 pytestmark = pytest.mark.django_db
 
@@ -84,3 +87,18 @@ def test_every_page_carries_the_strict_policy_and_no_inline_code(client: Client)
     assert " style=" not in page
     assert " onclick=" not in page
     assert "<style" not in page
+
+
+def test_an_id_that_is_none_is_no_page_of_the_administration(client: Client) -> None:
+    client.force_login(make_administrator())
+    kind = ContentType.objects.get_for_model(Study).pk
+    for address in (f"{kind}/no-uuid", f"{kind}/{make_study().pk}", f"{kind}/a/b", "no-kind/1"):
+        assert client.get(f"/admin/r/{address}/").status_code == 404
+
+
+def test_a_browser_that_asks_for_the_sites_icon_by_itself_finds_it(client: Client) -> None:
+    answer = client.get("/favicon.ico")
+    assert answer.status_code == 200
+    assert b"".join(answer).startswith(b"\x00\x00\x01\x00")  # type: ignore[arg-type]
+    client.force_login(make_administrator())
+    assert 'rel="icon"' in client.get("/admin/").content.decode()

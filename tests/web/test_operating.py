@@ -52,9 +52,8 @@ def test_ready_looks_at_database_migrations_storage_and_workers(
             "migrations": "ok",
             "storage": "ok",
             "workers": "no worker for gpu",
-            "broker": "ok",
         },
-    }
+    }  # and nothing of a broker, where none is used
 
     def full(*_: Any, **__: Any) -> str:
         raise OSError(28, "No space left on device", "/srv/secret/place")
@@ -80,6 +79,28 @@ def test_a_look_that_hangs_is_told_when_what_was_found_before_is_stale(
     assert answer.status_code == 503
     assert "hangs" in answer.json()["checks"]["database"]
     assert client.get("/ready").status_code == 200
+
+
+def test_a_first_look_that_hangs_holds_no_other_for_ever(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "STUCK_SECONDS", 0.1)
+    with health._looking:
+        answer = client.get("/ready")
+    assert answer.status_code == 503
+    assert "hangs" in answer.json()["checks"]["database"]
+
+
+def test_a_broker_that_is_used_and_away_is_told_and_keeps_nobody_from_reading(
+    client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> dict[str, int]:
+        raise ConnectionError
+
+    settings.TASKS = "celery"
+    monkeypatch.setattr("readerstudy.jobs.broker.depths", away)
+    answer = client.get("/ready")
+    assert (answer.status_code, answer.json()["checks"]["broker"]) == (200, "not usable")
 
 
 def test_a_missing_migration_makes_a_site_not_ready(client: Client) -> None:
@@ -131,6 +152,16 @@ def test_the_operations_page_is_for_administrators(client: Client) -> None:
     assert "silent" in page
     assert "no worker for cpu and gpu" in page
     assert "V01" not in page
+    # What a fault means, as the alert rules say it.
+    rows = re.findall(
+        r'<th scope="row">(\w+)</th>\s*<td>.*?</td>\s*<td>(.*?)</td>', page, re.DOTALL
+    )
+    assert rows[:4] == [
+        ("Database", "no page works"),
+        ("Migrations", "no page works"),
+        ("Storage", "no images come and jobs wait; scores are saved"),
+        ("Workers", "jobs wait; reading and scoring go on"),
+    ]
     assert selectors.queues_without_worker() == ["cpu", "gpu"]
 
 
