@@ -98,6 +98,19 @@ def _refuse_what_would_be_ignored(arguments: argparse.Namespace) -> None:
             f"--calibrate looks at a shipped network: write --start {arguments.model} beside it, "
             "and no --export."
         )
+    if arguments.calibrate:
+        for option, given in (
+            ("--pairs", arguments.pairs),
+            ("--resume", arguments.resume),
+            ("--minutes", arguments.minutes),
+            ("--note", arguments.note),
+            ("--device", arguments.device != "cpu"),
+        ):
+            if given:
+                raise TrainingDataError(
+                    "--calibrate trains nothing, and looks at the validation head alone: "
+                    f"{option} has no effect. Leave it out."
+                )
     if not arguments.export:
         return
     if arguments.pairs:
@@ -106,6 +119,8 @@ def _refuse_what_would_be_ignored(arguments: argparse.Namespace) -> None:
         )
     if arguments.device != "cpu":
         raise TrainingDataError("--export works on the processor. Leave --device out.")
+    if arguments.minutes is not None:
+        raise TrainingDataError("--export trains nothing: --minutes has no effect. Leave it out.")
     if arguments.resume:
         raise TrainingDataError("--export does not train on: leave --resume out, or --export.")
     if arguments.start and arguments.start != arguments.model:

@@ -206,11 +206,37 @@ def test_options_that_would_be_ignored_are_refused(
         (["--export", "--pairs", str(tmp_path)], "--pairs has no effect"),
         (["--export", "--resume"], "does not train on"),
         (["--export", "--device", "cuda"], "Leave --device out"),
+        (["--export", "--minutes", "3"], "--minutes has no effect"),
         (["--pairs", str(tmp_path)], "holds no pairs"),
+        (["--calibrate"], "write --start sr-unet beside it"),
     ]
+    calibrating = ["--start", "sr-unet", "--calibrate"]
+    for more in (["--pairs", "x"], ["--resume"], ["--minutes", "3"], ["--note", "A trial."]):
+        refusals.append(([*calibrating, *more], f"{more[0]} has no effect"))
     if not torch.cuda.is_available():
         refusals.append((["--device", "cuda"], "A GPU was asked for"))
     for more, sentence in refusals:
         assert main(["train", "sr-unet", *where, *more]) == 2
         assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "more", "sentence"),
+    [
+        ("ddlr", ["--pairs", "x"], "ddlr is not trained on pairs"),
+        ("ddlr-cs", ["--pairs", "x"], "--pairs is for the transfer networks"),
+        ("unrolled", ["--pairs", "x"], "unrolled is not trained on pairs"),
+        ("ddlr", ["--calibrate"], "ddlr has no warning maps"),
+        ("unrolled", ["--calibrate"], "unrolled has no warning maps"),
+        ("ddlr", ["--export"], "writes its weights when its training ends"),
+        ("unrolled", ["--device", "cuda"], "Leave --device out"),
+    ],
+)
+def test_options_of_another_kind_of_network_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str, more: list[str], sentence: str
+) -> None:
+    where = ["--data", str(tmp_path), "--out", str(tmp_path / "out")]
+    assert main(["train", model, *where, *more]) == 2
+    assert sentence in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
