@@ -57,6 +57,12 @@ def test_a_network_is_shipped_small_with_a_card_that_says_simulation(
     page = model.file.path.with_suffix(".md").read_text(encoding="utf-8")
     assert model.file.sha256 in page
     assert "Measured on heads kept out of training" in page
+    # What is printed is what counts: the page with what was measured, and the calibration in use.
+    assert printed.strip() == page.strip()
+    assert main(["card", name, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["calibration"]
+    assert told == model.card["calibration"]
+    assert f"counts {told['intrinsic']:.2f} times" in page
 
 
 def test_a_file_becomes_thin_slices_in_the_same_box_and_a_map_of_their_error(

@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.transfer_site.oracle import mixture_ratio, oracle
 from benchmarks.transfer_site.report import Report
-from denoise_engine.models import TRANSFER_MANIFEST, find_model
+from denoise_engine.models import TRANSFER_MANIFEST, card_in_use, find_model
 from denoise_engine.training.card import MEASURED_END, MEASURED_START
 from denoise_engine.training.transfer_calibration import SeenScan
 from denoise_engine.training.transfer_errors import fit_error_model, inner_part
@@ -109,6 +109,7 @@ def test_a_calibration_in_the_list_beside_the_weights_counts(tmp_path: Path) -> 
         found = load_transfer_file(file).card["calibration"]
         # Of other weights it is not theirs.
         assert (found == wanted) == (wanted is not None)
+        assert card_in_use(file)["calibration"] == found
 
 
 def test_calibrating_anew_keeps_weights_and_what_was_measured(tmp_path: Path) -> None:
