@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from denoise_engine import UnusableVolumeError
+from denoise_engine.errors import ModelError
 from denoise_engine.transfer.calibration import (
     calibration_in,
     fit_calibration,
@@ -62,7 +63,12 @@ def test_a_scan_becomes_thinner_slices_with_maps_of_what_to_doubt() -> None:
     cubic = interpolate((10 * _scan()).astype(np.float32), 8)
     assert np.abs(result.volume - cubic).mean() < 0.3 * cubic.mean()
     record = json.loads(json.dumps(result.record()))
+    calibration = record["uncertainty"].pop("calibration")
     assert record["uncertainty"] == {"dropout_samples": 2, "seed": 0}
+    # The same weights, calibrated otherwise, give another map: the record tells them apart.
+    assert len(calibration) == 16
+    assert calibration == result.record()["uncertainty"]["calibration"]
+    assert calibration != plain.record()["uncertainty"]["calibration"]
     assert record["factor"] == 8
     assert not record["warnings"]
 
@@ -205,6 +211,9 @@ def test_each_uncertainty_is_calibrated_on_its_own_and_both_together() -> None:
         # A rising line leaves the ranking as it is, beyond its ends too.
         assert (np.diff(found[np.argsort(true)]) >= 0).all()
         assert len(np.unique(found)) > 0.9 * true.size
+    # Of another factor nothing is known: nothing is made up either.
+    with pytest.raises(ModelError, match="calibrated for factors of 8 along the slices, not 4"):
+        calibration.intrinsic(intrinsic.astype(np.float32), 4)
 
 
 def test_a_calibration_by_factors_alone_is_still_read() -> None:
