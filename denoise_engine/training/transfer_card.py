@@ -245,7 +245,7 @@ def calibration_in_words(told: dict[str, Any]) -> list[str]:
     names = ("intrinsic", "parameter", "together")
     rows = told["cross_fitted"].items()
     return [
-        f"{CALIBRATED} in the brain there. The intrinsic uncertainty, the "
+        f"{CALIBRATED} {_region(told)} there. The intrinsic uncertainty, the "
         "parameter uncertainty (the spread over 8 runs with channels left out) and their weighted "
         "sum each have a rising line of their own from the variance that was predicted to the "
         f"one that was found. In the sum the intrinsic variance counts {told['intrinsic']:.2f} "
@@ -264,6 +264,12 @@ def calibration_in_words(told: dict[str, Any]) -> list[str]:
         "",
         _verdict(told["cross_fitted"]),
     ]
+
+
+def _region(told: dict[str, Any]) -> str:
+    if told.get("region", "brain") == "brain":
+        return "in the brain"
+    return "in the whole head (no template told where the brain is)"
 
 
 def _verdict(found: dict[str, Any]) -> str:

@@ -162,8 +162,21 @@ def write_calibration(loaded: LoadedTransfer, seen: Sequence[SeenScan], out: Pat
 
 
 def calibration_of(seen: Sequence[SeenScan]) -> dict[str, Any]:
-    """Return the calibration for a card, and how well it holds by cross-fitting over slabs."""
-    return calibrated_on(seen).as_json() | {"cross_fitted": judged_on(seen)}
+    """Return the calibration for a card, where it was fitted, and how well it holds elsewhere.
+
+    ``region`` is the brain, or the head where the data folder has no template that would tell where
+    the brain is; ``cross_fitted`` are the figures of slabs that a fit to the others had not seen.
+
+    Parameters
+    ----------
+    seen : sequence of SeenScan
+        On the validation head.
+    """
+    told = {
+        "region": "brain" if all(scan.in_brain for scan in seen) else "head",
+        "cross_fitted": judged_on(seen),
+    }
+    return calibrated_on(seen).as_json() | told
 
 
 def _validation_scans(

@@ -14,8 +14,9 @@ from benchmarks.transfer_site.report import Report
 from denoise_engine.models import TRANSFER_MANIFEST, card_in_use, find_model
 from denoise_engine.training.card import MEASURED_END, MEASURED_START
 from denoise_engine.training.transfer_calibration import SeenScan
+from denoise_engine.training.transfer_card import calibration_in_words
 from denoise_engine.training.transfer_errors import fit_error_model, inner_part
-from denoise_engine.training.transfer_export import write_calibration
+from denoise_engine.training.transfer_export import calibration_of, write_calibration
 from denoise_engine.transfer.enhance import enhance_with
 from denoise_engine.transfer.error_model import ErrorModel, error_model_in, measured_around
 from denoise_engine.transfer.models import LoadedTransfer, load_transfer_file
@@ -140,6 +141,9 @@ def test_calibrating_anew_keeps_weights_and_what_was_measured(tmp_path: Path) ->
     # Also what people wrote into it by hand.
     assert [line for line in kept if line not in written] == []
     assert "parameter uncertainty adds nothing" in card
+    assert "calibrated in the brain there" in card
+    elsewhere = calibration_of([replace(seen, in_brain=False)])
+    assert "calibrated in the whole head" in " ".join(calibration_in_words(elsewhere))
 
 
 def test_what_a_run_did_not_measure_stays_in_the_card(tmp_path: Path) -> None:

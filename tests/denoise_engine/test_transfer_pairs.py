@@ -177,6 +177,9 @@ def test_the_card_tells_of_the_pairs_with_their_hashes(tmp_path: Path) -> None:
     assert "no real pairs" not in page
     assert "1 real pair" in page
     assert "--pairs BIDS" in card["command"]
+    # Nor that the warning maps were calibrated in the brain: here nothing tells where it is.
+    assert card["calibration"]["region"] == "head"
+    assert "calibrated in the whole head" in page
 
 
 def test_a_card_says_there_are_no_real_pairs_only_where_there_are_none() -> None:
