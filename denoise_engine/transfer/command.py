@@ -28,7 +28,7 @@ _MODELS = (
 
 @dataclass(frozen=True)
 class _Geometry:
-    """What writing a NIfTI file takes over."""
+    """What writing a NIfTI file takes over; no header where the image came from none."""
 
     affine: Any
     header: Any
@@ -120,7 +120,7 @@ def transfer_file(arguments: argparse.Namespace, progress: Callable[[int, int], 
         precision=arguments.precision,
         progress=progress,
     )
-    geometry = None if image.nifti is None else _thinner(image.nifti, result.factor)
+    geometry = _geometry_of(image, spacing, result.factor)
     record = result.record()
     volumes = [(arguments.output, result.volume)]
     if arguments.uncertainty is not None:
@@ -131,7 +131,7 @@ def transfer_file(arguments: argparse.Namespace, progress: Callable[[int, int], 
         record["flags"] = {"share": FLAGGED_SHARE, "of": "the head", "voxels": int(flags.sum())}
     # Images without the map of where not to believe them would be half an output.
     write_volumes(volumes, geometry)
-    for warning in (*image.caveats, *record["warnings"]):
+    for warning in (*image.caveats, *_unplaced(image, targets), *record["warnings"]):
         print(f"Warning: {warning}", file=sys.stderr)
     print(json.dumps(record | {"seconds": round(result.seconds, 2)}, indent=2))
     return 0
@@ -189,10 +189,30 @@ def _spacing_of(image: "Image", given: list[float] | None) -> Spacing:
     )
 
 
-def _thinner(nifti: Any, factor: int) -> _Geometry:
+def _unplaced(image: "Image", targets: list[Path]) -> list[str]:
+    """An array tells nothing but numbers; a NIfTI file made of it must not seem to know more."""
+    files = [target.name for target in targets if not target.name.endswith(".npy")]
+    if image.nifti is not None or image.series is not None or not files:
+        return []
+    return [
+        f"“{image.path.name}” does not tell where the head lies: {', '.join(files)} "
+        f"{'hold' if len(files) > 1 else 'holds'} the spacing alone; directions and origin mean "
+        "nothing."
+    ]
+
+
+def _geometry_of(image: "Image", spacing: Spacing, factor: int) -> _Geometry:
     """The geometry of the thin slices: they fill the same box as the thick ones."""
-    affine = nifti.affine.copy()
+    import numpy as np
+
+    header = None
+    if image.nifti is not None:
+        affine, header = image.nifti.affine.copy(), image.nifti.header
+    elif image.series is not None:
+        affine = image.series.affine()
+    else:
+        affine = np.diag([spacing[1], spacing[2], spacing[0], 1.0])
     step = affine[:3, 2] / factor
     affine[:3, 3] += 0.5 * (step - affine[:3, 2])
     affine[:3, 2] = step
-    return _Geometry(affine, nifti.header)
+    return _Geometry(affine, header)

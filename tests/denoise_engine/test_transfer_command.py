@@ -19,6 +19,7 @@ from denoise_engine.transfer.command import DEFAULT
 from denoise_engine.transfer.enhance import enhance_with
 from denoise_engine.transfer.models import DEFAULT_MODEL, load_transfer, transfer_models
 from tests.denoise_engine.heads import phantom, small_model
+from tests.imaging.datasets import as_bytes, series
 
 SMALL = 25 * 2**20
 
@@ -102,6 +103,40 @@ def test_a_file_becomes_thin_slices_in_the_same_box_and_a_map_of_their_error(
     # Nothing is replaced unasked.
     assert main(["transfer", *where]) == 2
     assert "exists already" in capsys.readouterr().err
+
+
+def test_thin_slices_of_a_dicom_series_lie_where_the_scan_lay(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A NIfTI file without its place would be read as cubes of 1 mm, whatever they measure."""
+    scan = 10 * phantom((48, 56, 60)).reshape(6, 8, 56, 60).mean(axis=1)
+    placed: dict[str, Any] = {
+        "orientation": (1, 0, 0, 0, 1, 0),
+        "origin": (-20, 30, 5),
+        "step": (0, 0, 8.8),
+    }
+    datasets = series(np.round(scan).astype(np.uint16), spacing=(1.1, 1.1), **placed)
+    (tmp_path / "in").mkdir()
+    for k, dataset in enumerate(datasets):
+        (tmp_path / "in" / f"IM{k}").write_bytes(as_bytes(dataset))
+    where = [str(tmp_path / "in"), str(tmp_path / "out.nii.gz")]
+    more = ["--model", "sr-unet", "--patch", "80", "--precision", "float32"]
+    assert main(["transfer", *where, *more]) == 0
+    nifti: Any = nibabel
+    thin = nifti.load(tmp_path / "out.nii.gz")
+    assert thin.shape == (56, 60, 48)
+    assert thin.header.get_zooms() == pytest.approx((1.1, 1.1, 1.1))
+    # LPS becomes RAS; the first thick slice and its eight thin ones begin at the same place.
+    np.testing.assert_allclose(thin.affine @ [0, 0, -0.5, 1], [20, -30, 5 - 4.4, 1], atol=1e-4)
+    np.testing.assert_allclose(thin.affine @ [7, 9, 47.5, 1], [10.1, -37.7, 53.4, 1], atol=1e-4)
+    assert thin.header.get_xyzt_units()[0] == "mm"
+    assert "does not tell where the head lies" not in capsys.readouterr().err
+    # Of an array the spacing alone is known, and that is said.
+    np.save(tmp_path / "in.npy", scan)
+    where = [str(tmp_path / name) for name in ("in.npy", "of_array.nii.gz")]
+    assert main(["transfer", *where, *more, "--spacing", "8.8", "1.1", "1.1"]) == 0
+    assert nifti.load(where[1]).header.get_zooms() == pytest.approx((1.1, 1.1, 1.1))
+    assert "“in.npy” does not tell where the head lies" in capsys.readouterr().err
 
 
 def test_what_the_command_cannot_do_it_says(
