@@ -117,7 +117,13 @@ def test_pairs_that_do_not_fit_are_refused_by_name(tmp_path: Path) -> None:
     high_path = low_path.with_name("sub-02_ses-1_acq-high_T1w.nii.gz")
     with pytest.raises(TrainingDataError, match="holds no pairs"):
         read_pairs(tmp_path)
+    save_head(high_path, high)
+    with pytest.raises(TrainingDataError, match=r"acq-high_T1w.*no partner.*acq-low_T1w.*missing"):
+        read_pairs(tmp_path)
+    high_path.unlink()
     save_head(low_path, high[::4], (4, 1, 1))
+    # What a file manager leaves beside it is no scan.
+    low_path.with_name(f"._{low_path.name}").write_bytes(b"none")
     with pytest.raises(TrainingDataError, match=r"acq-high_T1w.*missing"):
         read_pairs(tmp_path)
     save_head(high_path, high[:30])
