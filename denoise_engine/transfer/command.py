@@ -66,8 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--samples",
         type=int,
-        default=8,
-        help="runs for the parameter uncertainty, 0 or from 2; 8",
+        help="runs for the parameter uncertainty, 0 or from 2, each as long as the image takes; by "
+        "default 8, or 0 where the card gives them no weight",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
@@ -96,10 +96,11 @@ def transfer_file(arguments: argparse.Namespace, progress: Callable[[int, int], 
         What cannot be read, enhanced or written, or two results under one name.
     """
     from denoise_engine.files import check_free, read_image, write_volumes
-    from denoise_engine.transfer.enhance import check_samples, enhance
+    from denoise_engine.transfer.enhance import check_samples, enhance, telling_samples
+    from denoise_engine.transfer.models import load_transfer
     from denoise_engine.transfer.patches import PatchSettings
 
-    check_samples(arguments.samples)
+    check_samples(arguments.samples or 0)
     maps = [target for target in (arguments.uncertainty, arguments.flags) if target is not None]
     targets = [arguments.output, *maps]
     _check_different(targets)
@@ -108,13 +109,18 @@ def transfer_file(arguments: argparse.Namespace, progress: Callable[[int, int], 
         _check_kind(target)
         check_free(target, image, overwrite=arguments.overwrite)
     spacing = _spacing_of(image, arguments.spacing)
+    samples = 0
+    if maps:
+        samples = arguments.samples
+        if samples is None:
+            samples = telling_samples(load_transfer(arguments.model))
     result = enhance(
         image.volume,
         spacing,
         model=arguments.model,
         factor=arguments.factor,
         patches=PatchSettings(arguments.patch, arguments.overlap),
-        samples=arguments.samples if maps else 0,
+        samples=samples,
         seed=arguments.seed,
         device=arguments.device,
         precision=arguments.precision,

@@ -233,6 +233,22 @@ def check_samples(samples: int) -> None:
         )
 
 
+def telling_samples(loaded: LoadedTransfer) -> int:
+    """Return how many runs for the parameter uncertainty are worth their time.
+
+    Parameters
+    ----------
+    loaded : LoadedTransfer
+
+    Returns
+    -------
+    int
+        8; 0 where the calibration gives their spread no weight beside the intrinsic variance, so
+        that the map of both together is the same without them.
+    """
+    return SAMPLES if calibration_in(loaded.card).factors.parameter > 0 else 0
+
+
 def _enhanced(
     loaded: LoadedTransfer,
     volume: ArrayLike,

@@ -131,6 +131,9 @@ def test_thin_slices_of_a_dicom_series_lie_where_the_scan_lay(
     np.testing.assert_allclose(thin.affine @ [7, 9, 47.5, 1], [10.1, -37.7, 53.4, 1], atol=1e-4)
     assert thin.header.get_xyzt_units()[0] == "mm"
     assert "does not tell where the head lies" not in capsys.readouterr().err
+    # No runs that the card gives no weight.
+    assert main(["transfer", *where, *more, "--overwrite", "--flags", str(tmp_path / "f.npy")]) == 0
+    assert json.loads(capsys.readouterr().out)["uncertainty"]["dropout_samples"] == 0
     # Of an array the spacing alone is known, and that is said.
     np.save(tmp_path / "in.npy", scan)
     where = [str(tmp_path / name) for name in ("in.npy", "of_array.nii.gz")]

@@ -25,7 +25,7 @@ from denoise_engine.transfer.checks import (
     contrast_warnings,
     dark_share_below_surface,
 )
-from denoise_engine.transfer.enhance import enhance_with
+from denoise_engine.transfer.enhance import enhance_with, telling_samples
 from denoise_engine.transfer.grids import interpolate
 from denoise_engine.transfer.heads import read_axial
 from denoise_engine.transfer.models import LoadedTransfer
@@ -71,6 +71,15 @@ def test_a_scan_becomes_thinner_slices_with_maps_of_what_to_doubt() -> None:
     assert calibration != plain.record()["uncertainty"]["calibration"]
     assert record["factor"] == 8
     assert not record["warnings"]
+
+
+def test_runs_that_change_nothing_are_not_made_unasked() -> None:
+    told = small_model(calibration={"intrinsic": 1.2, "parameter": 0.0})
+    assert telling_samples(told) == 0
+    assert telling_samples(small_model()) == 8
+    without = _enhanced(told, _scan(), SPACING)
+    with_them = _enhanced(told, _scan(), SPACING, samples=2)
+    np.testing.assert_allclose(with_them.uncertainty, without.uncertainty, rtol=1e-5)
 
 
 def test_the_unit_of_the_scan_does_not_matter() -> None:
