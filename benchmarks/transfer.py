@@ -10,7 +10,7 @@ low field, and thin slices as a scan at 3 T would show what is taken for 7 T. Cu
 
     quality    PSNR, SSIM, RMSE, tissue volumes with their signed bias, Dice, sharpness; paired
     warnings   calibration of the warning maps, and what flagging a tenth of the brain finds
-    lesions    painted lesions that survive, and that appear, for every method of the engine
+    lesions    painted lesions that survive, and that appear, for every network of the engine
     seams      jumps at the borders of patches, blended and not, and what overlap costs
     resources  seconds and memory of a whole volume on two cores
 

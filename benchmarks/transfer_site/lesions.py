@@ -1,4 +1,4 @@
-"""Painted lesions through every method of the engine, for the cards and for the study's checks.
+"""Painted lesions through every network of the engine, for the cards and for the study's checks.
 
 One head and one set of painted lesions; what each method is given is in :mod:`lesion_methods`.
 """
