@@ -14,7 +14,7 @@ neural networks. ICLR 2022.
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -210,8 +210,14 @@ class TransferTrainer:
             self._out, self._trained, self.average, self._optimiser, self.recipe, self.progress
         )
 
-    def resume(self) -> None:
+    def resume(self, *, as_it_was: bool = False) -> None:
         """Go on from the checkpoint in the output folder.
+
+        Parameters
+        ----------
+        as_it_was : bool
+            Whether the length of the training is the one of the checkpoint, for its card, and not
+            that of the recipe that was given.
 
         Raises
         ------
@@ -223,6 +229,8 @@ class TransferTrainer:
         saved = TransferProgress(**checkpoint.progress)
         self._check_same_data(saved)
         self.progress = saved
+        if as_it_was:
+            self.recipe = replace(self.recipe, **checkpoint.length)
         self._trained.load_state_dict(checkpoint.weights)
         self.average = {k: v.to(self.device) for k, v in checkpoint.average.items()}
         self._optimiser = self._new_optimiser()

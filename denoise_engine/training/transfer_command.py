@@ -63,7 +63,7 @@ def train_transfer(arguments: argparse.Namespace) -> int:
         judge=lambda network: judge(network, scans),
     )
     if arguments.resume or arguments.export:
-        trainer.resume()
+        trainer.resume(as_it_was=arguments.export)
     if not arguments.export:
         shown = 0.0
 

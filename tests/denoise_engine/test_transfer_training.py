@@ -83,6 +83,14 @@ def test_a_training_that_was_stopped_ends_like_one_that_was_not(tmp_path: Path) 
     second.run()
     for name, value in whole.average.items():
         torch.testing.assert_close(second.average[name], value, rtol=0, atol=0)
+    # The card of a checkpoint tells how long it was to train, whatever the export is told.
+    exported = TransferTrainer(None, _recipe(100), tmp_path / "parts")
+    exported.resume(as_it_was=True)
+    assert exported.recipe == second.recipe
+    assert exported.fraction_done() == 1
+    longer = TransferTrainer(_sampler(), _recipe(100), tmp_path / "parts")
+    longer.resume()
+    assert longer.fraction_done() == 0.04
     other = TransferTrainer(_sampler(), _recipe(4, seed=9), tmp_path / "parts")
     with pytest.raises(TrainingDataError, match="seed"):
         other.resume()
