@@ -151,7 +151,10 @@ def test_a_head_whose_cortex_is_brighter_than_white_matter_is_warned_of() -> Non
         assert contrast_warnings(scan(head * coils), spacing) == []
         (warning,) = contrast_warnings(scan(other), spacing)
         assert "does not look T1-weighted" in warning
-        (warning,) = contrast_warnings(scan(other * coils), spacing)
+        assert len(contrast_warnings(scan(other * coils), spacing)) == 1
+        for unit in (1e-7, 1e4):
+            assert contrast_warnings(np.float32(unit) * scan(head), spacing) == []
+            assert len(contrast_warnings(np.float32(unit) * scan(other), spacing)) == 1
     result = _enhanced(small_model(), scan(other), spacing)
     assert any("T1-weighted" in warning for warning in result.record()["warnings"])
     # Too small to tell: nothing is said.
