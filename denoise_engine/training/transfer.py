@@ -28,7 +28,7 @@ from denoise_engine.training.checkpoints import (
     read_checkpoint,
     write_checkpoint,
 )
-from denoise_engine.training.transfer_card import pairs_behind
+from denoise_engine.training.transfer_card import pair_hashes
 from denoise_engine.training.transfer_data import PatchSampler, TransferBatch
 from denoise_engine.transfer.models import LoadedTransfer
 from denoise_engine.transfer.networks import Architecture, Kind, TransferNetwork
@@ -83,8 +83,9 @@ class TransferProgress:
     pairs : list of dict
         Records of the real pairs that were drawn from (:meth:`RegisteredPair.record`).
     start : dict
-        ``name``, ``version``, ``sha256`` of the network that it began with, and ``pairs``: how many
-        real pairs that one had seen; empty where it began with weights drawn at random.
+        ``name``, ``version``, ``sha256`` of the network that it began with, and ``pairs``: SHA-256
+        of the high scans of the real pairs that one had seen; empty where it began with weights
+        drawn at random.
     device : str
         "cpu" or "cuda", of the last step.
     """
@@ -101,7 +102,8 @@ class TransferProgress:
     @property
     def pairs_seen(self) -> int:
         """Real pairs behind the weights, those of the network that it began with among them."""
-        return len(self.pairs) + int(self.start.get("pairs", 0))
+        own = {pair["files"][1]["sha256"] for pair in self.pairs}
+        return len(own | set(self.start.get("pairs") or ()))
 
 
 class TransferTrainer:
@@ -261,7 +263,7 @@ class TransferTrainer:
             "name": start.file.name,
             "version": start.file.version,
             "sha256": start.file.sha256,
-            "pairs": pairs_behind(start.card),
+            "pairs": sorted(pair_hashes(start.card)),
         }
 
     def _seconds(self) -> float:

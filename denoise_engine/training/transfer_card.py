@@ -154,8 +154,21 @@ def pair_rows(pairs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def pairs_behind(card: dict[str, Any]) -> int:
     """Return how many real pairs a network's weights have seen, those of its start among them."""
-    own = sum(1 for entry in card.get("data", []) if entry.get("role") == "high")
-    return own + int(card.get("start", {}).get("pairs", 0))
+    return len(pair_hashes(card))
+
+
+def pair_hashes(card: dict[str, Any]) -> set[str]:
+    """Return the SHA-256 of the high scan of each real pair that a network's weights have seen.
+
+    A pair that the network of the start had seen as well is one pair.
+
+    Parameters
+    ----------
+    card : dict
+        Plain JSON values.
+    """
+    own = {entry["sha256"] for entry in card.get("data", []) if entry.get("role") == "high"}
+    return own | set(card.get("start", {}).get("pairs") or ())
 
 
 def pixel_range_with(

@@ -225,3 +225,8 @@ def test_a_network_keeps_the_pairs_of_the_one_it_began_with(tmp_path: Path) -> N
     page = weights.with_suffix(".md").read_text(encoding="utf-8")
     assert "no real pairs" not in page
     assert first.file.sha256 in page
+    # Trained on the same pair again, it has still seen one.
+    same = read_pairs(tmp_path / "bids")
+    again = PatchSampler([], seed=1, factors=(8,), patches=1, size=32, pairs=same)
+    trainer = TransferTrainer(again, recipe, tmp_path / "third", start=first)
+    assert trainer.progress.pairs_seen == 1
