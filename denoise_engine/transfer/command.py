@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Spacing = tuple[float, float, float]
 
-FLAGGED_SHARE = 0.1  # of the head
+FLAGGED_SHARE = 0.1  # of the inside of the head
 # Named here, so that the help needs no manifest and no torch; a test compares them.
 DEFAULT = "anisotropic-unet"
 _MODELS = (
@@ -61,7 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--flags",
         type=Path,
-        help="file for the flagged map: 1 where the image is believed least, a tenth of the head",
+        help="file for the flagged map: 1 where the image is believed least, a tenth of the inside "
+        "of the head",
     )
     parser.add_argument(
         "--samples",
@@ -134,7 +135,13 @@ def transfer_file(arguments: argparse.Namespace, progress: Callable[[int, int], 
     if arguments.flags is not None:
         flags = _flagged(result)
         volumes.append((arguments.flags, flags))
-        record["flags"] = {"share": FLAGGED_SHARE, "of": "the head", "voxels": int(flags.sum())}
+        voxels = int(flags.sum())
+        record["flags"] = {"share": FLAGGED_SHARE, "of": "the inside of the head", "voxels": voxels}
+        if not voxels:
+            record["warnings"].append(
+                "Nothing was flagged: no slice of the head is wide enough to have an inside. That "
+                "does not make the image sure."
+            )
     # Images without the map of where not to believe them would be half an output.
     write_volumes(volumes, geometry)
     for warning in (*image.caveats, *_unplaced(image, targets), *record["warnings"]):
@@ -144,13 +151,17 @@ def transfer_file(arguments: argparse.Namespace, progress: Callable[[int, int], 
 
 
 def _flagged(result: "TransferResult") -> "NDArray[np.float32]":
-    """1 at the least sure share of the head's voxels, else 0, on the grid of the result."""
+    """1 at the least sure share of the voxels inside of the head, else 0, on the result's grid.
+
+    Scalp and skull are left out, as on the platform: the maps were calibrated in the brain.
+    """
     import numpy as np
 
-    from denoise_engine.metrics import body_mask
     from denoise_engine.transfer.calibration import warning_map
+    from denoise_engine.transfer.inside import inside_of_head
 
-    flags = warning_map(result.uncertainty, body_mask(result.volume), FLAGGED_SHARE)
+    inside = inside_of_head(result.volume, result.spacing)
+    flags = warning_map(result.uncertainty, inside, FLAGGED_SHARE)
     return flags.astype(np.float32)
 
 

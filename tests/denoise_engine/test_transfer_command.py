@@ -14,9 +14,9 @@ import torch
 from denoise_engine import UnusableVolumeError, cli
 from denoise_engine.cli import main
 from denoise_engine.files import write_volumes
-from denoise_engine.metrics import body_mask
 from denoise_engine.transfer.command import DEFAULT
 from denoise_engine.transfer.enhance import enhance_with
+from denoise_engine.transfer.inside import inside_of_head
 from denoise_engine.transfer.models import DEFAULT_MODEL, load_transfer, transfer_models
 from tests.denoise_engine.heads import phantom, small_model
 from tests.imaging.datasets import as_bytes, series
@@ -91,13 +91,15 @@ def test_a_file_becomes_thin_slices_in_the_same_box_and_a_map_of_their_error(
     flags = np.moveaxis(np.asarray(nifti.load(tmp_path / "flags.nii.gz").dataobj), -1, 0)
     assert flags.shape == (48, 56, 56)
     assert set(np.unique(flags)) == {0, 1}
-    assert record["flags"] == {"share": 0.1, "of": "the head", "voxels": int(flags.sum())}
-    # A tenth of the head, the least sure one, and nothing in the air around it.
+    of = "the inside of the head"
+    assert record["flags"] == {"share": 0.1, "of": of, "voxels": int(flags.sum())}
+    # A tenth of the inside, the least sure one, and nothing of scalp, skull and air around it.
     expected = np.moveaxis(np.asarray(sd.dataobj), -1, 0)
-    head = body_mask(np.moveaxis(np.asarray(thin.dataobj), -1, 0))
-    assert flags[head].mean() == pytest.approx(0.1, abs=0.005)
-    assert not flags[~head].any()
-    assert expected[flags == 1].min() >= expected[head & (flags == 0)].max()
+    inside = inside_of_head(np.moveaxis(np.asarray(thin.dataobj), -1, 0), (1.0, 1.0, 1.0))
+    assert not inside[:, :14].any()
+    assert flags[inside].mean() == pytest.approx(0.1, abs=0.005)
+    assert not flags[~inside].any()
+    assert expected[flags == 1].min() >= expected[inside & (flags == 0)].max()
     enhanced = np.moveaxis(np.asarray(thin.dataobj), -1, 0)
     assert np.corrcoef(enhanced.ravel(), phantom((48, 56, 56)).ravel())[0, 1] > 0.8
     # Nothing is replaced unasked.
