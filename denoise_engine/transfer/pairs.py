@@ -32,6 +32,7 @@ from denoise_engine.transfer.heads import read_axial, typical_intensity
 Floats = NDArray[np.float32]
 
 _BORDER_TOLERANCE = 0.25  # of a thin slice or a pixel
+_MOST_NEGATIVE = 0.1  # of the highest value: resampling overshoots, normalising goes far below
 _FACTORS = (1, 2, 4, 8)  # what a network of this package can be built for
 
 
@@ -157,12 +158,22 @@ def _without(path: Path, partner: Path) -> TrainingDataError:
 
 
 def _read(path: Path) -> tuple[Floats, NDArray[np.float64], tuple[float, float, float]]:
+    import nibabel
+
+    nifti: Any = nibabel
     try:
-        return read_axial(path)
+        found = read_axial(path)  # which takes what is below 0 for air
+        stored = np.asarray(nifti.load(path).dataobj, dtype=np.float32)
     except UnusableVolumeError as error:
         raise TrainingDataError(str(error)) from error
     except Exception as error:  # whatever a damaged file makes its reader raise
         raise TrainingDataError(f"“{path.name}” cannot be read: {error}") from error
+    if float(np.nanmin(stored)) < -_MOST_NEGATIVE * float(np.nanmax(stored)):
+        raise TrainingDataError(
+            f"“{path.name}” reaches down to {np.nanmin(stored):g}: this is no magnitude image, as "
+            "phase images and those with a mean of 0 are not. Give it as the scanner made it."
+        )
+    return found
 
 
 def _about_one(name: str, volume: Floats) -> Floats:

@@ -132,6 +132,9 @@ def test_pairs_that_do_not_fit_are_refused_by_name(tmp_path: Path) -> None:
     save_head(high_path, high, (1.1, 1, 1))
     with pytest.raises(TrainingDataError, match="same box"):
         read_pairs(tmp_path)
+    save_head(high_path, high - high.mean())
+    with pytest.raises(TrainingDataError, match=r"acq-high_T1w.*no magnitude image"):
+        read_pairs(tmp_path)
     high[0, 0, 0] = np.nan
     save_head(high_path, high)
     with pytest.raises(TrainingDataError, match="not a number"):
