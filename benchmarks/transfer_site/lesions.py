@@ -6,7 +6,7 @@ One head and one set of painted lesions; what each method is given is in :mod:`l
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ def lesion_part(
             report.write_apart(card, TITLE, "python benchmarks/transfer.py --only lesions --write")
 
 
-def check_methods(asked: Sequence[str] | None, known: Iterable[str]) -> None:
+def check_methods(asked: Sequence[str] | None, known: Collection[str]) -> None:
     """Refuse a name that stands for no method: a table without it would be taken for whole.
 
     Raises
