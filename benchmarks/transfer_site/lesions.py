@@ -184,7 +184,8 @@ def lesion_tables(rows: Sequence[dict[str, Any]]) -> list[str]:
     return [
         f"{SLICES} slices of the synthesised head (1 mm; its tissues are known). Balls in white "
         f"matter, {EACH} of each size and contrast: how many are left with half of their contrast "
-        "or more (the others are false negatives), and the mean share of the contrast that is "
+        "or more, and stand out by as much from what surrounds them (the others are false "
+        "negatives), and the mean share of the contrast that is "
         f"left. “{ITSELF[0].upper()}{ITSELF[1:]}” is the ceiling: what the rule finds in a perfect "
         "image. Healthy texture and one head: real lesions are harder.",
         "",
