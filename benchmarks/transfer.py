@@ -10,7 +10,7 @@ low field, and thin slices as a scan at 3 T would show what is taken for 7 T. Cu
 
     quality    PSNR, SSIM, RMSE, tissue volumes with their signed bias, Dice, sharpness; paired
     warnings   calibration of the warning maps, and what flagging a tenth of the brain finds
-    lesions    painted lesions that survive, and that appear, for every method of the engine
+    lesions    painted lesions that survive, and that appear, for every network of the engine
     seams      jumps at the borders of patches, blended and not, and what overlap costs
     resources  seconds and memory of a whole volume on two cores
 
@@ -38,6 +38,7 @@ from benchmarks.transfer_site.report import Report  # noqa: E402
 from benchmarks.transfer_site.resources import resource_table  # noqa: E402
 from benchmarks.transfer_site.seams import seam_table  # noqa: E402
 from denoise_engine.models import TRANSFER_MANIFEST, available_models  # noqa: E402
+from denoise_engine.transfer.heads import SOURCES  # noqa: E402
 from denoise_engine.transfer.lesion_record import LESIONS  # noqa: E402
 from denoise_engine.transfer.models import load_transfer_file  # noqa: E402
 
@@ -70,10 +71,20 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if given.slices is not None and (given.slices % 8 or given.slices < 32):
         parser.error("--slices must be a multiple of 8, at least 32")
+    if given.samples < 0 or given.samples == 1:
+        parser.error("--samples must be 0 or at least 2")
     manifest = TRANSFER_MANIFEST if given.weights is None else given.weights / "transfer.json"
+    files = available_models(manifest)
+    heads = [source.path for source in SOURCES if source.part == "test"]
+    for name in given.head or ():
+        if not any(name in head for head in heads):
+            parser.error(f"no test head is called “{name}”: {', '.join(heads)}")
+    for name in given.networks or ():
+        if name not in files:
+            parser.error(f"there is no network “{name}”: {', '.join(files)}")
     networks = {
         name: load_transfer_file(file)
-        for name, file in available_models(manifest).items()
+        for name, file in files.items()
         if given.networks is None or name in given.networks
     }
     if not networks:

@@ -276,17 +276,20 @@ def _card(arguments: argparse.Namespace) -> int:
         RECONSTRUCTION_MANIFEST,
         TRANSFER_MANIFEST,
         available_models,
+        card_in_use,
         find_model,
-        read_card,
+        page_beside,
     )
 
     networks = available_models(RECONSTRUCTION_MANIFEST)
     transfer = available_models(TRANSFER_MANIFEST)
     of_name = networks.get(arguments.model) or transfer.get(arguments.model)
     file = of_name or find_model(arguments.model)
-    card = read_card(file)
+    card = card_in_use(file)
     if arguments.json:
         print(json.dumps(card | {"sha256": file.sha256}, indent=2))
+    elif page := page_beside(file):
+        print(page)
     elif file.name in networks:
         from denoise_engine.training.unrolled_export import unrolled_card_as_text
 

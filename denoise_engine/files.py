@@ -231,7 +231,7 @@ def write_volumes(
     volumes : sequence of (Path, ndarray of float32)
         Different paths that end in .npy, .nii or .nii.gz; (slices, rows, columns).
     template : nibabel image, optional
-        Whose geometry the NIfTI files take over.
+        Whose geometry the NIfTI files take over: ``affine``, and ``header`` where it is not None.
 
     Raises
     ------
@@ -286,7 +286,9 @@ def _save_nifti(path: Path, volume: NDArray[np.float32], template: Any) -> None:
     import nibabel
 
     affine = np.eye(4) if template is None else template.affine
-    header = None if template is None else template.header.copy()
+    header = None if template is None or template.header is None else template.header.copy()
     image = nibabel.Nifti1Image(np.moveaxis(volume, 0, -1), affine, header)
+    if template is not None and template.header is None:
+        image.header.set_xyzt_units("mm")
     image.set_data_dtype(np.float32)
     nibabel.save(image, path)

@@ -105,6 +105,61 @@ def read_card(file: ModelFile) -> dict[str, Any]:
     return _card_in(_checked_content(file), file)
 
 
+def card_in_use(file: ModelFile) -> dict[str, Any]:
+    """Return the card as it counts: that of the header, with what was calibrated after it.
+
+    Raises
+    ------
+    ModelError
+        The weights are missing, are others than the list says, or carry no card.
+    """
+    return read_card(file) | calibrated_later(file)
+
+
+def calibrated_later(file: ModelFile) -> dict[str, Any]:
+    """Return the calibration that stands in the list of transfer networks beside the weights.
+
+    Calibrating anew leaves the weights as they are, and all that was measured of their images; so
+    it goes into the list, which tells their SHA-256 too. Without it the header's counts.
+
+    Parameters
+    ----------
+    file : ModelFile
+
+    Returns
+    -------
+    dict
+        ``calibration``; empty where the list has none of these very weights.
+    """
+    try:
+        entries = json.loads(file.path.with_name(TRANSFER_MANIFEST.name).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    entry = entries.get(file.name, {})
+    if entry.get("sha256") != file.sha256 or "calibration" not in entry:
+        return {}
+    return {"calibration": entry["calibration"]}
+
+
+def page_beside(file: ModelFile) -> str | None:
+    """Return the page of a model that lies beside its weights, which holds what was measured later.
+
+    Parameters
+    ----------
+    file : ModelFile
+
+    Returns
+    -------
+    str or None
+        Markdown; None where there is no page, or it is that of other weights.
+    """
+    try:
+        page = file.path.with_suffix(".md").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+    return page if file.sha256 in page else None
+
+
 def read_checked(file: ModelFile) -> tuple[bytes, dict[str, Any]]:
     """Return the whole file, checked by hash, and the card in its header.
 

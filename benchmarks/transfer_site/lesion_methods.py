@@ -1,4 +1,4 @@
-"""What painted lesions are put through: each method of the engine on the scan that it is made for.
+"""What painted lesions are put through: each network of the engine on the scan that it is made for.
 
 Thin slices with noise for the denoisers, k-space at R = 4 for the unrolled network, thick slices
 for the U-nets, the simulated 3 T for the 7 T-like generators. What each of these scans shows

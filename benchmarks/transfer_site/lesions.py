@@ -1,4 +1,4 @@
-"""Painted lesions through every method of the engine, for the cards and for the study's checks.
+"""Painted lesions through every network of the engine, for the cards and for the study's checks.
 
 One head and one set of painted lesions; what each method is given is in :mod:`lesion_methods`.
 """
@@ -6,7 +6,7 @@ One head and one set of painted lesions; what each method is given is in :mod:`l
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ def lesion_part(
     """
     head, white = _block(data)
     known = lesion_methods(head, networks)
+    check_methods(methods, {one.method: None for one in known})
     wanted = [one for one in known if methods is None or one.method in methods]
     settings = _settings(head.source)
     entries = entries_before(kept, settings, {one.row for one in wanted})
@@ -80,6 +81,20 @@ def lesion_part(
     for card in {one.card for one in known if one.card and one.method not in networks}:
         if kept is not None:
             report.write_apart(card, TITLE, "python benchmarks/transfer.py --only lesions --write")
+
+
+def check_methods(asked: Sequence[str] | None, known: Collection[str]) -> None:
+    """Refuse a name that stands for no method: a table without it would be taken for whole.
+
+    Raises
+    ------
+    SystemExit
+    """
+    if unknown := [name for name in asked or () if name not in known]:
+        raise SystemExit(
+            f"No method is called {', '.join(unknown)}. With these networks there are: "
+            f"{', '.join(known)}."
+        )
 
 
 def entries_before(
@@ -169,7 +184,8 @@ def lesion_tables(rows: Sequence[dict[str, Any]]) -> list[str]:
     return [
         f"{SLICES} slices of the synthesised head (1 mm; its tissues are known). Balls in white "
         f"matter, {EACH} of each size and contrast: how many are left with half of their contrast "
-        "or more (the others are false negatives), and the mean share of the contrast that is "
+        "or more, and stand out by as much from what surrounds them (the others are false "
+        "negatives), and the mean share of the contrast that is "
         f"left. “{ITSELF[0].upper()}{ITSELF[1:]}” is the ceiling: what the rule finds in a perfect "
         "image. Healthy texture and one head: real lesions are harder.",
         "",

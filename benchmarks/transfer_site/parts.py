@@ -40,12 +40,17 @@ def quality_table(report: Report, case: Case, made: dict[str, Enhanced]) -> None
         *(f"| {name} | {_row(quality)} |" for name, quality in found.items()),
         "",
         "Sharpness: energy of fine detail (of 1 voxel) in % of the head's own, wherever it comes "
-        "from; and the share of the head's own detail that is found again. What is above the "
-        "second is noise, or made up.",
+        "from; the share of the head's own detail that is found again; and the energy of what the "
+        "detail differs by from the head's, missing, made up and noise together: 0 is the head, "
+        "100 as far from it as no detail at all. An energy above the share is noise, or made up; "
+        "one below it does not tell that nothing was.",
         "",
-        "| method | energy of detail, % | of it true, % of the head's |",
-        "| --- | --- | --- |",
-        *(f"| {name} | {q.detail:.0f} | {q.true_detail:.0f} |" for name, q in found.items()),
+        "| method | energy of detail, % | of the head's found again, % | wrong or missing, % |",
+        "| --- | --- | --- | --- |",
+        *(
+            f"| {name} | {q.detail:.0f} | {q.true_detail:.0f} | {q.detail_error:.0f} |"
+            for name, q in found.items()
+        ),
         "",
         *pairs(case, found),
     )
@@ -60,6 +65,7 @@ def quality_table(report: Report, case: Case, made: dict[str, Enhanced]) -> None
             "dice": q.dice,
             "detail": q.detail,
             "true_detail": q.true_detail,
+            "detail_error": q.detail_error,
         }
         for name, q in found.items()
     }

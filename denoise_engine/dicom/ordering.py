@@ -48,7 +48,7 @@ def order_frames(frames: Sequence[Frame]) -> tuple[list[Frame], tuple[float, flo
     if not frames:
         raise DicomError("There is no image in this series.")
     first = frames[0]
-    normal = _normal(first)
+    normal = normal_of(first)
     for frame in frames[1:]:
         _check_one_series(first, frame)
     spacing = first.numbers("PixelSpacing", 2)
@@ -61,8 +61,23 @@ def order_frames(frames: Sequence[Frame]) -> tuple[list[Frame], tuple[float, flo
     return ordered, (step, float(spacing[0]), float(spacing[1]))
 
 
-def _normal(frame: Frame) -> NDArray[np.float64]:
-    """Unit normal of a slice, signed so that its largest component points to L, P or S."""
+def normal_of(frame: Frame) -> NDArray[np.float64]:
+    """Return the unit normal of a slice, signed so that its largest component points to L, P or S.
+
+    Parameters
+    ----------
+    frame : Frame
+
+    Returns
+    -------
+    ndarray of float64
+        (3,), LPS.
+
+    Raises
+    ------
+    DicomError
+        The header does not hold two perpendicular directions.
+    """
     orientation = frame.numbers("ImageOrientationPatient", 6)
     normal = np.cross(orientation[:3], orientation[3:])
     length = float(np.linalg.norm(normal))

@@ -11,8 +11,8 @@ from pydicom.dataset import Dataset
 
 from denoise_engine.dicom.acquisition import acquired_matrix, vendor_denoised
 from denoise_engine.dicom.files import Stored, decode, image_files, read_image
-from denoise_engine.dicom.frames import frames_of, is_enhanced
-from denoise_engine.dicom.ordering import ONE_SERIES, order_frames
+from denoise_engine.dicom.frames import Frame, frames_of, is_enhanced
+from denoise_engine.dicom.ordering import ONE_SERIES, normal_of, order_frames
 from denoise_engine.errors import DicomError
 
 
@@ -51,6 +51,34 @@ class DicomSeries:
     def is_enhanced(self) -> bool:
         """Whether the series consists of enhanced multi-frame images."""
         return is_enhanced(self.sources[0])
+
+    def affine(self) -> NDArray[np.float64]:
+        """Return where the volume lies, for formats that tell it by a matrix, as NIfTI does.
+
+        Returns
+        -------
+        ndarray of float64
+            (4, 4), from (row, column, slice) to mm: right, anterior, superior. DICOM has left and
+            posterior instead (PS3.3 C.7.6.2.1.1).
+
+        Raises
+        ------
+        DicomError
+            A header does not place its image.
+        """
+        first, last = (self._frame(slice_) for slice_ in (0, len(self.places) - 1))
+        across, down = first.numbers("ImageOrientationPatient", 6).reshape(2, 3)
+        origin, end = (frame.numbers("ImagePositionPatient", 3) for frame in (first, last))
+        step, row, column = self.spacing
+        way = end - origin if len(self.places) > 1 else normal_of(first)
+        affine = np.eye(4)
+        affine[:3, 0], affine[:3, 1], affine[:3, 3] = row * down, column * across, origin
+        affine[:3, 2] = step * way / np.linalg.norm(way)
+        return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+
+    def _frame(self, number: int) -> Frame:
+        source, frame = self.places[number]
+        return Frame(self.sources[source], source, frame, self.files[source].name)
 
 
 def read_series(

@@ -43,12 +43,16 @@ class Position(Protocol):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was written: fields of the progress, weights, their average, the optimiser's state."""
+    """What was written: fields of the progress, weights, their average, the optimiser's state.
+
+    ``length`` is how long the recipe was to train: ``steps`` and ``minutes``.
+    """
 
     progress: dict[str, Any]
     weights: dict[str, Tensor]
     average: dict[str, Tensor]
     states: dict[int, dict[str, Tensor]]
+    length: dict[str, Any]
 
     def restore(self, optimiser: torch.optim.Optimizer) -> None:
         """Give an optimiser of the same parameters the state that was written."""
@@ -108,7 +112,9 @@ def read_checkpoint(folder: Path, recipe: "DataclassInstance") -> Checkpoint:
         index, key = name.split(".")
         states.setdefault(int(index), {})[key] = value
     progress = json.loads(metadata["progress"])
-    return Checkpoint(progress, _part(tensors, "weights."), _part(tensors, "average."), states)
+    length = {k: v for k, v in saved.items() if k in _LENGTH}
+    weights, average = (_part(tensors, name) for name in ("weights.", "average."))
+    return Checkpoint(progress, weights, average, states, length)
 
 
 def fraction_done(recipe: Length, progress: Position) -> float:

@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def train(arguments: argparse.Namespace) -> int:
     """Train, showing progress, and write the averaged weights."""
+    _refuse_what_would_be_ignored(arguments)
     if arguments.model == "unrolled":
         from denoise_engine.training.unrolled_command import train_unrolled
 
@@ -130,6 +131,36 @@ def train(arguments: argparse.Namespace) -> int:
     )
     print(f"wrote {weights}; its card is {weights.with_suffix('.md')}")
     return 0
+
+
+def _refuse_what_would_be_ignored(arguments: argparse.Namespace) -> None:
+    """An option that another kind of network has: its user believes in a training that never was.
+
+    What is ignored of the options of transfer networks themselves, their own command refuses.
+    """
+    from denoise_engine.errors import TrainingDataError
+
+    model = arguments.model
+    if model in TRANSFER_NETWORKS:
+        return
+    if arguments.pairs:
+        raise TrainingDataError(
+            f"--pairs is for the transfer networks ({', '.join(TRANSFER_NETWORKS)}): {model} is "
+            "not trained on pairs, and would not read them. Leave it out."
+        )
+    if arguments.calibrate:
+        raise TrainingDataError(
+            f"--calibrate is for the transfer networks ({', '.join(TRANSFER_NETWORKS)}): {model} "
+            "has no warning maps. Leave it out."
+        )
+    if arguments.export and model != "unrolled":
+        raise TrainingDataError(
+            f"--export is for unrolled and the transfer networks: {model} writes its weights when "
+            "its training ends. Leave it out; with --resume and the same length nothing is "
+            "trained any more."
+        )
+    if arguments.device != "cpu" and model == "unrolled":
+        raise TrainingDataError("unrolled is trained on the processor. Leave --device out.")
 
 
 def _pairs(out: Path, pool: "list[CleanSlice]", seed: int) -> "list[UndersampledPair]":

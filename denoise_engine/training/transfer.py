@@ -14,7 +14,7 @@ neural networks. ICLR 2022.
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from denoise_engine.training.checkpoints import (
     read_checkpoint,
     write_checkpoint,
 )
-from denoise_engine.training.transfer_card import pairs_behind
+from denoise_engine.training.transfer_card import pair_hashes
 from denoise_engine.training.transfer_data import PatchSampler, TransferBatch
 from denoise_engine.transfer.models import LoadedTransfer
 from denoise_engine.transfer.networks import Architecture, Kind, TransferNetwork
@@ -83,8 +83,9 @@ class TransferProgress:
     pairs : list of dict
         Records of the real pairs that were drawn from (:meth:`RegisteredPair.record`).
     start : dict
-        ``name``, ``version``, ``sha256`` of the network that it began with, and ``pairs``: how many
-        real pairs that one had seen; empty where it began with weights drawn at random.
+        ``name``, ``version``, ``sha256`` of the network that it began with, and ``pairs``: SHA-256
+        of the high scans of the real pairs that one had seen; empty where it began with weights
+        drawn at random.
     device : str
         "cpu" or "cuda", of the last step.
     """
@@ -101,7 +102,8 @@ class TransferProgress:
     @property
     def pairs_seen(self) -> int:
         """Real pairs behind the weights, those of the network that it began with among them."""
-        return len(self.pairs) + int(self.start.get("pairs", 0))
+        own = {pair["files"][1]["sha256"] for pair in self.pairs}
+        return len(own | set(self.start.get("pairs") or ()))
 
 
 class TransferTrainer:
@@ -210,8 +212,14 @@ class TransferTrainer:
             self._out, self._trained, self.average, self._optimiser, self.recipe, self.progress
         )
 
-    def resume(self) -> None:
+    def resume(self, *, as_it_was: bool = False) -> None:
         """Go on from the checkpoint in the output folder.
+
+        Parameters
+        ----------
+        as_it_was : bool
+            Whether the length of the training is the one of the checkpoint, for its card, and not
+            that of the recipe that was given.
 
         Raises
         ------
@@ -223,6 +231,8 @@ class TransferTrainer:
         saved = TransferProgress(**checkpoint.progress)
         self._check_same_data(saved)
         self.progress = saved
+        if as_it_was:
+            self.recipe = replace(self.recipe, **checkpoint.length)
         self._trained.load_state_dict(checkpoint.weights)
         self.average = {k: v.to(self.device) for k, v in checkpoint.average.items()}
         self._optimiser = self._new_optimiser()
@@ -253,7 +263,7 @@ class TransferTrainer:
             "name": start.file.name,
             "version": start.file.version,
             "sha256": start.file.sha256,
-            "pairs": pairs_behind(start.card),
+            "pairs": sorted(pair_hashes(start.card)),
         }
 
     def _seconds(self) -> float:

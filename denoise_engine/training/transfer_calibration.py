@@ -35,7 +35,10 @@ _SLABS = 4
 
 @dataclass(frozen=True)
 class SeenScan:
-    """Voxels of the brain of one scan: squared error, both variances, number of the slab."""
+    """Voxels of the brain of one scan: squared error, both variances, number of the slab.
+
+    Where nobody said where the brain is, they are those of the head (``in_brain``).
+    """
 
     name: str
     factor: int
@@ -43,6 +46,7 @@ class SeenScan:
     intrinsic: Doubles
     parameter: Doubles
     slab: NDArray[np.int64]
+    in_brain: bool = True
 
     def where(self, chosen: NDArray[np.bool_]) -> tuple[Doubles, Doubles, Doubles]:
         return self.squared[chosen], self.intrinsic[chosen], self.parameter[chosen]
@@ -89,6 +93,7 @@ def seen_on(
                 variance[inside].astype(np.float64),
                 drawn.var(dim=0)[0, 0].double().numpy()[inside],
                 np.broadcast_to(slices, error.shape)[inside].astype(np.int64),
+                scan.is_brain_known,
             )
         )
     return seen

@@ -154,8 +154,21 @@ def pair_rows(pairs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def pairs_behind(card: dict[str, Any]) -> int:
     """Return how many real pairs a network's weights have seen, those of its start among them."""
-    own = sum(1 for entry in card.get("data", []) if entry.get("role") == "high")
-    return own + int(card.get("start", {}).get("pairs", 0))
+    return len(pair_hashes(card))
+
+
+def pair_hashes(card: dict[str, Any]) -> set[str]:
+    """Return the SHA-256 of the high scan of each real pair that a network's weights have seen.
+
+    A pair that the network of the start had seen as well is one pair.
+
+    Parameters
+    ----------
+    card : dict
+        Plain JSON values.
+    """
+    own = {entry["sha256"] for entry in card.get("data", []) if entry.get("role") == "high"}
+    return own | set(card.get("start", {}).get("pairs") or ())
 
 
 def pixel_range_with(
@@ -245,7 +258,7 @@ def calibration_in_words(told: dict[str, Any]) -> list[str]:
     names = ("intrinsic", "parameter", "together")
     rows = told["cross_fitted"].items()
     return [
-        f"{CALIBRATED} in the brain there. The intrinsic uncertainty, the "
+        f"{CALIBRATED} {_region(told)} there. The intrinsic uncertainty, the "
         "parameter uncertainty (the spread over 8 runs with channels left out) and their weighted "
         "sum each have a rising line of their own from the variance that was predicted to the "
         f"one that was found. In the sum the intrinsic variance counts {told['intrinsic']:.2f} "
@@ -264,6 +277,12 @@ def calibration_in_words(told: dict[str, Any]) -> list[str]:
         "",
         _verdict(told["cross_fitted"]),
     ]
+
+
+def _region(told: dict[str, Any]) -> str:
+    if told.get("region", "brain") == "brain":
+        return "in the brain"
+    return "in the whole head (no template told where the brain is)"
 
 
 def _verdict(found: dict[str, Any]) -> str:

@@ -63,7 +63,7 @@ def train_transfer(arguments: argparse.Namespace) -> int:
         judge=lambda network: judge(network, scans),
     )
     if arguments.resume or arguments.export:
-        trainer.resume()
+        trainer.resume(as_it_was=arguments.export)
     if not arguments.export:
         shown = 0.0
 
@@ -98,6 +98,19 @@ def _refuse_what_would_be_ignored(arguments: argparse.Namespace) -> None:
             f"--calibrate looks at a shipped network: write --start {arguments.model} beside it, "
             "and no --export."
         )
+    if arguments.calibrate:
+        for option, given in (
+            ("--pairs", arguments.pairs),
+            ("--resume", arguments.resume),
+            ("--minutes", arguments.minutes),
+            ("--note", arguments.note),
+            ("--device", arguments.device != "cpu"),
+        ):
+            if given:
+                raise TrainingDataError(
+                    "--calibrate trains nothing, and looks at the validation head alone: "
+                    f"{option} has no effect. Leave it out."
+                )
     if not arguments.export:
         return
     if arguments.pairs:
@@ -106,6 +119,8 @@ def _refuse_what_would_be_ignored(arguments: argparse.Namespace) -> None:
         )
     if arguments.device != "cpu":
         raise TrainingDataError("--export works on the processor. Leave --device out.")
+    if arguments.minutes is not None:
+        raise TrainingDataError("--export trains nothing: --minutes has no effect. Leave it out.")
     if arguments.resume:
         raise TrainingDataError("--export does not train on: leave --resume out, or --export.")
     if arguments.start and arguments.start != arguments.model:

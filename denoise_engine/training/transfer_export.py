@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
+from denoise_engine.errors import TrainingDataError
 from denoise_engine.training.transfer import TransferTrainer
 from denoise_engine.training.transfer_calibration import (
     SeenScan,
@@ -131,9 +133,24 @@ def calibrate_anew(loaded: LoadedTransfer, data: Path, out: Path) -> Path:
     loaded : LoadedTransfer
         With a model of errors.
     data, out : Path
-        Returns the path of ``transfer.json`` in ``out``, which holds this entry alone.
+        The data folder, and where to write.
+
+    Returns
+    -------
+    Path
+        Of ``transfer.json`` in ``out``; entries of other networks stay as they are there.
+
+    Raises
+    ------
+    TrainingDataError
+        The network has no model of errors, its card nothing of a calibration, or heads are missing.
     """
-    assert loaded.error_model is not None
+    if loaded.error_model is None:
+        raise TrainingDataError(
+            f"{loaded.file.name} has no model of errors that could be calibrated: fit one by "
+            "--export in place of --calibrate."
+        )
+    _card_around_calibration(loaded)  # before minutes of computing
     factors = loaded.network.architecture.factors
     seen = seen_on(loaded.network, loaded.error_model, _validation_scans(data, factors))
     return write_calibration(loaded, seen, out)
@@ -142,28 +159,69 @@ def calibrate_anew(loaded: LoadedTransfer, data: Path, out: Path) -> Path:
 def write_calibration(loaded: LoadedTransfer, seen: Sequence[SeenScan], out: Path) -> Path:
     """Write list and card for what was seen on the validation scans; return the list's path."""
     card = loaded.card | {"calibration": calibration_of(seen)}
-    out.mkdir(parents=True, exist_ok=True)
     file = loaded.file
-    before = file.path.with_suffix(".md").read_text(encoding="utf-8")
-    # What was measured, and what people wrote into the card by hand, stays.
-    start = before.index(CALIBRATED)
-    end = before.index("\n## ", start)
+    before, after = _card_around_calibration(loaded)
     told = "\n".join(calibration_in_words(card["calibration"]))
-    (out / file.path.with_suffix(".md").name).write_text(
-        f"{before[:start]}{told}\n{before[end:]}", encoding="utf-8"
-    )
     entry = {"version": file.version, "file": file.path.name, "sha256": file.sha256}
-    listed = out / "transfer.json"
-    listed.write_text(
-        json.dumps({file.name: entry | {"calibration": card["calibration"]}}, indent=2) + "\n",
-        encoding="utf-8",
+    return _listed(
+        out,
+        file.name,
+        entry | {"calibration": card["calibration"]},
+        {file.path.with_suffix(".md").name: f"{before}{told}\n{after}".encode()},
     )
+
+
+def _card_around_calibration(loaded: LoadedTransfer) -> tuple[str, str]:
+    """What was measured, and what people wrote into the card by hand, stays."""
+    page = loaded.file.path.with_suffix(".md")
+    try:
+        text = page.read_text(encoding="utf-8")
+        start = text.index(CALIBRATED)
+        return text[:start], text[text.index("\n## ", start) :]
+    except (OSError, ValueError) as error:
+        raise TrainingDataError(
+            f"“{page.name}” beside the weights cannot be read, or has no paragraph that begins "
+            f"with “{CALIBRATED}”: there is no card to write the calibration into."
+        ) from error
+
+
+def _listed(out: Path, name: str, entry: dict[str, Any], files: dict[str, bytes]) -> Path:
+    """Write files, then the list that names them; other networks stay in the list."""
+    out.mkdir(parents=True, exist_ok=True)
+    listed = out / "transfer.json"
+    try:
+        others = json.loads(listed.read_text(encoding="utf-8")) if listed.exists() else {}
+    except ValueError as error:
+        raise TrainingDataError(
+            f"“{listed}” cannot be read as a list of networks. Give another folder as --out."
+        ) from error
+    content = json.dumps(others | {name: entry}, indent=2) + "\n"
+    for target, written in (files | {listed.name: content.encode()}).items():
+        partial = out / f".partial-{os.getpid()}-{target}"
+        try:
+            partial.write_bytes(written)
+            os.replace(partial, out / target)
+        finally:
+            partial.unlink(missing_ok=True)
     return listed
 
 
 def calibration_of(seen: Sequence[SeenScan]) -> dict[str, Any]:
-    """Return the calibration for a card, and how well it holds by cross-fitting over slabs."""
-    return calibrated_on(seen).as_json() | {"cross_fitted": judged_on(seen)}
+    """Return the calibration for a card, where it was fitted, and how well it holds elsewhere.
+
+    ``region`` is the brain, or the head where the data folder has no template that would tell where
+    the brain is; ``cross_fitted`` are the figures of slabs that a fit to the others had not seen.
+
+    Parameters
+    ----------
+    seen : sequence of SeenScan
+        On the validation head.
+    """
+    told = {
+        "region": "brain" if all(scan.in_brain for scan in seen) else "head",
+        "cross_fitted": judged_on(seen),
+    }
+    return calibrated_on(seen).as_json() | told
 
 
 def _validation_scans(
@@ -186,13 +244,11 @@ def _write(network: TransferNetwork, errors: ErrorModel, card: dict[str, Any], o
     tensors |= {PREFIX + k: v.contiguous() for k, v in errors.state_dict().items()}
     content = save(tensors, metadata={"card": json.dumps(card)})
     digest = hashlib.sha256(content).hexdigest()
-    out.mkdir(parents=True, exist_ok=True)
     name = card["name"]
     weights = out / f"{name}-v{card['version']}.safetensors"
-    weights.write_bytes(content)
-    weights.with_suffix(".md").write_text(transfer_card_as_text(card, digest), encoding="utf-8")
+    page = transfer_card_as_text(card, digest).encode()
     entry = {"version": card["version"], "file": weights.name, "sha256": digest}
-    (out / "transfer.json").write_text(json.dumps({name: entry}, indent=2) + "\n")
+    _listed(out, name, entry, {weights.name: content, weights.with_suffix(".md").name: page})
     return weights
 
 

@@ -24,7 +24,7 @@ class HeldOutScan:
     """A degraded block of a head, intensities about 1.
 
     ``signal`` is where there is no air; ``brain`` where errors are calibrated, ``signal`` itself
-    where nobody said where the brain is.
+    where nobody said where the brain is (``is_brain_known``).
     """
 
     name: str
@@ -34,6 +34,7 @@ class HeldOutScan:
     target: Floats
     signal: NDArray[np.bool_]
     brain: NDArray[np.bool_]
+    is_brain_known: bool
 
 
 def held_out_scans(
@@ -50,7 +51,6 @@ def held_out_scans(
         Of the validation part; at most its middle 64 × 128 × 128 voxels are used.
     factors : sequence of int
         Of the network; each has the scans that the settings hold for it.
-
     brain : ndarray of bool, optional
         Of the shape of the head's volume; the same block of it goes with each scan.
 
@@ -95,6 +95,7 @@ def _scan(
         target,
         signal,
         signal if inside is None else inside,
+        inside is not None,
     )
 
 

@@ -14,6 +14,8 @@ ICML 2018 (a monotone map, fitted on data kept apart).
 Tanno R, et al. NeuroImage 2021;225:117366 (both variances, for image quality transfer).
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -21,6 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, optimize
+
+from denoise_engine.errors import ModelError
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -86,25 +90,54 @@ class Calibration:
     factors: Factors
     curves: Mapping[int, Curves] = field(default_factory=dict)
 
+    @property
+    def fingerprint(self) -> str:
+        """The first 16 digits of the SHA-256 of its numbers: weights can be calibrated anew."""
+        numbers = json.dumps(self.as_json(), sort_keys=True)
+        return hashlib.sha256(numbers.encode("ascii")).hexdigest()[:16]
+
     def intrinsic(self, variance: Floats, factor: int) -> Floats:
-        """Return the variance of the error that the intrinsic one says alone."""
-        curves = self.curves.get(factor)
+        """Return the variance of the error that the intrinsic one says alone.
+
+        Parameters
+        ----------
+        variance : ndarray of float32
+            Any shape, as the network gives it, intensities about 1; so is the result.
+        factor : int
+            Through-plane, of the scan.
+
+        Raises
+        ------
+        ModelError
+            There are curves, but none for this factor.
+        """
+        curves = self._curves_of(factor)
         if curves is None:
             return variance * np.float32(self.factors.intrinsic)
         return curves.intrinsic.expected(variance)
 
     def parameter(self, variance: Floats, factor: int) -> Floats:
-        """Return the variance of the error that the spread over samples says alone."""
-        curves = self.curves.get(factor)
+        """Return the variance that the spread over samples says alone; as :meth:`intrinsic`."""
+        curves = self._curves_of(factor)
         if curves is None:
             return variance * np.float32(self.factors.parameter)
         return curves.parameter.expected(variance)
 
     def together(self, intrinsic: Floats, parameter: Floats, factor: int) -> Floats:
-        """Return the variance of the error that both say; they are as the network gives them."""
+        """Return the variance that both say, of one shape; otherwise as :meth:`intrinsic`."""
         both = _sum(intrinsic, parameter, self.factors)
-        curves = self.curves.get(factor)
+        curves = self._curves_of(factor)
         return both if curves is None else curves.together.expected(both)
+
+    def _curves_of(self, factor: int) -> Curves | None:
+        """None where a card has factors alone."""
+        if self.curves and factor not in self.curves:
+            known = " or ".join(str(one) for one in sorted(self.curves))
+            raise ModelError(
+                f"The warning maps were calibrated for factors of {known} along the slices, not "
+                f"{factor}: calibrate the network anew."
+            )
+        return self.curves.get(factor)
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values, as they stand in a card."""
@@ -113,7 +146,13 @@ class Calibration:
 
 
 def calibration_in(card: Mapping[str, Any]) -> Calibration:
-    """Return the calibration that a card tells, of any version."""
+    """Return the calibration that a card tells, of any version.
+
+    Parameters
+    ----------
+    card : mapping
+        Plain JSON values; ``calibration`` holds both factors and, of later cards, the curves.
+    """
     told = card["calibration"]
 
     def curve(one: Mapping[str, Any]) -> Curve:

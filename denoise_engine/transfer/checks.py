@@ -201,7 +201,20 @@ LEAST_DARK_BELOW_SURFACE = 0.2
 
 
 def dark_share_below_surface(image: Floats, spacing: Spacing) -> float:
-    """Return the share of dark voxels 4 to 16 mm below the surface, in the plane of the slices."""
+    """Return the share of dark voxels 4 to 16 mm below the surface, in the plane of the slices.
+
+    Parameters
+    ----------
+    image : ndarray of float32
+        (slices, rows, columns), magnitude, any unit; the middle half of the slices is looked at.
+    spacing : tuple of float
+        Slice, row and column spacing, mm.
+
+    Returns
+    -------
+    float
+        0 to 1; 0 also where nothing lies deep enough below a surface.
+    """
     threshold = 0.5 * otsu_threshold(image)
     dark, shell = 0, 0
     pixel = float(np.sqrt(spacing[1] * spacing[2]))

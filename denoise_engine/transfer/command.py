@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Spacing = tuple[float, float, float]
 
-FLAGGED_SHARE = 0.1  # of the head
+FLAGGED_SHARE = 0.1  # of the inside of the head
 # Named here, so that the help needs no manifest and no torch; a test compares them.
 DEFAULT = "anisotropic-unet"
 _MODELS = (
@@ -28,7 +28,7 @@ _MODELS = (
 
 @dataclass(frozen=True)
 class _Geometry:
-    """What writing a NIfTI file takes over."""
+    """What writing a NIfTI file takes over; no header where the image came from none."""
 
     affine: Any
     header: Any
@@ -61,13 +61,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--flags",
         type=Path,
-        help="file for the flagged map: 1 where the image is believed least, a tenth of the head",
+        help="file for the flagged map: 1 where the image is believed least, a tenth of the inside "
+        "of the head",
     )
     parser.add_argument(
         "--samples",
         type=int,
-        default=8,
-        help="runs for the parameter uncertainty, 0 or from 2; 8",
+        help="runs for the parameter uncertainty, 0 or from 2, each as long as the image takes; by "
+        "default 8, or 0 where the card gives them no weight",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
@@ -96,10 +97,11 @@ def transfer_file(arguments: argparse.Namespace, progress: Callable[[int, int], 
         What cannot be read, enhanced or written, or two results under one name.
     """
     from denoise_engine.files import check_free, read_image, write_volumes
-    from denoise_engine.transfer.enhance import check_samples, enhance
+    from denoise_engine.transfer.enhance import check_samples, enhance, telling_samples
+    from denoise_engine.transfer.models import load_transfer
     from denoise_engine.transfer.patches import PatchSettings
 
-    check_samples(arguments.samples)
+    check_samples(arguments.samples or 0)
     maps = [target for target in (arguments.uncertainty, arguments.flags) if target is not None]
     targets = [arguments.output, *maps]
     _check_different(targets)
@@ -108,19 +110,24 @@ def transfer_file(arguments: argparse.Namespace, progress: Callable[[int, int], 
         _check_kind(target)
         check_free(target, image, overwrite=arguments.overwrite)
     spacing = _spacing_of(image, arguments.spacing)
+    samples = 0
+    if maps:
+        samples = arguments.samples
+        if samples is None:
+            samples = telling_samples(load_transfer(arguments.model))
     result = enhance(
         image.volume,
         spacing,
         model=arguments.model,
         factor=arguments.factor,
         patches=PatchSettings(arguments.patch, arguments.overlap),
-        samples=arguments.samples if maps else 0,
+        samples=samples,
         seed=arguments.seed,
         device=arguments.device,
         precision=arguments.precision,
         progress=progress,
     )
-    geometry = None if image.nifti is None else _thinner(image.nifti, result.factor)
+    geometry = _geometry_of(image, spacing, result.factor)
     record = result.record()
     volumes = [(arguments.output, result.volume)]
     if arguments.uncertainty is not None:
@@ -128,23 +135,33 @@ def transfer_file(arguments: argparse.Namespace, progress: Callable[[int, int], 
     if arguments.flags is not None:
         flags = _flagged(result)
         volumes.append((arguments.flags, flags))
-        record["flags"] = {"share": FLAGGED_SHARE, "of": "the head", "voxels": int(flags.sum())}
+        voxels = int(flags.sum())
+        record["flags"] = {"share": FLAGGED_SHARE, "of": "the inside of the head", "voxels": voxels}
+        if not voxels:
+            record["warnings"].append(
+                "Nothing was flagged: no slice of the head is wide enough to have an inside. That "
+                "does not make the image sure."
+            )
     # Images without the map of where not to believe them would be half an output.
     write_volumes(volumes, geometry)
-    for warning in (*image.caveats, *record["warnings"]):
+    for warning in (*image.caveats, *_unplaced(image, targets), *record["warnings"]):
         print(f"Warning: {warning}", file=sys.stderr)
     print(json.dumps(record | {"seconds": round(result.seconds, 2)}, indent=2))
     return 0
 
 
 def _flagged(result: "TransferResult") -> "NDArray[np.float32]":
-    """1 at the least sure share of the head's voxels, else 0, on the grid of the result."""
+    """1 at the least sure share of the voxels inside of the head, else 0, on the result's grid.
+
+    Scalp and skull are left out, as on the platform: the maps were calibrated in the brain.
+    """
     import numpy as np
 
-    from denoise_engine.metrics import body_mask
     from denoise_engine.transfer.calibration import warning_map
+    from denoise_engine.transfer.inside import inside_of_head
 
-    flags = warning_map(result.uncertainty, body_mask(result.volume), FLAGGED_SHARE)
+    inside = inside_of_head(result.volume, result.spacing)
+    flags = warning_map(result.uncertainty, inside, FLAGGED_SHARE)
     return flags.astype(np.float32)
 
 
@@ -189,10 +206,30 @@ def _spacing_of(image: "Image", given: list[float] | None) -> Spacing:
     )
 
 
-def _thinner(nifti: Any, factor: int) -> _Geometry:
+def _unplaced(image: "Image", targets: list[Path]) -> list[str]:
+    """An array tells nothing but numbers; a NIfTI file made of it must not seem to know more."""
+    files = [target.name for target in targets if not target.name.endswith(".npy")]
+    if image.nifti is not None or image.series is not None or not files:
+        return []
+    return [
+        f"“{image.path.name}” does not tell where the head lies: {', '.join(files)} "
+        f"{'hold' if len(files) > 1 else 'holds'} the spacing alone; directions and origin mean "
+        "nothing."
+    ]
+
+
+def _geometry_of(image: "Image", spacing: Spacing, factor: int) -> _Geometry:
     """The geometry of the thin slices: they fill the same box as the thick ones."""
-    affine = nifti.affine.copy()
+    import numpy as np
+
+    header = None
+    if image.nifti is not None:
+        affine, header = image.nifti.affine.copy(), image.nifti.header
+    elif image.series is not None:
+        affine = image.series.affine()
+    else:
+        affine = np.diag([spacing[1], spacing[2], spacing[0], 1.0])
     step = affine[:3, 2] / factor
     affine[:3, 3] += 0.5 * (step - affine[:3, 2])
     affine[:3, 2] = step
-    return _Geometry(affine, nifti.header)
+    return _Geometry(affine, header)

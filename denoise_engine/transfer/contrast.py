@@ -51,6 +51,8 @@ def distance_of_bright_tissue(image: Floats, spacing: Spacing) -> float | None:
         enough below a surface.
     """
     coarse, grid = _averaged(image, spacing)
+    # Whatever the unit, small numbers below are small beside these; halving leaves all digits.
+    coarse = np.ldexp(coarse, -int(np.frexp(coarse.max())[1]))
     deep = _below_surface(coarse, grid)
     if np.count_nonzero(deep) < _FEWEST:
         return None

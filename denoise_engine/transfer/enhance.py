@@ -53,6 +53,8 @@ class TransferResult:
     patches : PatchSettings
     samples, seed : int
         Of the parameter uncertainty; 0 samples: it was not asked for.
+    calibration : str
+        Fingerprint of what made SDs of the variances: weights can be calibrated anew.
     warnings : tuple of str
     seconds : float
     """
@@ -70,6 +72,7 @@ class TransferResult:
     patches: PatchSettings
     samples: int
     seed: int
+    calibration: str
     warnings: tuple[str, ...]
     seconds: float
 
@@ -87,7 +90,11 @@ class TransferResult:
                 "overlap": self.patches.overlap,
                 "blend": self.patches.blend,
             },
-            "uncertainty": {"dropout_samples": self.samples, "seed": self.seed},
+            "uncertainty": {
+                "dropout_samples": self.samples,
+                "seed": self.seed,
+                "calibration": self.calibration,
+            },
             "backend": str(self.backend),
             "warnings": list(self.warnings),
         }
@@ -226,6 +233,22 @@ def check_samples(samples: int) -> None:
         )
 
 
+def telling_samples(loaded: LoadedTransfer) -> int:
+    """Return how many runs for the parameter uncertainty are worth their time.
+
+    Parameters
+    ----------
+    loaded : LoadedTransfer
+
+    Returns
+    -------
+    int
+        8; 0 where the calibration gives their spread no weight beside the intrinsic variance, so
+        that the map of both together is the same without them.
+    """
+    return SAMPLES if calibration_in(loaded.card).factors.parameter > 0 else 0
+
+
 def _enhanced(
     loaded: LoadedTransfer,
     volume: ArrayLike,
@@ -282,6 +305,7 @@ def _enhanced(
         patches=patches,
         samples=samples,
         seed=seed,
+        calibration=calibration.fingerprint,
         warnings=(*unlike, *warnings, *more),
         seconds=time.perf_counter() - start,
     )

@@ -188,7 +188,7 @@ def reduced_contrast(volume: Floats, contrast: float, tissues: Tissues) -> Float
         )
     grey = tissues.mean + contrast * (tissues.grey - tissues.mean)
     white = tissues.mean + contrast * (tissues.white - tissues.mean)
-    bright = 4 * tissues.white
+    bright = max(4 * tissues.white, float(volume.max(initial=0)))
     return np.interp(
         volume,
         [0, tissues.grey, tissues.white, bright],

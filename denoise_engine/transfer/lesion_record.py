@@ -1,8 +1,8 @@
 """What a method did to painted lesions, as measured: for people who decide whether to use it.
 
 The file is written by ``python benchmarks/transfer.py --only lesions --write`` and shipped with the
-weights. It holds every method of the engine, so that a study can show, for the method of a derived
-arm, how many lesions survived it and how many it made up.
+weights. It holds every network of the engine that was measured, so that a study can show, for the
+method of a derived arm, how many lesions survived it and how many it made up.
 """
 
 import json

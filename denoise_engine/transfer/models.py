@@ -1,6 +1,5 @@
 """The trained transfer networks: found by name, checked by hash, kept once loaded."""
 
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -10,6 +9,7 @@ from denoise_engine.models import (
     TRANSFER_MANIFEST,
     ModelFile,
     available_models,
+    calibrated_later,
     find_model,
     read_checked,
 )
@@ -47,7 +47,13 @@ def load_transfer(name: str = DEFAULT_MODEL) -> LoadedTransfer:
 
 @lru_cache(maxsize=3)
 def load_transfer_file(file: ModelFile) -> LoadedTransfer:
-    """Read a network from a file that is not shipped, by the SHA-256 it must have."""
+    """Read a network from a file that is not shipped, by the SHA-256 it must have.
+
+    Raises
+    ------
+    ModelError
+        The file is missing, its SHA-256 differs, or it is not such a network.
+    """
     from safetensors.torch import load
 
     content, card = read_checked(file)
@@ -60,23 +66,7 @@ def load_transfer_file(file: ModelFile) -> LoadedTransfer:
         error_model = error_model_in(weights)
     except Exception as error:
         raise ModelError(f"“{file.path.name}” does not hold the weights of {file.name}.") from error
-    return LoadedTransfer(file, network.eval(), card | _calibrated_later(file), error_model)
-
-
-def _calibrated_later(file: ModelFile) -> dict[str, Any]:
-    """Return the calibration that stands in the list beside the weights, if one does.
-
-    Calibrating anew leaves the weights as they are, and all that was measured of their images; so
-    it goes into the list, which tells their SHA-256 too. Without it the header's counts.
-    """
-    try:
-        entries = json.loads(file.path.with_name(TRANSFER_MANIFEST.name).read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    entry = entries.get(file.name, {})
-    if entry.get("sha256") != file.sha256 or "calibration" not in entry:
-        return {}
-    return {"calibration": entry["calibration"]}
+    return LoadedTransfer(file, network.eval(), card | calibrated_later(file), error_model)
 
 
 def architecture_in(card: dict[str, Any]) -> Architecture:

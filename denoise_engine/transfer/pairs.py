@@ -32,6 +32,7 @@ from denoise_engine.transfer.heads import read_axial, typical_intensity
 Floats = NDArray[np.float32]
 
 _BORDER_TOLERANCE = 0.25  # of a thin slice or a pixel
+_MOST_NEGATIVE = 0.1  # of the highest value: resampling overshoots, normalising goes far below
 _FACTORS = (1, 2, 4, 8)  # what a network of this package can be built for
 
 
@@ -107,12 +108,15 @@ def read_pairs(
     """
     if not folder.is_dir():
         raise TrainingDataError(f"“{folder}” is no folder.")
-    found = sorted(
+    scans = [
         path
-        for path in (*folder.glob("sub-*/anat/*"), *folder.glob("sub-*/ses-*/anat/*"))
-        if f"_acq-{low}_" in path.name
-        and path.name.endswith((f"_{suffix}.nii.gz", f"_{suffix}.nii"))
-    )
+        for path in (*folder.glob("sub-*/anat/sub-*"), *folder.glob("sub-*/ses-*/anat/sub-*"))
+        if path.name.endswith((f"_{suffix}.nii.gz", f"_{suffix}.nii"))
+    ]
+    found = sorted(path for path in scans if f"_acq-{low}_" in path.name)
+    for path in sorted(path for path in scans if f"_acq-{high}_" in path.name):
+        if _partner(path, high, low) not in found:
+            raise _without(path, _partner(path, high, low))
     if not found:
         raise TrainingDataError(
             f"“{folder}” holds no pairs: sub-01/anat/sub-01_acq-{low}_{suffix}.nii.gz and the same "
@@ -122,9 +126,9 @@ def read_pairs(
 
 
 def _read_pair(folder: Path, path: Path, low: str, high: str) -> RegisteredPair:
-    partner = path.with_name(path.name.replace(f"_acq-{low}_", f"_acq-{high}_"))
+    partner = _partner(path, low, high)
     if not partner.exists():
-        raise TrainingDataError(f"“{path.name}” has no partner: “{partner.name}” is missing.")
+        raise _without(path, partner)
     (thick, thick_affine, _), (thin, thin_affine, spacing) = map(_read, (path, partner))
     for name, volume in ((path.name, thick), (partner.name, thin)):
         if not np.isfinite(volume).all():
@@ -145,13 +149,31 @@ def _read_pair(folder: Path, path: Path, low: str, high: str) -> RegisteredPair:
     return RegisteredPair(name, thick, cubic, thin, factor, pixel, files)
 
 
+def _partner(path: Path, label: str, other: str) -> Path:
+    return path.with_name(path.name.replace(f"_acq-{label}_", f"_acq-{other}_"))
+
+
+def _without(path: Path, partner: Path) -> TrainingDataError:
+    return TrainingDataError(f"“{path.name}” has no partner: “{partner.name}” is missing.")
+
+
 def _read(path: Path) -> tuple[Floats, NDArray[np.float64], tuple[float, float, float]]:
+    import nibabel
+
+    nifti: Any = nibabel
     try:
-        return read_axial(path)
+        found = read_axial(path)  # which takes what is below 0 for air
+        stored = np.asarray(nifti.load(path).dataobj, dtype=np.float32)
     except UnusableVolumeError as error:
         raise TrainingDataError(str(error)) from error
     except Exception as error:  # whatever a damaged file makes its reader raise
         raise TrainingDataError(f"“{path.name}” cannot be read: {error}") from error
+    if float(np.nanmin(stored)) < -_MOST_NEGATIVE * float(np.nanmax(stored)):
+        raise TrainingDataError(
+            f"“{path.name}” reaches down to {np.nanmin(stored):g}: this is no magnitude image, as "
+            "phase images and those with a mean of 0 are not. Give it as the scanner made it."
+        )
+    return found
 
 
 def _about_one(name: str, volume: Floats) -> Floats:

@@ -126,7 +126,8 @@ class DerivedArmForm(forms.Form):
         max_value=MOST_SAMPLES,
         initial=SAMPLES,
         label="Runs for the warning map",
-        help_text="Each takes as long as the images. 0: what the network says of itself alone.",
+        help_text="Each takes as long as the images. 0: what the network says of itself alone. "
+        "Where its card gives such runs no weight, 0 gives the same map.",
     )
     compared_with = forms.ModelMultipleChoiceField(
         Arm.objects.none(),

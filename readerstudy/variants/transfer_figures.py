@@ -6,13 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
-from denoise_engine.metrics import otsu_threshold
 from denoise_engine.transfer.calibration import warning_map
-
-# Scalp and skull: their edges are the least sure of all, and nobody reads them.
-BELOW_SURFACE_MM = 14.0
+from denoise_engine.transfer.inside import inside_of_head
 
 
 @dataclass(frozen=True)
@@ -83,25 +79,3 @@ def _against(
         found["error_flagged"] = rms(volume, flagged)
         found["error_elsewhere"] = rms(volume, inside & ~flagged)
     return found
-
-
-def inside_of_head(volume: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
-    """What lies deeper below the surface of the head, within the slice, than scalp and skull.
-
-    bool, the shape of `volume`.
-    """
-    threshold = 0.5 * otsu_threshold(np.asarray(volume, dtype=np.float32))
-    inside = np.zeros(volume.shape, dtype=np.bool_)
-    for index, plane in enumerate(volume):
-        labels, count = ndimage.label(plane > threshold)
-        if count == 0:
-            continue
-        sizes = np.bincount(labels.ravel())
-        sizes[0] = 0
-        closed = ndimage.binary_closing(np.pad(labels == int(sizes.argmax()), 8), iterations=4)[
-            8:-8, 8:-8
-        ]
-        head = np.pad(ndimage.binary_fill_holes(closed), 1)
-        depth = ndimage.distance_transform_edt(head, sampling=spacing[1:])[1:-1, 1:-1]
-        inside[index] = depth > BELOW_SURFACE_MM
-    return inside

@@ -43,6 +43,10 @@ def test_slices_are_sorted_by_place_whatever_their_names(tmp_path: Path) -> None
     assert [path.name for path in found.files] == ["e.dcm", "a", "c.ima", "b.dcm", "d"]
     assert found.places == tuple((index, 0) for index in range(5))
     assert found.spacing == (4.0, 0.5, 0.625)
+    # Row 2, column 3 of slice 4: sagittal, rows downwards, columns to the back; LPS becomes RAS.
+    np.testing.assert_allclose(
+        found.affine() @ [2, 3, 4, 1], [30 - 16, 100 - 3 * 0.625, 60 - 2 * 0.5, 1]
+    )
     assert found.acquired is None
     assert found.vendor_denoised is None
     assert not found.is_enhanced
@@ -73,6 +77,8 @@ def test_frames_of_an_enhanced_image_are_sorted_and_rescaled(tmp_path: Path) -> 
     assert np.array_equal(found.volume[4], pixels[0] * 2.0)
     assert np.array_equal(found.volume[0], pixels[4] * 2.0 + 4)
     assert found.spacing == (4.0, 0.5, 0.625)
+    np.testing.assert_allclose(found.affine()[:3, 3], [16, 0, 0])
+    np.testing.assert_allclose(found.affine()[:3, 2], [-4, 0, 0])
 
 
 @pytest.mark.parametrize("path", sorted(TOSHIBA.glob("*.dcm")), ids=lambda p: p.stem)

@@ -14,11 +14,12 @@ import torch
 from denoise_engine import UnusableVolumeError, cli
 from denoise_engine.cli import main
 from denoise_engine.files import write_volumes
-from denoise_engine.metrics import body_mask
 from denoise_engine.transfer.command import DEFAULT
 from denoise_engine.transfer.enhance import enhance_with
+from denoise_engine.transfer.inside import inside_of_head
 from denoise_engine.transfer.models import DEFAULT_MODEL, load_transfer, transfer_models
 from tests.denoise_engine.heads import phantom, small_model
+from tests.imaging.datasets import as_bytes, series
 
 SMALL = 25 * 2**20
 
@@ -57,6 +58,12 @@ def test_a_network_is_shipped_small_with_a_card_that_says_simulation(
     page = model.file.path.with_suffix(".md").read_text(encoding="utf-8")
     assert model.file.sha256 in page
     assert "Measured on heads kept out of training" in page
+    # What is printed is what counts: the page with what was measured, and the calibration in use.
+    assert printed.strip() == page.strip()
+    assert main(["card", name, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["calibration"]
+    assert told == model.card["calibration"]
+    assert f"counts {told['intrinsic']:.2f} times" in page
 
 
 def test_a_file_becomes_thin_slices_in_the_same_box_and_a_map_of_their_error(
@@ -84,18 +91,57 @@ def test_a_file_becomes_thin_slices_in_the_same_box_and_a_map_of_their_error(
     flags = np.moveaxis(np.asarray(nifti.load(tmp_path / "flags.nii.gz").dataobj), -1, 0)
     assert flags.shape == (48, 56, 56)
     assert set(np.unique(flags)) == {0, 1}
-    assert record["flags"] == {"share": 0.1, "of": "the head", "voxels": int(flags.sum())}
-    # A tenth of the head, the least sure one, and nothing in the air around it.
+    of = "the inside of the head"
+    assert record["flags"] == {"share": 0.1, "of": of, "voxels": int(flags.sum())}
+    # A tenth of the inside, the least sure one, and nothing of scalp, skull and air around it.
     expected = np.moveaxis(np.asarray(sd.dataobj), -1, 0)
-    head = body_mask(np.moveaxis(np.asarray(thin.dataobj), -1, 0))
-    assert flags[head].mean() == pytest.approx(0.1, abs=0.005)
-    assert not flags[~head].any()
-    assert expected[flags == 1].min() >= expected[head & (flags == 0)].max()
+    inside = inside_of_head(np.moveaxis(np.asarray(thin.dataobj), -1, 0), (1.0, 1.0, 1.0))
+    assert not inside[:, :14].any()
+    assert flags[inside].mean() == pytest.approx(0.1, abs=0.005)
+    assert not flags[~inside].any()
+    assert expected[flags == 1].min() >= expected[inside & (flags == 0)].max()
     enhanced = np.moveaxis(np.asarray(thin.dataobj), -1, 0)
     assert np.corrcoef(enhanced.ravel(), phantom((48, 56, 56)).ravel())[0, 1] > 0.8
     # Nothing is replaced unasked.
     assert main(["transfer", *where]) == 2
     assert "exists already" in capsys.readouterr().err
+
+
+def test_thin_slices_of_a_dicom_series_lie_where_the_scan_lay(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A NIfTI file without its place would be read as cubes of 1 mm, whatever they measure."""
+    scan = 10 * phantom((48, 56, 60)).reshape(6, 8, 56, 60).mean(axis=1)
+    placed: dict[str, Any] = {
+        "orientation": (1, 0, 0, 0, 1, 0),
+        "origin": (-20, 30, 5),
+        "step": (0, 0, 8.8),
+    }
+    datasets = series(np.round(scan).astype(np.uint16), spacing=(1.1, 1.1), **placed)
+    (tmp_path / "in").mkdir()
+    for k, dataset in enumerate(datasets):
+        (tmp_path / "in" / f"IM{k}").write_bytes(as_bytes(dataset))
+    where = [str(tmp_path / "in"), str(tmp_path / "out.nii.gz")]
+    more = ["--model", "sr-unet", "--patch", "80", "--precision", "float32"]
+    assert main(["transfer", *where, *more]) == 0
+    nifti: Any = nibabel
+    thin = nifti.load(tmp_path / "out.nii.gz")
+    assert thin.shape == (56, 60, 48)
+    assert thin.header.get_zooms() == pytest.approx((1.1, 1.1, 1.1))
+    # LPS becomes RAS; the first thick slice and its eight thin ones begin at the same place.
+    np.testing.assert_allclose(thin.affine @ [0, 0, -0.5, 1], [20, -30, 5 - 4.4, 1], atol=1e-4)
+    np.testing.assert_allclose(thin.affine @ [7, 9, 47.5, 1], [10.1, -37.7, 53.4, 1], atol=1e-4)
+    assert thin.header.get_xyzt_units()[0] == "mm"
+    assert "does not tell where the head lies" not in capsys.readouterr().err
+    # No runs that the card gives no weight.
+    assert main(["transfer", *where, *more, "--overwrite", "--flags", str(tmp_path / "f.npy")]) == 0
+    assert json.loads(capsys.readouterr().out)["uncertainty"]["dropout_samples"] == 0
+    # Of an array the spacing alone is known, and that is said.
+    np.save(tmp_path / "in.npy", scan)
+    where = [str(tmp_path / name) for name in ("in.npy", "of_array.nii.gz")]
+    assert main(["transfer", *where, *more, "--spacing", "8.8", "1.1", "1.1"]) == 0
+    assert nifti.load(where[1]).header.get_zooms() == pytest.approx((1.1, 1.1, 1.1))
+    assert "“in.npy” does not tell where the head lies" in capsys.readouterr().err
 
 
 def test_what_the_command_cannot_do_it_says(

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from denoise_engine import UnusableVolumeError
+from denoise_engine.errors import ModelError
 from denoise_engine.transfer.calibration import (
     calibration_in,
     fit_calibration,
@@ -24,7 +25,7 @@ from denoise_engine.transfer.checks import (
     contrast_warnings,
     dark_share_below_surface,
 )
-from denoise_engine.transfer.enhance import enhance_with
+from denoise_engine.transfer.enhance import enhance_with, telling_samples
 from denoise_engine.transfer.grids import interpolate
 from denoise_engine.transfer.heads import read_axial
 from denoise_engine.transfer.models import LoadedTransfer
@@ -62,9 +63,23 @@ def test_a_scan_becomes_thinner_slices_with_maps_of_what_to_doubt() -> None:
     cubic = interpolate((10 * _scan()).astype(np.float32), 8)
     assert np.abs(result.volume - cubic).mean() < 0.3 * cubic.mean()
     record = json.loads(json.dumps(result.record()))
+    calibration = record["uncertainty"].pop("calibration")
     assert record["uncertainty"] == {"dropout_samples": 2, "seed": 0}
+    # The same weights, calibrated otherwise, give another map: the record tells them apart.
+    assert len(calibration) == 16
+    assert calibration == result.record()["uncertainty"]["calibration"]
+    assert calibration != plain.record()["uncertainty"]["calibration"]
     assert record["factor"] == 8
     assert not record["warnings"]
+
+
+def test_runs_that_change_nothing_are_not_made_unasked() -> None:
+    told = small_model(calibration={"intrinsic": 1.2, "parameter": 0.0})
+    assert telling_samples(told) == 0
+    assert telling_samples(small_model()) == 8
+    without = _enhanced(told, _scan(), SPACING)
+    with_them = _enhanced(told, _scan(), SPACING, samples=2)
+    np.testing.assert_allclose(with_them.uncertainty, without.uncertainty, rtol=1e-5)
 
 
 def test_the_unit_of_the_scan_does_not_matter() -> None:
@@ -136,7 +151,10 @@ def test_a_head_whose_cortex_is_brighter_than_white_matter_is_warned_of() -> Non
         assert contrast_warnings(scan(head * coils), spacing) == []
         (warning,) = contrast_warnings(scan(other), spacing)
         assert "does not look T1-weighted" in warning
-        (warning,) = contrast_warnings(scan(other * coils), spacing)
+        assert len(contrast_warnings(scan(other * coils), spacing)) == 1
+        for unit in (1e-7, 1e4):
+            assert contrast_warnings(np.float32(unit) * scan(head), spacing) == []
+            assert len(contrast_warnings(np.float32(unit) * scan(other), spacing)) == 1
     result = _enhanced(small_model(), scan(other), spacing)
     assert any("T1-weighted" in warning for warning in result.record()["warnings"])
     # Too small to tell: nothing is said.
@@ -205,6 +223,9 @@ def test_each_uncertainty_is_calibrated_on_its_own_and_both_together() -> None:
         # A rising line leaves the ranking as it is, beyond its ends too.
         assert (np.diff(found[np.argsort(true)]) >= 0).all()
         assert len(np.unique(found)) > 0.9 * true.size
+    # Of another factor nothing is known: nothing is made up either.
+    with pytest.raises(ModelError, match="calibrated for factors of 8 along the slices, not 4"):
+        calibration.intrinsic(intrinsic.astype(np.float32), 4)
 
 
 def test_a_calibration_by_factors_alone_is_still_read() -> None:

@@ -11,14 +11,20 @@ import torch
 
 from benchmarks.transfer_site.oracle import mixture_ratio, oracle
 from benchmarks.transfer_site.report import Report
-from denoise_engine.models import TRANSFER_MANIFEST, find_model
+from denoise_engine.errors import TrainingDataError
+from denoise_engine.models import TRANSFER_MANIFEST, card_in_use, find_model
 from denoise_engine.training.card import MEASURED_END, MEASURED_START
 from denoise_engine.training.transfer_calibration import SeenScan
+from denoise_engine.training.transfer_card import calibration_in_words
 from denoise_engine.training.transfer_errors import fit_error_model, inner_part
-from denoise_engine.training.transfer_export import write_calibration
+from denoise_engine.training.transfer_export import (
+    calibrate_anew,
+    calibration_of,
+    write_calibration,
+)
 from denoise_engine.transfer.enhance import enhance_with
 from denoise_engine.transfer.error_model import ErrorModel, error_model_in, measured_around
-from denoise_engine.transfer.models import LoadedTransfer, load_transfer_file
+from denoise_engine.transfer.models import LoadedTransfer, load_transfer, load_transfer_file
 from tests.denoise_engine.heads import phantom, phantom_head, small_model
 
 
@@ -109,6 +115,7 @@ def test_a_calibration_in_the_list_beside_the_weights_counts(tmp_path: Path) -> 
         found = load_transfer_file(file).card["calibration"]
         # Of other weights it is not theirs.
         assert (found == wanted) == (wanted is not None)
+        assert card_in_use(file)["calibration"] == found
 
 
 def test_calibrating_anew_keeps_weights_and_what_was_measured(tmp_path: Path) -> None:
@@ -119,8 +126,11 @@ def test_calibrating_anew_keeps_weights_and_what_was_measured(tmp_path: Path) ->
     seen = SeenScan(
         "field_1", 1, true * rng.standard_normal(8000) ** 2, 2 * true, 1e-4 + 0 * true, slab
     )
+    # A folder that holds other networks keeps them.
+    (tmp_path / "transfer.json").write_text(json.dumps({"sr-unet": {"version": "9"}}))
     listed = write_calibration(load_transfer_file(shipped), [seen], tmp_path)
     entry = json.loads(listed.read_text())["7t-like-plain"]
+    assert json.loads(listed.read_text())["sr-unet"] == {"version": "9"}
     assert entry["sha256"] == shipped.sha256
     found = entry["calibration"]["cross_fitted"]["field_1"]
     assert found["intrinsic"]["error"] < 0.2
@@ -139,6 +149,25 @@ def test_calibrating_anew_keeps_weights_and_what_was_measured(tmp_path: Path) ->
     # Also what people wrote into it by hand.
     assert [line for line in kept if line not in written] == []
     assert "parameter uncertainty adds nothing" in card
+    assert "calibrated in the brain there" in card
+    elsewhere = calibration_of([replace(seen, in_brain=False)])
+    assert "calibrated in the whole head" in " ".join(calibration_in_words(elsewhere))
+
+
+def test_a_network_that_cannot_be_calibrated_is_refused_before_anything_is_computed(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(TrainingDataError, match="sr-unet has no model of errors"):
+        calibrate_anew(small_model(), tmp_path, tmp_path / "out")
+    shipped = load_transfer("7t-like-plain")
+    page = tmp_path / "weights.md"
+    alone = replace(shipped, file=replace(shipped.file, path=page.with_suffix(".safetensors")))
+    for text in (None, "# A card of another kind"):
+        if text is not None:
+            page.write_text(text)
+        with pytest.raises(TrainingDataError, match=r"“weights\.md” beside the weights"):
+            calibrate_anew(alone, tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_a_run_did_not_measure_stays_in_the_card(tmp_path: Path) -> None:

@@ -75,12 +75,14 @@ def test_the_reference_judges_itself_perfect_and_a_thick_scan_worse(head: Head) 
     itself = judge(head.volume, reference)
     assert itself.ssim == itself.ssim_3d == pytest.approx(1)
     assert itself.rmse == 0
+    assert itself.detail_error == pytest.approx(0, abs=1e-3)
     assert set(itself.dice.values()) == {1.0}
     assert set(itself.bias.values()) == {0.0}
     four, eight = (
         judge(interpolate(simulate(head, Degradation(f), 0), f), reference) for f in (4, 8)
     )
     assert eight.psnr < four.psnr < 60
+    assert eight.detail_error > four.detail_error > 0
     assert eight.ssim < four.ssim < 1
     assert eight.rmse > four.rmse > 0
     assert eight.dice["GM"] < four.dice["GM"] < 1

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from scipy import ndimage
 
 from denoise_engine import TrainingDataError
 from denoise_engine.errors import ModelError
@@ -114,8 +116,19 @@ def test_detail_that_was_made_up_is_told_from_detail_that_is_there() -> None:
     energy, true = fine_detail(made_up, head, mask)
     assert energy > 150
     assert true == pytest.approx(100, abs=10)
+    # What is half as strong has made-up detail beside it, though its energy is below the share.
+    half = 0.5 * head + rng.normal(0, 8, head.shape).astype(np.float32)
+    energy, true = fine_detail(half, head, mask)
+    assert energy < true
+    wrong = 100 * np.square(_detail(half) - _detail(head)).sum() / np.square(_detail(head)).sum()
+    assert energy - 2 * true + 100 == pytest.approx(wrong, rel=0.01)
+    assert wrong > 30
     flat = np.full(head.shape, 50, dtype=np.float32)
     assert fine_detail(flat, head, mask) == pytest.approx((0, 0), abs=1e-3)
+
+
+def _detail(image: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.asarray(image - ndimage.gaussian_filter(image, 1.0), dtype=np.float64)
 
 
 def test_lesion_figures_are_found_by_method_and_weights(tmp_path: Path) -> None:

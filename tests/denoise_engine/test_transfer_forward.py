@@ -66,9 +66,9 @@ def test_noise_is_rician_of_the_asked_level() -> None:
 
 
 def test_contrast_shrinks_around_the_mean_of_grey_and_white() -> None:
-    values = np.array([[[0, 70, 85, 100, 180]]], dtype=np.float32)
+    values = np.array([[[0, 70, 85, 100, 180, 1000]]], dtype=np.float32)
     np.testing.assert_allclose(
-        reduced_contrast(values, 0.5, TISSUES)[0, 0], [0, 77.5, 85, 92.5, 172.5]
+        reduced_contrast(values, 0.5, TISSUES)[0, 0], [0, 77.5, 85, 92.5, 172.5, 992.5]
     )
     with pytest.raises(SimulationError, match="T1-weighted"):
         reduced_contrast(values, 0.5, Tissues(grey=100, white=70))

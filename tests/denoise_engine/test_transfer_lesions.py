@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.transfer_site.lesions import entries_before, lesion_tables
+from benchmarks.transfer_site.lesions import check_methods, entries_before, lesion_tables
 from benchmarks.transfer_site.report import APART_END, APART_START, Report
 from denoise_engine import SimulationError
 from denoise_engine.training.card import MEASURED_END, MEASURED_START
@@ -148,6 +148,13 @@ def test_figures_of_other_settings_are_not_dropped_without_a_word(
             entries_before(file, settings | changed, {("a", "s")})
     assert entries_before(file, settings | {"seed": 2}, {("a", "s"), ("b", "s")}) == {}
     assert "measured anew" in capsys.readouterr().out
+
+
+def test_a_method_that_there_is_not_is_refused_by_name() -> None:
+    check_methods(None, ["ddlr", "cubic"])
+    check_methods(["cubic"], ["ddlr", "cubic"])
+    with pytest.raises(SystemExit, match=r"No method is called unroled.*ddlr, cubic"):
+        check_methods(["cubic", "unroled"], ["ddlr", "cubic"])
 
 
 def _row(method: str, invented: int, baseline: str | None) -> dict[str, Any]:

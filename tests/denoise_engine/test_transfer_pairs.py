@@ -117,7 +117,13 @@ def test_pairs_that_do_not_fit_are_refused_by_name(tmp_path: Path) -> None:
     high_path = low_path.with_name("sub-02_ses-1_acq-high_T1w.nii.gz")
     with pytest.raises(TrainingDataError, match="holds no pairs"):
         read_pairs(tmp_path)
+    save_head(high_path, high)
+    with pytest.raises(TrainingDataError, match=r"acq-high_T1w.*no partner.*acq-low_T1w.*missing"):
+        read_pairs(tmp_path)
+    high_path.unlink()
     save_head(low_path, high[::4], (4, 1, 1))
+    # What a file manager leaves beside it is no scan.
+    low_path.with_name(f"._{low_path.name}").write_bytes(b"none")
     with pytest.raises(TrainingDataError, match=r"acq-high_T1w.*missing"):
         read_pairs(tmp_path)
     save_head(high_path, high[:30])
@@ -125,6 +131,9 @@ def test_pairs_that_do_not_fit_are_refused_by_name(tmp_path: Path) -> None:
         read_pairs(tmp_path)
     save_head(high_path, high, (1.1, 1, 1))
     with pytest.raises(TrainingDataError, match="same box"):
+        read_pairs(tmp_path)
+    save_head(high_path, high - high.mean())
+    with pytest.raises(TrainingDataError, match=r"acq-high_T1w.*no magnitude image"):
         read_pairs(tmp_path)
     high[0, 0, 0] = np.nan
     save_head(high_path, high)
@@ -177,6 +186,9 @@ def test_the_card_tells_of_the_pairs_with_their_hashes(tmp_path: Path) -> None:
     assert "no real pairs" not in page
     assert "1 real pair" in page
     assert "--pairs BIDS" in card["command"]
+    # Nor that the warning maps were calibrated in the brain: here nothing tells where it is.
+    assert card["calibration"]["region"] == "head"
+    assert "calibrated in the whole head" in page
 
 
 def test_a_card_says_there_are_no_real_pairs_only_where_there_are_none() -> None:
@@ -216,3 +228,8 @@ def test_a_network_keeps_the_pairs_of_the_one_it_began_with(tmp_path: Path) -> N
     page = weights.with_suffix(".md").read_text(encoding="utf-8")
     assert "no real pairs" not in page
     assert first.file.sha256 in page
+    # Trained on the same pair again, it has still seen one.
+    same = read_pairs(tmp_path / "bids")
+    again = PatchSampler([], seed=1, factors=(8,), patches=1, size=32, pairs=same)
+    trainer = TransferTrainer(again, recipe, tmp_path / "third", start=first)
+    assert trainer.progress.pairs_seen == 1

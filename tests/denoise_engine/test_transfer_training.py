@@ -83,6 +83,14 @@ def test_a_training_that_was_stopped_ends_like_one_that_was_not(tmp_path: Path) 
     second.run()
     for name, value in whole.average.items():
         torch.testing.assert_close(second.average[name], value, rtol=0, atol=0)
+    # The card of a checkpoint tells how long it was to train, whatever the export is told.
+    exported = TransferTrainer(None, _recipe(100), tmp_path / "parts")
+    exported.resume(as_it_was=True)
+    assert exported.recipe == second.recipe
+    assert exported.fraction_done() == 1
+    longer = TransferTrainer(_sampler(), _recipe(100), tmp_path / "parts")
+    longer.resume()
+    assert longer.fraction_done() == 0.04
     other = TransferTrainer(_sampler(), _recipe(4, seed=9), tmp_path / "parts")
     with pytest.raises(TrainingDataError, match="seed"):
         other.resume()
@@ -206,11 +214,37 @@ def test_options_that_would_be_ignored_are_refused(
         (["--export", "--pairs", str(tmp_path)], "--pairs has no effect"),
         (["--export", "--resume"], "does not train on"),
         (["--export", "--device", "cuda"], "Leave --device out"),
+        (["--export", "--minutes", "3"], "--minutes has no effect"),
         (["--pairs", str(tmp_path)], "holds no pairs"),
+        (["--calibrate"], "write --start sr-unet beside it"),
     ]
+    calibrating = ["--start", "sr-unet", "--calibrate"]
+    for more in (["--pairs", "x"], ["--resume"], ["--minutes", "3"], ["--note", "A trial."]):
+        refusals.append(([*calibrating, *more], f"{more[0]} has no effect"))
     if not torch.cuda.is_available():
         refusals.append((["--device", "cuda"], "A GPU was asked for"))
     for more, sentence in refusals:
         assert main(["train", "sr-unet", *where, *more]) == 2
         assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "more", "sentence"),
+    [
+        ("ddlr", ["--pairs", "x"], "ddlr is not trained on pairs"),
+        ("ddlr-cs", ["--pairs", "x"], "--pairs is for the transfer networks"),
+        ("unrolled", ["--pairs", "x"], "unrolled is not trained on pairs"),
+        ("ddlr", ["--calibrate"], "ddlr has no warning maps"),
+        ("unrolled", ["--calibrate"], "unrolled has no warning maps"),
+        ("ddlr", ["--export"], "writes its weights when its training ends"),
+        ("unrolled", ["--device", "cuda"], "Leave --device out"),
+    ],
+)
+def test_options_of_another_kind_of_network_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str, more: list[str], sentence: str
+) -> None:
+    where = ["--data", str(tmp_path), "--out", str(tmp_path / "out")]
+    assert main(["train", model, *where, *more]) == 2
+    assert sentence in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
