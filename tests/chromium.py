@@ -9,12 +9,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
+# Two cores may carry workers, a database and the checks of style beside the browser.
+EXPECT_MS, PAGE_MS = 15_000, 90_000
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -41,5 +44,14 @@ def front_end() -> None:
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        plain = browser.new_context
+
+        def new_context(**options: Any) -> BrowserContext:
+            context = plain(**options)
+            context.set_default_navigation_timeout(PAGE_MS)
+            return context
+
+        browser.new_context = new_context  # type: ignore[method-assign]
+        expect.set_options(timeout=EXPECT_MS)
         yield browser
         browser.close()

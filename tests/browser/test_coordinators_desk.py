@@ -21,6 +21,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from readerstudy.demo.scans import volunteer_zip
 from readerstudy.demo.sources import load_sources
+from tests.chromium import EXPECT_MS
 
 from .whole_site import PASSWORD, WholeSite, serving_site
 
@@ -65,7 +66,7 @@ def page(chromium: Browser, site: WholeSite) -> Iterator[Page]:
     page.keyboard.press("Enter")
     page.wait_for_url(lambda url: "/accounts/login" not in url)
     yield page
-    expect.set_options(timeout=5_000)
+    expect.set_options(timeout=EXPECT_MS)
     assert troubles == []
     context.close()
 
