@@ -21,17 +21,20 @@ FIRST = (
     *("test_accessibility.py", "test_on_postgresql.py", "test_backup.py"),
     "test_the_whole_way.py",
 )
+# Fixtures that start a database, an object store, web processes or workers.
+PROGRAMS = {"postgresql_address", "server", "site", "reader", "ports"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first. What drives a browser is tried once more before it counts as failed.
+    """The longest first. What drives other programs is tried once more before it counts as failed.
 
-    A busy machine may take seconds over what a page expects at once; the summary names each test
-    that needed its second try ("RERUN"), and a fault of the product fails twice.
+    A busy machine may take seconds over what is expected at once; the summary names each test that
+    needed its second try ("RERUN") and shows its first failure, and a fault of the product fails
+    twice.
     """
     items.sort(key=lambda item: item.path.name not in FIRST)
     for item in items:
-        if item.get_closest_marker("browser"):
+        if item.get_closest_marker("browser") or PROGRAMS & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 
