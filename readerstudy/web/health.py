@@ -22,6 +22,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
 from readerstudy.imaging import trial_files
+from readerstudy.imaging.models import Series
+from readerstudy.imaging.volumes import VOLUME
 from readerstudy.jobs.selectors import queues_without_worker
 
 from .slow_store import briefly
@@ -31,6 +33,7 @@ KEPT_SECONDS = 5.0
 # Sixteen bytes are taken, given back and deleted in this time by a store that is usable; one that
 # hangs is given up after a second, by the first of these requests.
 STORE_SECONDS = 2.0
+LOOKED_FOR = 3  # of the newest series; one alone may just be being deleted
 # A look that takes longer than this meets something that hangs: what was found before it says
 # nothing any more.
 STUCK_SECONDS = 15.0
@@ -61,10 +64,18 @@ def _migrations() -> str:
 
 
 def _storage() -> str:
-    """Write, read back and delete a small file: a full or read-only store is found."""
+    """Write, read back and delete a small file: a full or read-only store is found.
+
+    Before it, images are looked for that have to be there: in the place of a share that is not
+    mounted lies an empty folder, which can be written to.
+    """
     storage = storages["default"]
     content = uuid.uuid4().bytes
+    newest = Series.objects.order_by("-created_at").values_list("prefix", flat=True)
+    volumes = [f"{prefix}/{VOLUME}" for prefix in newest[:LOOKED_FOR]]
     with briefly(STORE_SECONDS):
+        if volumes and not any(storage.exists(name) for name in volumes):
+            return "stored images are not there: is the folder that holds them mounted?"
         name = storage.save(f"{trial_files.FOLDER}/{uuid.uuid4()}", ContentFile(content))
         try:
             with storage.open(name) as stored:

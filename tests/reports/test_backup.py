@@ -19,6 +19,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from readerstudy.accounts.models import User
 from readerstudy.audit.models import Event
 from readerstudy.audit.services import verify_chain
+from readerstudy.imaging.volumes import delete_files
 from readerstudy.reading.models import ScoreRevision
 from readerstudy.reports import report as reports
 from readerstudy.reports.backup.content import BackupError
@@ -28,6 +29,7 @@ from readerstudy.reports.report import named_report
 from readerstudy.studies.models import Study
 from tests import postgresql
 from tests.factories import make_administrator
+from tests.reading.imaged_study import make_reading_study
 from tests.reports.published import make_published_study, unblind
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -189,3 +191,16 @@ def test_a_backup_of_sqlite_restores_into_postgresql(study: Study, tmp_path: Pat
     assert one["storage"] == other["storage"]
     same = {label for label in one["tables"] if one["tables"][label] == other["tables"][label]}
     assert {"reading.scorerevision", "reports.snapshot", "studies.study", "accounts.user"} <= same
+
+
+def test_a_backup_without_the_images_is_made_only_if_asked_for(tmp_path: Path) -> None:
+    """A share that is not mounted looks like an empty folder."""
+    make_reading_study(volunteers=2, readers=1)
+    for folder in default_storage.listdir("")[0]:
+        delete_files(folder)
+    path = tmp_path / "backup.tar.gz"
+    with pytest.raises(CommandError, match=r"are not in the storage.*mounted.*--incomplete"):
+        call_command("backup", path, stdout=io.StringIO())
+    assert not path.exists()
+    call_command("backup", path, incomplete=True, stdout=io.StringIO())
+    assert path.exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from readerstudy.jobs.models import Job, WorkerProcess
 from readerstudy.web import health
 from readerstudy.web.logs import JsonFormatter, RequestIdFilter
 from tests.factories import make_administrator, make_coordinator, make_reader, make_study
+from tests.reading.imaged_study import make_reading_study
 
 pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).resolve().parents[2]
@@ -196,3 +198,18 @@ def test_every_line_of_a_request_carries_its_id(client: Client, settings: Any) -
     assert len(broken.headers["X-Request-ID"]) == 32
     line = json.loads(seen[0])
     assert (line["request"], line["status"], line["level"]) == (own, 404, "WARNING")
+
+
+def test_a_share_that_is_not_mounted_makes_a_site_not_ready(
+    client: Client, own_storage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In its place lies an empty folder, which can be written to."""
+    make_worker("cpu")
+    make_worker("gpu")
+    make_reading_study(volunteers=2, readers=1)
+    assert client.get("/ready").status_code == 200
+    shutil.rmtree(own_storage / "storage")
+    monkeypatch.setattr(health, "_kept", None)
+    answer = client.get("/ready")
+    assert answer.status_code == 503
+    assert "is the folder that holds them mounted?" in answer.json()["checks"]["storage"]

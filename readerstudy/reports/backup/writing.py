@@ -24,6 +24,8 @@ from django.utils import timezone
 from readerstudy import __version__
 from readerstudy.audit.services import record, verify_chain
 from readerstudy.imaging import trial_files
+from readerstudy.imaging.models import Series
+from readerstudy.imaging.volumes import VOLUME
 
 from .content import (
     FORMAT,
@@ -43,10 +45,13 @@ _CHUNK = 1 << 20
 _LEVEL = 2
 
 
-def write_backup(path: Path, say: Say = lambda _: None) -> dict[str, Any]:
+def write_backup(
+    path: Path, say: Say = lambda _: None, *, is_incomplete: bool = False
+) -> dict[str, Any]:
     """Write the archive, check it by reading it again, and put it in its place.
 
-    Refuses to overwrite a file. Raises `BackupError`; nothing half-written stays.
+    Refuses to overwrite a file and, unless `is_incomplete`, to go on without the images of a series
+    that the database names. Raises `BackupError`; nothing half-written stays.
     """
     if path.exists():
         raise BackupError(f"{path} exists already: give another name.")
@@ -60,7 +65,7 @@ def write_backup(path: Path, say: Say = lambda _: None) -> dict[str, Any]:
             os.fdopen(handle, "wb") as target,
             tarfile.open(fileobj=target, mode="w:gz", compresslevel=_LEVEL) as tar,
         ):
-            manifest = _write(tar, say)
+            manifest = _write(tar, say, is_incomplete)
         say("Reading it again")
         check_backup(Path(partial))
         Path(partial).chmod(0o600)  # it holds names and hashed passwords
@@ -91,7 +96,7 @@ def _one_snapshot() -> Iterator[None]:
         yield
 
 
-def _write(tar: tarfile.TarFile, say: Say) -> dict[str, Any]:
+def _write(tar: tarfile.TarFile, say: Say, is_incomplete: bool) -> dict[str, Any]:
     hashes: dict[str, str] = {}
     counts: dict[str, int] = {}
     storage: dict[str, str] = {}
@@ -108,6 +113,13 @@ def _write(tar: tarfile.TarFile, say: Say) -> dict[str, Any]:
                 counts[label], hashes[label] = _spool(rows_of(model), rows)
                 _add(tar, f"{ROWS}/{label}.jsonl", rows)
         names = list(stored_files())
+        lacking = _series_without(set(names))
+        if lacking and not is_incomplete:
+            raise BackupError(
+                f"The images of {len(lacking)} of {Series.objects.count()} series are not in the "
+                f"storage, for example {lacking[0]}. Is its folder mounted, the store the right "
+                "one? If they are lost, --incomplete backs up what there is."
+            )
     # After the transaction, which on SQLite keeps every writer waiting.
     say(f"{sum(counts.values())} rows of {len(counts)} tables")
     for name in names:
@@ -127,6 +139,12 @@ def _write(tar: tarfile.TarFile, say: Say) -> dict[str, Any]:
     text = json.dumps(manifest, indent=1, sort_keys=True).encode("utf-8")
     _add(tar, MANIFEST, io.BytesIO(text))
     return manifest
+
+
+def _series_without(names: set[str]) -> list[str]:
+    """Folders of series whose volume is not among the files."""
+    prefixes = Series.objects.order_by("prefix").values_list("prefix", flat=True)
+    return [prefix for prefix in prefixes if f"{prefix}/{VOLUME}" not in names]
 
 
 def _store(tar: tarfile.TarFile, name: str) -> str:

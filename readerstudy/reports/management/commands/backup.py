@@ -20,11 +20,19 @@ class Command(BaseCommand):
         parser.add_argument(
             "--check", action="store_true", help="only check a backup that is there"
         )
+        parser.add_argument(
+            "--incomplete",
+            action="store_true",
+            help="go on though images that the database names are lost",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         path: Path = options["file"]
         try:
-            found = check_backup(path) if options["check"] else write_backup(path, self._say)
+            if options["check"]:
+                found = check_backup(path)
+            else:
+                found = write_backup(path, self._say, is_incomplete=options["incomplete"])
         except BackupError as error:
             raise CommandError(str(error)) from None
         self.stdout.write(
