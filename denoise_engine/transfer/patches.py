@@ -1,8 +1,10 @@
 """A volume through a network patch by patch, blended smoothly so that no seam is left.
 
-Near the border of a patch a network sees less than it was trained to. Patches overlap, and each
-counts by a Gaussian that falls towards its border (MONAI's sliding window). The volume is first
-continued beyond its borders, so that its own edge lies inside of the first patches.
+Near the border of a patch a network sees less than it was trained to. Patches overlap, and where
+they do each counts by a sin² of how far it is from its border (MONAI's sliding window adds them
+up, in single precision). At its border a patch counts for nothing: whatever is left there, as a
+Gaussian leaves, shows as a step. The volume is first continued beyond its borders, so that its own
+edge lies inside of the first patches.
 """
 
 from collections.abc import Callable
@@ -86,6 +88,7 @@ def in_patches(
 
     network.low_precision = backend.dtype == "bfloat16"
     roi = (settings.size // factor, settings.size, settings.size)
+    fine = (roi[0] * factor, roi[1], roi[2])
     padded, before = _continued(thick, roi, slices_at_once(factor))
     total = _patch_count(padded.shape, roi, settings.overlap)
     done = 0
@@ -107,13 +110,43 @@ def in_patches(
             1,
             predict,
             overlap=settings.overlap,
-            mode="gaussian" if settings.blend else "constant",
+            # On the fine grid: MONAI would repeat one of the coarse grid, in steps.
+            roi_weight_map=window(fine, settings.overlap) if settings.blend else None,
         )
     assert isinstance(found, Tensor)
     slices, rows, columns = thick.shape
     k, i, j = before
     inner = found[0, :, k * factor : (k + slices) * factor, i : i + rows, j : j + columns].cpu()
     return inner[0].contiguous().numpy(), inner[1].contiguous().numpy()
+
+
+def window(size: tuple[int, int, int], overlap: float) -> Tensor:
+    """Return by how much each voxel of a patch counts.
+
+    Along an axis the falling side of a patch and the rising one of the next add up to 1, where
+    they overlap by up to half of their length.
+
+    Parameters
+    ----------
+    size : tuple of int
+        Of the patch on the fine grid: slices, rows, columns.
+    overlap : float
+        Share of a patch that the next one sees again.
+
+    Returns
+    -------
+    Tensor of float32
+        (1, 1, slices, rows, columns), above 0, at most 1.
+    """
+    sides = []
+    for length in size:
+        ramp = min(round(length * overlap), length // 2)
+        from_border = torch.arange(length, dtype=torch.float32) + 0.5
+        from_border = torch.minimum(from_border, length - from_border)
+        rising = (torch.pi / 2 * (from_border / max(ramp, 1)).clamp(max=1)).sin().square()
+        sides.append(rising if ramp else torch.ones(length))
+    slices, rows, columns = sides
+    return (slices[:, None, None] * rows[None, :, None] * columns[None, None, :])[None, None]
 
 
 def patch_borders(

@@ -10,7 +10,7 @@ from scipy import ndimage
 from benchmarks.transfer_site.report import Report
 from benchmarks.transfer_site.seams import Jumps, jumps, other_axes, seam_mark
 from denoise_engine.runtime import choose_backend
-from denoise_engine.transfer.patches import PatchSettings, in_patches, patch_borders
+from denoise_engine.transfer.patches import PatchSettings, in_patches, patch_borders, window
 
 NONE: tuple[list[int], list[int], list[int]] = ([], [], [])
 
@@ -57,6 +57,38 @@ def test_borders_lie_where_patches_begin_and_end(factor: int) -> None:
     for axis, of in enumerate(borders):
         steps = np.abs(np.diff(filled, axis=axis)).mean(axis=other_axes(axis))
         assert of == [int(k) + 1 for k in np.nonzero(steps > 1e-3)[0]]
+
+
+@pytest.mark.parametrize("overlap", [0.25, 0.5])
+def test_a_patch_and_the_next_count_alike_everywhere_and_count_for_nothing_at_their_borders(
+    overlap: float,
+) -> None:
+    shared = round(64 * overlap)
+    along = window((32, 48, 64), overlap)[0, 0, 16, 24]
+    both = along[:shared] + along[-shared:]
+    torch.testing.assert_close(both, torch.full_like(both, float(both[0])))
+    assert float(along[0]) < 0.005 * float(both[0])
+
+
+@pytest.mark.parametrize("factor", [1, 8])
+@pytest.mark.parametrize("overlap", [0.25, 0.5, 0.75])
+def test_patches_of_different_brightness_fade_into_one_another_without_a_step(
+    factor: int, overlap: float
+) -> None:
+    """Also off the axes of a patch, where all that are left count little."""
+    thick = np.ones((96 // factor, 64, 64), dtype=np.float32)
+    network: Any = _Numbered()
+    settings = PatchSettings(32, overlap)
+    filled, _ = in_patches(
+        network, thick, factor, settings=settings, backend=choose_backend("cpu", "float32")
+    )
+    borders = patch_borders((96 // factor, 64, 64), factor, settings)
+    most = network.count**2
+    for axis, of in enumerate(borders):
+        assert of
+        steps = np.abs(np.diff(np.moveaxis(filled, axis, 0), axis=0)).max(axis=(1, 2)) / most
+        assert steps.max() < 0.1
+        assert max(steps[k - 1] for k in of) < 0.03
 
 
 def test_one_patch_over_all_has_no_border() -> None:
