@@ -31,6 +31,7 @@ from .worker import StopRequested, Worker, describe
 log = logging.getLogger("readerstudy.worker")
 BROKER_ERRORS = (OperationalError, KombuError, AMQPError, CeleryError, OSError)
 WAKE = "readerstudy.jobs.wake"
+ANSWER_SECONDS = 3
 # A sweep sends no more than this for one queue: the next one goes on.
 SWEEP_AT_MOST = 500
 
@@ -75,7 +76,24 @@ def _application() -> Celery:
     return app
 
 
+def _sender() -> Celery:
+    """The same without consuming: one that waits for answers of the broker only for so long.
+
+    Between its greeting and its next word a broker can freeze; without a limit a page, or the
+    sweep, would wait for as long as that lasts. Who consumes has to wait: messages come when they
+    come.
+    """
+    app = _application()
+    if str(settings.BROKER_URL).startswith("amqp"):
+        app.conf.broker_transport_options = {
+            "read_timeout": ANSWER_SECONDS,
+            "write_timeout": ANSWER_SECONDS,
+        }
+    return app
+
+
 app = _application()
+sender = _sender()
 _worker: Worker | None = None
 
 
@@ -98,7 +116,7 @@ def wake(queue: str) -> None:
 
 def send_wakeup(queue: str) -> None:
     """Send one message. Raises one of BROKER_ERRORS if the broker does not take it in time."""
-    app.send_task(
+    sender.send_task(
         WAKE,
         args=(queue,),
         queue=queue,
@@ -115,7 +133,7 @@ def send_wakeup(queue: str) -> None:
 def depths() -> dict[str, int]:
     """Messages that wait in each queue. Raises one of BROKER_ERRORS."""
     found = {}
-    with app.connection_for_write() as broker:
+    with sender.connection_for_write() as broker:
         broker.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
         with broker.channel() as channel:
             for name, queue in QUEUES.items():

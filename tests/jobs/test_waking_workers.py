@@ -28,6 +28,7 @@ def celery(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     settings.TASKS = "celery"
     settings.BROKER_URL = "memory://"
     monkeypatch.setattr(broker, "app", broker._application())
+    monkeypatch.setattr(broker, "sender", broker._sender())
     monkeypatch.setattr(broker, "_worker", None)
     monkeypatch.setattr(dispatch._pause, "until", 0.0, raising=False)
     registry.periodic_tasks()  # all are known
@@ -109,6 +110,7 @@ def test_a_broker_that_is_away_fails_no_page_and_is_left_alone_for_a_while(
 ) -> None:
     settings.BROKER_URL = f"amqp://name:SECRET@127.0.0.1:{free_port()}//"
     monkeypatch.setattr(broker, "app", broker._application())
+    monkeypatch.setattr(broker, "sender", broker._sender())
     with django_capture_on_commit_callbacks(execute=True):
         do_enqueue("tests.cpu", {})
     assert "The message broker took no message" in caplog.text
