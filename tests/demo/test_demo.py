@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from readerstudy.demo.scans import INVENTED_PEOPLE
-from tests.jobs.site import Site
+from tests.jobs.site import ROOT, Site, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -114,3 +115,25 @@ def test_run_again_it_changes_nothing(site: Site) -> None:
 
 def test_the_trail_is_sound(site: Site) -> None:
     assert "is sound" in site.manage("verify_audit")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopped_while_it_is_made_it_takes_its_worker_along_and_says_how_to_go_on(
+    tmp_path: Path, number: int
+) -> None:
+    site = DemoSite(tmp_path, f"sqlite:///{tmp_path}/demo.sqlite3")
+    site.manage("migrate", "--verbosity=0")
+    demo = site.start(str(ROOT / "manage.py"), "demo")
+    log = tmp_path / "var" / "worker.log"
+    try:
+        wait_for(lambda: log.exists() and b"worker started" in log.read_bytes(), "its worker")
+        worker = int(Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split()[0])
+        demo.signal(number)
+        assert demo.popen.wait(timeout=120) == 130
+    finally:
+        site.stop()
+    assert not Path(f"/proc/{worker}").exists()
+    said = demo.output()
+    assert "about six minutes" in said
+    assert "make demo goes on from here" in said
+    assert "Traceback" not in said

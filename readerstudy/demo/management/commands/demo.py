@@ -24,7 +24,29 @@ class Command(BaseCommand):
         parser.add_argument("--serve", action="store_true", help="serve until Ctrl-C")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        # From the start: its worker ends with it, however it is stopped.
+        before = signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            self._make(options["port"])
+        except KeyboardInterrupt:
+            raise CommandError(
+                "Stopped before the demo was ready. Nothing is lost: make demo goes on from here.",
+                returncode=130,
+            ) from None
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        if options["serve"]:
+            self._serve(options["port"])
+        else:
+            self.stdout.write("\nServe it with: make demo\n")
+
+    def _make(self, port: int) -> None:
         started = time.monotonic()
+        self.stdout.write(
+            "Making the demo studies: about six minutes on two idle cores the first time, longer "
+            "beside other work; seconds if they are there. Ctrl-C stops; started again, it goes "
+            "on where it stopped."
+        )
         users, passwords = make_people()
         try:
             build_demo(users, say=self.stdout.write)
@@ -35,14 +57,10 @@ class Command(BaseCommand):
             ) from error
         minutes, seconds = divmod(int(time.monotonic() - started), 60)
         self.stdout.write(f"\nThe demo is ready ({minutes} min {seconds} s).\n\n")
-        address = f"http://localhost:{options['port']}"
+        address = f"http://localhost:{port}"
         self.stdout.write(f"  address         {address}\n")
         for person in PEOPLE:
             self.stdout.write(f"  {person.role:<15} {person.email:<27} {passwords[person.email]}\n")
-        if options["serve"]:
-            self._serve(options["port"])
-        else:
-            self.stdout.write("\nServe it with: make demo\n")
 
     def _serve(self, port: int) -> None:
         """gunicorn and one worker, bound to this machine alone; both end together."""
