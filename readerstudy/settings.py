@@ -53,6 +53,7 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = _secret_key()
+IS_SECRET_KEY_CONFIGURED = bool(env.str("SECRET_KEY", default=""))
 DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
@@ -123,9 +124,13 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {
-    "default": env.db("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'readerstudy.sqlite3'}")
-}
+_database = env.str("DATABASE_URL", default="") or f"sqlite:///{VAR_DIR / 'readerstudy.sqlite3'}"
+if _database.split(":")[0] not in {"postgres", "postgresql", "psql", "pgsql", "sqlite"}:
+    # Said before it is taken apart: what reads it would print it, with its password.
+    raise ImproperlyConfigured(
+        "DATABASE_URL names no database that can be used: it begins with postgres:// or sqlite:///."
+    )
+DATABASES = {"default": env.db_url_config(_database)}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # IMMEDIATE: a writer waits at BEGIN instead of failing at its first write.
     DATABASES["default"].setdefault("OPTIONS", {}).update(

@@ -91,7 +91,9 @@ def test_every_command_of_the_ready_made_files_is_one_that_manage_py_takes() -> 
     text = "\n".join(path.read_text(encoding="utf-8") for path in files)
     yaml.safe_load(files[-1].read_text(encoding="utf-8"))
     found = re.findall(r"python manage\.py (\w+)([^&\n\"]*)", text.replace("%i", "1"))
-    assert {name for name, _ in found} == {"migrate", "collectstatic", "worker"}
+    assert {name for name, _ in found} == {
+        "migrate", "collectstatic", "worker", "backup", "dicom_receiver",
+    }  # fmt: skip
     apps = get_commands()
     for name, options in found:
         command = load_command_class(apps[name], name)
@@ -117,3 +119,41 @@ def test_the_environment_to_start_from_is_current_and_passes_the_deployment_chec
     )
     assert done.returncode == 0, done.stderr
     assert "no issues" in done.stdout
+
+
+def test_a_key_that_each_host_would_make_for_itself_is_told(tmp_path: Path) -> None:
+    """Several hosts can share a PostgreSQL or a broker; SQLite has one."""
+    text = (ROOT / "deploy" / "environment").read_text(encoding="utf-8")
+    profile = dict(re.findall(r"^([A-Z0-9_]+)=(.*)$", text, re.MULTILINE))
+    profile |= {"READERSTUDY_VAR": str(tmp_path), "SECRET_KEY": ""}
+
+    def said(**more: str) -> str:
+        return subprocess.run(
+            [sys.executable, ROOT / "manage.py", "check", "--deploy", "--tag", "security"],
+            env={"PATH": os.environ["PATH"], **profile, **more},
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stderr
+
+    assert "web.W001" in said()
+    assert "web.W001" in said(DATABASE_URL="", TASKS="celery")
+    assert "web.W001" not in said(DATABASE_URL="")
+    assert "web.W001" not in said(SECRET_KEY=secrets.token_urlsafe(48))
+
+
+def test_an_address_of_no_database_is_refused_without_being_printed(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "manage.py", "check"],
+        env={
+            "PATH": os.environ["PATH"],
+            "READERSTUDY_VAR": str(tmp_path),
+            "DATABASE_URL": "mongo://someone:hidden@database/readerstudy",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "DATABASE_URL" in done.stderr
+    assert "hidden" not in done.stdout + done.stderr

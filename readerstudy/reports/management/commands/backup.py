@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 
 from readerstudy.reports.backup.content import BackupError
 from readerstudy.reports.backup.writing import check_backup, write_backup
@@ -16,7 +17,11 @@ class Command(BaseCommand):
     help = "Back database and storage up into one file, and check it."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", type=Path, help="for example backup-2026-03-01.tar.gz")
+        parser.add_argument(
+            "file",
+            type=Path,
+            help="for example backup-2026-03-01.tar.gz; or a folder, for one named by the time",
+        )
         parser.add_argument(
             "--check", action="store_true", help="only check a backup that is there"
         )
@@ -28,6 +33,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         path: Path = options["file"]
+        if path.is_dir() and not options["check"]:
+            path /= f"readerstudy-{timezone.localtime():%Y-%m-%d-%H%M%S}.tar.gz"
         try:
             if options["check"]:
                 found = check_backup(path)
