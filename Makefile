@@ -29,7 +29,7 @@ $(VENV)/.development: requirements-dev.txt requirements-postgres.txt requirement
 	$(PY) -m pip install -q -r requirements-dev.txt -r requirements-postgres.txt -r requirements-hospital.txt
 	@touch $@
 
-static_build/.built: $(VENV)/.runtime $(shell find frontend -type f -not -path '*/node_modules/*')
+static_build/.built: $(shell find frontend -type f -not -path '*/node_modules/*') | $(VENV)/.runtime
 	$(PY) frontend/build.py
 	@touch $@
 
