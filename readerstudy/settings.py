@@ -125,12 +125,24 @@ TEMPLATES = [
 ]
 
 _database = env.str("DATABASE_URL", default="") or f"sqlite:///{VAR_DIR / 'readerstudy.sqlite3'}"
-if _database.split(":")[0] not in {"postgres", "postgresql", "psql", "pgsql", "sqlite"}:
+if (
+    _database.strip().split("://")[0].lower()
+    not in {
+        *("postgres", "postgresql", "psql", "pgsql", "sqlite"),
+    }
+    or "://" not in _database
+):
     # Said before it is taken apart: what reads it would print it, with its password.
     raise ImproperlyConfigured(
         "DATABASE_URL names no database that can be used: it begins with postgres:// or sqlite:///."
     )
-DATABASES = {"default": env.db_url_config(_database)}
+try:
+    DATABASES = {"default": env.db_url_config(_database.strip())}
+except ValueError:
+    raise ImproperlyConfigured(
+        "DATABASE_URL cannot be read: in a name or password, characters such as / ? # @ : stand "
+        "percent-encoded (%2F %3F %23 %40 %3A)."
+    ) from None
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # IMMEDIATE: a writer waits at BEGIN instead of failing at its first write.
     DATABASES["default"].setdefault("OPTIONS", {}).update(
@@ -363,6 +375,13 @@ TASKS = env.str("TASKS", default="polling")
 if TASKS not in {"polling", "celery"}:
     raise ImproperlyConfigured(f"TASKS is {TASKS!r}; it can be polling or celery.")
 BROKER_URL = env.str("BROKER_URL", default="amqp://guest:guest@127.0.0.1:5672//")
+if TASKS == "celery" and BROKER_URL.strip().split(":")[0] not in {
+    *("amqp", "amqps", "pyamqp", "redis", "rediss"),
+}:
+    raise ImproperlyConfigured(
+        "BROKER_URL names no broker that can be used: it begins with amqp://, amqps://, redis:// "
+        "or rediss://."
+    )
 JOB_SWEEP_SECONDS = env.float("JOB_SWEEP_SECONDS", default=5.0)
 JOB_LEASE_SECONDS = env.float("JOB_LEASE_SECONDS", default=15.0)
 JOB_POLL_SECONDS = env.float("JOB_POLL_SECONDS", default=1.0)

@@ -21,7 +21,7 @@ from denoise_engine.transfer.checks import (
 from denoise_engine.transfer.grids import interpolate
 from denoise_engine.transfer.heads import typical_intensity
 from denoise_engine.transfer.models import DEFAULT_MODEL, LoadedTransfer, load_transfer
-from denoise_engine.transfer.patches import PatchSettings, Progress, in_patches
+from denoise_engine.transfer.patches import WINDOW, PatchSettings, Progress, in_patches
 
 Floats = NDArray[np.float32]
 
@@ -89,6 +89,8 @@ class TransferResult:
                 "size": self.patches.size,
                 "overlap": self.patches.overlap,
                 "blend": self.patches.blend,
+                # What patches count by where they overlap: other windows made other images.
+                "window": WINDOW if self.patches.blend else "none",
             },
             "uncertainty": {
                 "dropout_samples": self.samples,

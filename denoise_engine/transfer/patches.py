@@ -22,6 +22,7 @@ from denoise_engine.transfer.networks import TransferNetwork, slices_at_once
 Floats = NDArray[np.float32]
 Progress = Callable[[int, int], None]
 
+WINDOW = "sin2"  # for records: those without a word on it are of a Gaussian
 _EDGE_SLICES = 2  # thick slices by which the volume is continued
 _EDGE_PIXELS = 8
 

@@ -12,8 +12,11 @@ import logging
 import os
 import signal
 import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from amqp.exceptions import AMQPError
 from celery import Celery, signals
@@ -31,7 +34,10 @@ from .worker import StopRequested, Worker, describe
 log = logging.getLogger("readerstudy.worker")
 BROKER_ERRORS = (OperationalError, KombuError, AMQPError, CeleryError, OSError)
 WAKE = "readerstudy.jobs.wake"
-ANSWER_SECONDS = 3
+# For an answer of the broker, and for all of them that one message takes.
+ANSWER_SECONDS = 3.0
+# Those left behind included: a broker that froze within a word holds them until it thaws or dies.
+AT_ONCE = 8
 # A sweep sends no more than this for one queue: the next one goes on.
 SWEEP_AT_MOST = 500
 
@@ -77,14 +83,9 @@ def _application() -> Celery:
 
 
 def _sender() -> Celery:
-    """The same without consuming: one that waits for answers of the broker only for so long.
-
-    Between its greeting and its next word a broker can freeze; without a limit a page, or the
-    sweep, would wait for as long as that lasts. Who consumes has to wait: messages come when they
-    come.
-    """
+    """The same for sending and counting alone: who consumes has to wait, messages come or not."""
     app = _application()
-    if str(settings.BROKER_URL).startswith("amqp"):
+    if "amqp" in str(settings.BROKER_URL).split(":")[0]:
         app.conf.broker_transport_options = {
             "read_timeout": ANSWER_SECONDS,
             "write_timeout": ANSWER_SECONDS,
@@ -95,6 +96,8 @@ def _sender() -> Celery:
 app = _application()
 sender = _sender()
 _worker: Worker | None = None
+_asking = threading.BoundedSemaphore(AT_ONCE)
+T = TypeVar("T")
 
 
 @app.task(name=WAKE, bind=False)
@@ -114,35 +117,67 @@ def wake(queue: str) -> None:
         connection.close()
 
 
+def _in_time(work: Callable[[Callable[[T], None]], None]) -> T:
+    """Run `work` until it tells an answer, in a thread that is left behind if that takes too long.
+
+    Opening, asking and closing each wait for the broker: a limit for each would add up, and one
+    that froze after its greeting would hold a page, the sweep or `/ready` for all of them.
+    """
+    answer: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            work(answer.set_result)
+        except Exception as error:  # noqa: BLE001 - handed on
+            if not answer.done():
+                answer.set_exception(error)
+        finally:
+            _asking.release()
+
+    if not _asking.acquire(blocking=False):
+        raise OperationalError(f"{AT_ONCE} others wait for the broker already")
+    threading.Thread(target=run, name="broker", daemon=True).start()
+    return answer.result(ANSWER_SECONDS)
+
+
 def send_wakeup(queue: str) -> None:
     """Send one message. Raises one of BROKER_ERRORS if the broker does not take it in time."""
-    sender.send_task(
-        WAKE,
-        args=(queue,),
-        queue=queue,
-        retry=True,  # once and at once: a pooled connection may have died unnoticed
-        retry_policy={
-            "max_retries": 1,
-            "interval_start": 0,
-            "interval_step": 0,
-            "interval_max": 0,
-        },
-    )
+
+    def send(tell: Callable[[None], None]) -> None:
+        sender.send_task(
+            WAKE,
+            args=(queue,),
+            queue=queue,
+            retry=True,  # once and at once: a pooled connection may have died unnoticed
+            retry_policy={
+                "max_retries": 1,
+                "interval_start": 0,
+                "interval_step": 0,
+                "interval_max": 0,
+            },
+        )
+        tell(None)
+
+    _in_time(send)
 
 
 def depths() -> dict[str, int]:
     """Messages that wait in each queue. Raises one of BROKER_ERRORS."""
-    found = {}
-    with sender.connection_for_write() as broker:
-        broker.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
-        with broker.channel() as channel:
-            for name, queue in QUEUES.items():
-                queue(channel).declare()  # a broker that lost its disk has none
-                counted = channel.queue_declare(
-                    queue=name, durable=True, exclusive=False, auto_delete=False
-                )
-                found[name] = int(counted.message_count)
-    return found
+
+    def count(tell: Callable[[dict[str, int]], None]) -> None:
+        found = {}
+        with sender.connection_for_write() as broker:
+            broker.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
+            with broker.channel() as channel:
+                for name, queue in QUEUES.items():
+                    queue(channel).declare()  # a broker that lost its disk has none
+                    counted = channel.queue_declare(
+                        queue=name, durable=True, exclusive=False, auto_delete=False
+                    )
+                    found[name] = int(counted.message_count)
+                tell(found)  # before the goodbyes, which are answered too
+
+    return _in_time(count)
 
 
 def sweep() -> int:

@@ -8,8 +8,8 @@ is away, loses no job: every worker's sweep (`sweeping`) sends what is missing.
 from __future__ import annotations
 
 import logging
-import threading
 import time
+from types import SimpleNamespace
 
 from django.conf import settings
 from django.db import transaction
@@ -18,7 +18,7 @@ log = logging.getLogger("readerstudy.jobs")
 
 # After a failure nothing is sent for so long: a page must not wait for a broker that is away.
 PAUSE_SECONDS = 10.0
-_pause = threading.local()
+_pause = SimpleNamespace(until=0.0)
 
 
 def wake_after_commit(queue: str) -> None:
@@ -28,7 +28,7 @@ def wake_after_commit(queue: str) -> None:
 
 
 def _wake(queue: str) -> None:
-    if time.monotonic() < getattr(_pause, "until", 0.0):
+    if time.monotonic() < _pause.until:
         return
     from .broker import BROKER_ERRORS, send_wakeup
 

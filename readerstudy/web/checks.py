@@ -15,11 +15,12 @@ def check_keys(**_: Any) -> list[CheckMessage]:
     )
     if settings.IS_SECRET_KEY_CONFIGURED or not is_shared:
         return []
+    own_uids = settings.DEIDENTIFICATION_KEY != settings.SECRET_KEY
     return [
         Warning(
             f"SECRET_KEY is not set: this host uses one of its own, {settings.VAR_DIR}/secret_key. "
-            "Another host makes another, and neither knows the sign-ins of the other or gives "
-            "images the same pseudonymous UIDs.",
+            "Another host makes another, and neither knows the sign-ins of the other"
+            + ("." if own_uids else " or gives images the same pseudonymous UIDs."),
             hint="Set SECRET_KEY (and DEIDENTIFICATION_KEY) to the same on every host. If this one "
             "is in use already, take what the file holds.",
             id="web.W001",

@@ -86,10 +86,13 @@ class _Site:
         yield count
 
         sound = GaugeMetricFamily("readerstudy_check", "1 if sound, by check", labels=["check"])
-        for check in recent_checks():
+        checks = recent_checks()
+        for check in checks:
             sound.add_metric([check.name], 0.0 if check.fault else 1.0)
         yield sound
-        yield from _depths()
+        # One that was just found not to answer is not asked again: readerstudy_check tells it.
+        if not any(check.name == "broker" and check.fault for check in checks):
+            yield from _depths()
         yield from _disk()
 
 
@@ -103,7 +106,7 @@ def _depths() -> Iterator[Metric]:
     try:
         found = depths()
     except BROKER_ERRORS:
-        return  # readerstudy_check{check="broker"} says it
+        return  # the next readerstudy_check{check="broker"} says it
     depth = GaugeMetricFamily(
         "readerstudy_queue_depth", "Messages that wait in the broker", labels=["queue"]
     )

@@ -126,7 +126,7 @@ def test_stopped_while_it_is_made_it_takes_its_worker_along_and_says_how_to_go_o
     demo = site.start(str(ROOT / "manage.py"), "demo")
     log = tmp_path / "var" / "worker.log"
     try:
-        wait_for(lambda: log.exists() and b"worker started" in log.read_bytes(), "its worker")
+        wait_for(lambda: log.exists() and b"worker started" in log.read_bytes(), "its worker", 180)
         worker = int(Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split()[0])
         demo.signal(number)
         assert demo.popen.wait(timeout=120) == 130

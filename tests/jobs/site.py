@@ -114,6 +114,7 @@ class Site:
             capture_output=True,
             text=True,
             check=False,
+            timeout=600,  # what hangs fails
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import signal
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
@@ -72,6 +76,40 @@ def backed_up(folder: Path) -> Path:
     path = folder / "backup.tar.gz"
     call_command("backup", path, stdout=io.StringIO())
     return path
+
+
+def test_in_a_folder_it_is_named_by_the_time_and_a_folder_that_is_missing_becomes_no_file(
+    study: Study, tmp_path: Path
+) -> None:
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    call_command("backup", folder, stdout=io.StringIO())
+    (made,) = folder.iterdir()
+    assert re.fullmatch(r"readerstudy-\d{4}-\d\d-\d\d-\d{6}\.tar\.gz", made.name)
+    assert check_backup(made)["rows"]
+    with pytest.raises(CommandError, match="mounted"):
+        call_command("backup", folder / "share")
+    assert list(folder.iterdir()) == [made]
+
+
+def test_a_backup_that_is_stopped_leaves_nothing_half_written(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from readerstudy.reports.backup import writing
+
+    whole = writing._write
+
+    def stopped(*given: Any) -> Any:
+        whole(*given)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    monkeypatch.setattr(writing, "_write", stopped)
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    with pytest.raises(CommandError, match="no backup"):
+        call_command("backup", folder / "a.tar.gz", stdout=io.StringIO())
+    assert not list(folder.iterdir())
 
 
 def test_what_was_lost_is_back_as_it_was(study: Study, tmp_path: Path) -> None:

@@ -142,18 +142,30 @@ def test_a_key_that_each_host_would_make_for_itself_is_told(tmp_path: Path) -> N
     assert "web.W001" not in said(SECRET_KEY=secrets.token_urlsafe(48))
 
 
-def test_an_address_of_no_database_is_refused_without_being_printed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("DATABASE_URL", "mongo://someone:hidden@database/readerstudy"),
+        ("DATABASE_URL", "postgres://someone:hid/den@database/readerstudy"),
+        ("DATABASE_URL", "postgres"),
+        ("BROKER_URL", "http://someone:hidden@broker/"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_refused_without_being_printed(
+    tmp_path: Path, name: str, address: str
+) -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "manage.py", "check"],
         env={
             "PATH": os.environ["PATH"],
             "READERSTUDY_VAR": str(tmp_path),
-            "DATABASE_URL": "mongo://someone:hidden@database/readerstudy",
+            "TASKS": "celery",
+            name: address,
         },
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode != 0
-    assert "DATABASE_URL" in done.stderr
-    assert "hidden" not in done.stdout + done.stderr
+    assert name in done.stderr
+    assert "hid" not in done.stdout + done.stderr

@@ -24,10 +24,14 @@ class Command(BaseCommand):
         parser.add_argument("--serve", action="store_true", help="serve until Ctrl-C")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        # From the start: its worker ends with it, however it is stopped.
+        # From the start to the end: what it started ends with it, however it is stopped.
         before = signal.signal(signal.SIGTERM, _interrupt)
         try:
             self._make(options["port"])
+            if options["serve"]:
+                self._serve(options["port"])
+            else:
+                self.stdout.write("\nServe it with: make demo\n")
         except KeyboardInterrupt:
             raise CommandError(
                 "Stopped before the demo was ready. Nothing is lost: make demo goes on from here.",
@@ -35,10 +39,6 @@ class Command(BaseCommand):
             ) from None
         finally:
             signal.signal(signal.SIGTERM, before)
-        if options["serve"]:
-            self._serve(options["port"])
-        else:
-            self.stdout.write("\nServe it with: make demo\n")
 
     def _make(self, port: int) -> None:
         started = time.monotonic()
@@ -75,12 +75,10 @@ class Command(BaseCommand):
         ]
         worker = [sys.executable, str(settings.BASE_DIR / "manage.py"), "worker"]
         with (settings.VAR_DIR / "worker.log").open("ab") as log:
-            processes = [
-                subprocess.Popen(web, cwd=settings.BASE_DIR, env=environment),
-                subprocess.Popen(worker, env=environment, stdout=log, stderr=log),
-            ]
-            signal.signal(signal.SIGTERM, _interrupt)
+            processes: list[subprocess.Popen[bytes]] = []
             try:
+                processes.append(subprocess.Popen(web, cwd=settings.BASE_DIR, env=environment))
+                processes.append(subprocess.Popen(worker, env=environment, stdout=log, stderr=log))
                 while all(process.poll() is None for process in processes):
                     time.sleep(0.5)
             except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         path: Path = options["file"]
-        if path.is_dir() and not options["check"]:
-            path /= f"readerstudy-{timezone.localtime():%Y-%m-%d-%H%M%S}.tar.gz"
+        if not options["check"]:
+            path = _named(path)
+        before = signal.signal(signal.SIGTERM, _interrupt)  # nothing half-written stays
         try:
             if options["check"]:
                 found = check_backup(path)
@@ -42,6 +44,10 @@ class Command(BaseCommand):
                 found = write_backup(path, self._say, is_incomplete=options["incomplete"])
         except BackupError as error:
             raise CommandError(str(error)) from None
+        except KeyboardInterrupt:
+            raise CommandError("Stopped: there is no backup.", returncode=130) from None
+        finally:
+            signal.signal(signal.SIGTERM, before)
         self.stdout.write(
             f"{path}: {found['rows']} rows of {len(found['tables'])} tables, "
             f"{len(found['storage'])} files; every hash holds."
@@ -51,3 +57,22 @@ class Command(BaseCommand):
     def _say(self, text: str) -> None:
         if self.stderr.isatty():
             self.stderr.write(text)
+
+
+def _named(path: Path) -> Path:
+    """The file to write: in a folder, one named by the time.
+
+    A folder that is not there, as of a share that is not mounted, must not become a file.
+    """
+    if path.is_dir():
+        return path / f"readerstudy-{timezone.localtime():%Y-%m-%d-%H%M%S}.tar.gz"
+    if not path.name.endswith((".tar.gz", ".tgz")):
+        raise CommandError(
+            f"{path} is no folder that is there, nor a name that ends in .tar.gz. Is the place "
+            "for backups mounted?"
+        )
+    return path
+
+
+def _interrupt(_signal: int, _frame: Any) -> None:
+    raise KeyboardInterrupt
