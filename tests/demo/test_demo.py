@@ -134,6 +134,6 @@ def test_stopped_while_it_is_made_it_takes_its_worker_along_and_says_how_to_go_o
         site.stop()
     assert not Path(f"/proc/{worker}").exists()
     said = demo.output()
-    assert "about six minutes" in said
+    assert "the first time six minutes" in said
     assert "make demo goes on from here" in said
     assert "Traceback" not in said

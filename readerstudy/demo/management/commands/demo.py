@@ -43,9 +43,9 @@ class Command(BaseCommand):
     def _make(self, port: int) -> None:
         started = time.monotonic()
         self.stdout.write(
-            "Making the demo studies: about six minutes on two idle cores the first time, longer "
-            "beside other work; seconds if they are there. Ctrl-C stops; started again, it goes "
-            "on where it stopped."
+            "Making the demo studies: the first time six minutes on two fast cores, up to half an "
+            "hour on slow or busy ones; seconds if they are there. Ctrl-C stops; started again, it "
+            "goes on where it stopped."
         )
         users, passwords = make_people()
         try:
