@@ -79,14 +79,17 @@ CHOSEN = {
 }
 
 
+# Those start processes with databases of their own.
+OWN = ("broker", "frozen_broker", "worker")
+
+
 @pytest.mark.postgres
 @pytest.mark.slow
 def test_rooms_that_lock_rows_hold_on_postgresql(postgresql_address: str) -> None:
     url = create_database(postgresql_address, f"suite_{uuid.uuid4().hex}")
     rooms = [*WHOLE]
     rooms += [f"{file}::test_{name}" for file, names in CHOSEN.items() for name in names]
-    # Those start processes with databases of their own.
-    own = [f"--ignore=tests/jobs/test_{kind}_processes.py" for kind in ("broker", "worker")]
+    own = [f"--ignore=tests/jobs/test_{kind}_processes.py" for kind in OWN]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *rooms, *own, "-q", "-m", "not postgres"],
         cwd=ROOT,
