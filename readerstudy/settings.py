@@ -125,13 +125,8 @@ TEMPLATES = [
 ]
 
 _database = env.str("DATABASE_URL", default="") or f"sqlite:///{VAR_DIR / 'readerstudy.sqlite3'}"
-if (
-    _database.strip().split("://")[0].lower()
-    not in {
-        *("postgres", "postgresql", "psql", "pgsql", "sqlite"),
-    }
-    or "://" not in _database
-):
+_known = ("postgres://", "postgresql://", "psql://", "pgsql://", "sqlite://")
+if not _database.strip().lower().startswith(_known):
     # Said before it is taken apart: what reads it would print it, with its password.
     raise ImproperlyConfigured(
         "DATABASE_URL names no database that can be used: it begins with postgres:// or sqlite:///."
@@ -375,9 +370,8 @@ TASKS = env.str("TASKS", default="polling")
 if TASKS not in {"polling", "celery"}:
     raise ImproperlyConfigured(f"TASKS is {TASKS!r}; it can be polling or celery.")
 BROKER_URL = env.str("BROKER_URL", default="amqp://guest:guest@127.0.0.1:5672//")
-if TASKS == "celery" and BROKER_URL.strip().split(":")[0] not in {
-    *("amqp", "amqps", "pyamqp", "redis", "rediss"),
-}:
+_known = ("amqp://", "amqps://", "pyamqp://", "redis://", "rediss://")
+if TASKS == "celery" and not BROKER_URL.startswith(_known):
     raise ImproperlyConfigured(
         "BROKER_URL names no broker that can be used: it begins with amqp://, amqps://, redis:// "
         "or rediss://."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from readerstudy.demo.build import DemoError, build_demo
 from readerstudy.demo.people import PEOPLE, make_people
+from readerstudy.jobs.stopping import sigterm_as_ctrl_c
 
 
 class Command(BaseCommand):
@@ -25,20 +25,18 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         # From the start to the end: what it started ends with it, however it is stopped.
-        before = signal.signal(signal.SIGTERM, _interrupt)
         try:
-            self._make(options["port"])
-            if options["serve"]:
-                self._serve(options["port"])
-            else:
-                self.stdout.write("\nServe it with: make demo\n")
+            with sigterm_as_ctrl_c():
+                self._make(options["port"])
+                if options["serve"]:
+                    self._serve(options["port"])
+                else:
+                    self.stdout.write("\nServe it with: make demo\n")
         except KeyboardInterrupt:
             raise CommandError(
                 "Stopped before the demo was ready. Nothing is lost: make demo goes on from here.",
                 returncode=130,
             ) from None
-        finally:
-            signal.signal(signal.SIGTERM, before)
 
     def _make(self, port: int) -> None:
         started = time.monotonic()
@@ -93,7 +91,3 @@ class Command(BaseCommand):
                     process.terminate()
                 for process in processes:
                     process.wait()
-
-
-def _interrupt(_signal: int, _frame: Any) -> None:
-    raise KeyboardInterrupt

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from readerstudy.jobs.stopping import sigterm_as_ctrl_c
 from readerstudy.reports.backup.content import BackupError
 from readerstudy.reports.backup.writing import check_backup, write_backup
 
@@ -36,18 +36,16 @@ class Command(BaseCommand):
         path: Path = options["file"]
         if not options["check"]:
             path = _named(path)
-        before = signal.signal(signal.SIGTERM, _interrupt)  # nothing half-written stays
         try:
-            if options["check"]:
-                found = check_backup(path)
-            else:
-                found = write_backup(path, self._say, is_incomplete=options["incomplete"])
+            with sigterm_as_ctrl_c():
+                if options["check"]:
+                    found = check_backup(path)
+                else:
+                    found = write_backup(path, self._say, is_incomplete=options["incomplete"])
         except BackupError as error:
             raise CommandError(str(error)) from None
         except KeyboardInterrupt:
             raise CommandError("Stopped: there is no backup.", returncode=130) from None
-        finally:
-            signal.signal(signal.SIGTERM, before)
         self.stdout.write(
             f"{path}: {found['rows']} rows of {len(found['tables'])} tables, "
             f"{len(found['storage'])} files; every hash holds."
@@ -72,7 +70,3 @@ def _named(path: Path) -> Path:
             "for backups mounted?"
         )
     return path
-
-
-def _interrupt(_signal: int, _frame: Any) -> None:
-    raise KeyboardInterrupt
