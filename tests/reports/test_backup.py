@@ -152,6 +152,49 @@ def test_what_was_lost_is_back_as_it_was(study: Study, tmp_path: Path) -> None:
         cursor.execute("UPDATE reading_scorerevision SET value = 1")
 
 
+def test_a_restore_that_is_stopped_changes_nothing_and_its_last_step_is_not_stopped(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from readerstudy.reports.backup.placing import FolderPlace
+
+    path = backed_up(tmp_path)
+    default_storage.save("series/later.npy", ContentFile(b"later"))
+    events = Event.objects.count()
+    take, forget = FolderPlace.take, FolderPlace.forget
+
+    def stopped(place: FolderPlace) -> None:
+        take(place)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    monkeypatch.setattr(FolderPlace, "take", stopped)
+    with pytest.raises(CommandError, match="nothing was restored") as told:
+        call_command("restore", path, replace=True, stdout=io.StringIO())
+    assert told.value.returncode == 130
+    assert Event.objects.count() == events
+    with default_storage.open("series/one/volume.npy") as file:
+        assert file.read() == b"voxels" * 1000
+    with default_storage.open("series/later.npy") as file:
+        assert file.read() == b"later"
+
+    def too_late(place: FolderPlace) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        forget(place)
+        raise OSError("The store does not answer")
+
+    monkeypatch.setattr(FolderPlace, "take", take)
+    monkeypatch.setattr(FolderPlace, "forget", too_late)
+    handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    said = io.StringIO()
+    call_command("restore", path, replace=True, stdout=said)
+    assert "Restored" in said.getvalue()
+    assert "(The store does not answer): the workers' housekeeping will." in said.getvalue()
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == handlers
+    assert Event.objects.order_by("-sequence")[0].action == "reports.backup.restored"
+    assert not default_storage.exists("series/later.npy")
+
+
 def test_data_that_are_there_are_not_overwritten_unasked(study: Study, tmp_path: Path) -> None:
     path = backed_up(tmp_path)
     User.objects.create_user("late@example.org", "a long enough password 42")

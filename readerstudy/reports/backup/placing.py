@@ -57,12 +57,13 @@ class FolderPlace:
         old.mkdir()
         for source, target in ((self._root, old), (self._home / "new", self._root)):
             for entry in list(source.iterdir()):
-                entry.rename(target / entry.name)
                 self._moved.append((target / entry.name, entry))
+                entry.rename(target / entry.name)
 
     def give_back(self) -> None:
         for now, before in reversed(self._moved):
-            now.rename(before)
+            if now.exists():  # noted first: the last one may not have been moved
+                now.rename(before)
 
     def forget(self) -> None:
         """They are gone with the temporary folder."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 import tarfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from django.db import connection, models, transaction
 
 from readerstudy.audit import triggers
 from readerstudy.audit.services import record, verify_chain
+from readerstudy.jobs.stopping import unstoppable
 
 from .content import (
     ROWS,
@@ -26,7 +28,7 @@ from .content import (
     migrations_applied,
     row_from,
 )
-from .placing import laying, place_of_storage
+from .placing import Place, laying, place_of_storage
 from .writing import Say, check_backup, stored_files
 
 _BATCH = 500
@@ -38,7 +40,9 @@ def restore_backup(
     """Check the archive wholly, then restore it. Raises `BackupError`; then nothing has changed.
 
     Files are laid beside the storage first and take its place last, before the database commits:
-    where that fails, they give the place back.
+    where that fails, or is stopped, they give the place back. It can be stopped until they have
+    taken it; the commit is no longer halted. The manifest gains "left_over": why files of before
+    could not be deleted, which the workers' housekeeping will.
     """
     if not path.is_file():
         raise BackupError(f"{path} does not exist.")
@@ -48,7 +52,7 @@ def restore_backup(
     if not replace:
         _check_empty()
     place = place_of_storage()
-    with laying(place) as laid:
+    with ExitStack() as last, laying(place) as laid:
         say(f"{len(manifest['storage'])} files")
         try:
             with tarfile.open(path, "r:gz") as tar, _checks_deferred():
@@ -59,18 +63,28 @@ def restore_backup(
                 if fault:
                     raise BackupError(fault)
                 place.take()
+                last.enter_context(unstoppable())
         except BaseException:
+            last.enter_context(unstoppable())
             place.give_back()
             raise
-    place.forget()
-    ContentType.objects.clear_cache()
-    say(f"{manifest['rows']} rows")
-    record(
-        "reports.backup.restored",
-        None,
-        new={"file": path.name, "made_at": manifest["made_at"], "replaced": replace},
-    )
-    return manifest
+        ContentType.objects.clear_cache()
+        say(f"{manifest['rows']} rows")
+        record(
+            "reports.backup.restored",
+            None,
+            new={"file": path.name, "made_at": manifest["made_at"], "replaced": replace},
+        )
+        return manifest | {"left_over": _forget(place)}
+
+
+def _forget(place: Place) -> str:
+    """Why files of before are still there, if they are: the restore is committed all the same."""
+    try:
+        place.forget()
+    except OSError as error:
+        return str(error)
+    return ""
 
 
 def _check_fits(manifest: dict[str, Any]) -> None:

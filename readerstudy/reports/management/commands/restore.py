@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from readerstudy.jobs.stopping import sigterm_as_ctrl_c
 from readerstudy.reports.backup.content import BackupError
 from readerstudy.reports.backup.restoring import restore_backup
 
@@ -24,13 +25,23 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         path: Path = options["file"]
         try:
-            found = restore_backup(path, replace=options["replace"], say=self._say)
+            with sigterm_as_ctrl_c():
+                found = restore_backup(path, replace=options["replace"], say=self._say)
         except BackupError as error:
             raise CommandError(str(error)) from None
+        except KeyboardInterrupt:
+            raise CommandError(
+                "Stopped: nothing was restored, and what was there is there.", returncode=130
+            ) from None
         self.stdout.write(
             f"Restored {found['rows']} rows of {len(found['tables'])} tables and "
             f"{len(found['storage'])} files of {found['made_at']}; the audit trail is sound."
         )
+        if found["left_over"]:
+            self.stdout.write(
+                f"Files of before could not all be deleted ({found['left_over']}): the workers' "
+                "housekeeping will."
+            )
         self.stdout.write("Stop the workers and the web processes before, start them again now.")
 
     def _say(self, text: str) -> None:
