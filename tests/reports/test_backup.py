@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -19,20 +20,25 @@ from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
+from django.utils import timezone
 
-from readerstudy.accounts.models import User
+from readerstudy.accounts.models import SignIn, User
+from readerstudy.accounts.services import do_administer_user
 from readerstudy.audit.models import Event
-from readerstudy.audit.services import verify_chain
+from readerstudy.audit.services import record, verify_chain
+from readerstudy.imaging.models import InboxSeries
 from readerstudy.imaging.volumes import delete_files
 from readerstudy.reading.models import ScoreRevision
 from readerstudy.reports import report as reports
+from readerstudy.reports.api.tokens import do_create_token, token_of
 from readerstudy.reports.backup.content import BackupError
-from readerstudy.reports.backup.writing import check_backup
+from readerstudy.reports.backup.writing import check_backup, stored_files
 from readerstudy.reports.bundles.contents import parts_of
 from readerstudy.reports.report import named_report
-from readerstudy.studies.models import Study
+from readerstudy.studies.models import Membership, Study
+from readerstudy.studies.services import do_remove_member
 from tests import postgresql
-from tests.factories import make_administrator
+from tests.factories import make_administrator, make_coordinator, make_statistician
 from tests.reading.imaged_study import make_reading_study
 from tests.reports.published import make_published_study, unblind
 
@@ -162,7 +168,14 @@ def test_a_restore_that_is_stopped_changes_nothing_and_its_last_step_is_not_stop
     events = Event.objects.count()
     take, forget = FolderPlace.take, FolderPlace.forget
 
+    root = Path(default_storage.path(""))
+    (root / ".restore-killed" / "old").mkdir(parents=True)  # by a restore that was killed
+    laid: list[str] = []
+
     def stopped(place: FolderPlace) -> None:
+        # Inside the storage, whose folder may be where a share is mounted.
+        laid.extend(one.name for one in root.iterdir() if one.name.startswith(".restore-"))
+        assert not list(root.parent.glob(".restore-*"))
         take(place)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(5)
@@ -171,6 +184,9 @@ def test_a_restore_that_is_stopped_changes_nothing_and_its_last_step_is_not_stop
     with pytest.raises(CommandError, match="nothing was restored") as told:
         call_command("restore", path, replace=True, stdout=io.StringIO())
     assert told.value.returncode == 130
+    assert len(laid) == 2
+    assert [one.name for one in root.glob(".restore-*")] == [".restore-killed"]
+    assert not [name for name in stored_files() if "restore" in name]
     assert Event.objects.count() == events
     with default_storage.open("series/one/volume.npy") as file:
         assert file.read() == b"voxels" * 1000
@@ -181,7 +197,7 @@ def test_a_restore_that_is_stopped_changes_nothing_and_its_last_step_is_not_stop
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGINT)
         forget(place)
-        raise OSError("The store does not answer")
+        raise OSError("The disk does not answer")
 
     monkeypatch.setattr(FolderPlace, "take", take)
     monkeypatch.setattr(FolderPlace, "forget", too_late)
@@ -189,10 +205,71 @@ def test_a_restore_that_is_stopped_changes_nothing_and_its_last_step_is_not_stop
     said = io.StringIO()
     call_command("restore", path, replace=True, stdout=said)
     assert "Restored" in said.getvalue()
-    assert "(The store does not answer): the workers' housekeeping will." in said.getvalue()
+    assert "not all be deleted (The disk does not answer)" in said.getvalue()
+    assert not list(root.glob(".restore-*"))
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == handlers
     assert Event.objects.order_by("-sequence")[0].action == "reports.backup.restored"
     assert not default_storage.exists("series/later.npy")
+
+
+def test_a_disk_that_is_full_is_said_in_words_and_nothing_changes(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = backed_up(tmp_path)
+    events = Event.objects.count()
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("readerstudy.reports.backup.placing.FolderPlace.put", full)
+    with pytest.raises(CommandError, match=r"Nothing was restored: .*No space left on device\.$"):
+        call_command("restore", path, replace=True, stdout=io.StringIO())
+    assert Event.objects.count() == events
+    assert list(stored_files()) == ["series/one/volume.npy"]
+    assert not list(Path(default_storage.path("")).glob(".restore-*"))
+
+
+def test_tokens_of_the_backup_stand_no_more_once_it_is_restored(
+    study: Study, tmp_path: Path
+) -> None:
+    user = make_statistician(study)
+    token, text = do_create_token(study, user, "R at home", 30)
+    path = backed_up(tmp_path)
+    assert token_of(f"Bearer {text}") == token
+    said = io.StringIO()
+    call_command("restore", path, replace=True, stdout=said)
+    assert "stand no more: 1." in said.getvalue()
+    assert token_of(f"Bearer {text}") is None
+    assert Event.objects.order_by("-sequence")[0].new["tokens_ended"] == 1  # type: ignore[index]
+
+
+def test_files_that_go_while_a_backup_is_made_are_left_out_or_it_begins_anew(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from readerstudy.reports.backup import writing
+
+    default_storage.save("exports/old/bundle.zip", ContentFile(b"tables"))
+    default_storage.save("inbox/waits/sheet.png", ContentFile(b"pixels"))
+    row = InboxSeries.objects.create(
+        **{"study": study, "number": 1, "prefix": "inbox/waits", "geometry": {}},
+        **{"rows": 1, "columns": 1, "slices": 1},
+    )
+    store = writing._store
+
+    def meanwhile(tar: tarfile.TarFile, name: str) -> str:
+        if name == "exports/old/bundle.zip":
+            default_storage.delete(name)  # nobody names it
+            row.delete()  # somebody stored it: row and file go
+            default_storage.delete("inbox/waits/sheet.png")
+        return store(tar, name)
+
+    monkeypatch.setattr(writing, "_store", meanwhile)
+    said: list[str] = []
+    manifest = writing.write_backup(tmp_path / "backup.tar.gz", said.append)
+    assert len([line for line in said if "Once more" in line]) == 1
+    assert list(manifest["storage"]) == ["series/one/volume.npy"]
+    assert manifest["tables"]["imaging.inboxseries"]["rows"] == 0
+    check_backup(tmp_path / "backup.tar.gz")
 
 
 def test_data_that_are_there_are_not_overwritten_unasked(study: Study, tmp_path: Path) -> None:
@@ -201,8 +278,28 @@ def test_data_that_are_there_are_not_overwritten_unasked(study: Study, tmp_path:
     with pytest.raises(CommandError, match="--replace"):
         call_command("restore", path)
     assert User.objects.filter(email="late@example.org").exists()
-    call_command("restore", path, replace=True, stdout=io.StringIO())
+    late = User.objects.get(email="late@example.org")
+    late.name = "Late"
+    do_administer_user(None, late)
+    second = [make_coordinator(study, f"{name}@example.org") for name in ("one", "two")][1]
+    do_remove_member(Membership.objects.get(study=study, user=second), None)
+    record(
+        "conduct.volunteer.withdrawn",
+        None,
+        study_id=study.pk,
+        subject=study,
+        new={"volunteer": "V3"},
+    )
+    # Who is signed in now, and is not in the backup, is no reason not to restore it.
+    begin = timezone.now()
+    SignIn.objects.create(user=late, session_key="one", started_at=begin, seen_at=begin)
+    said = io.StringIO()
+    call_command("restore", path, replace=True, stdout=said)
+    assert "the account late@example.org was changed" in said.getvalue()
+    assert f"two@example.org is no coordinator of {study} any more" in said.getvalue()
+    assert f"V3 withdrew from {study}" in said.getvalue()
     assert not User.objects.filter(email="late@example.org").exists()
+    assert not SignIn.objects.exists()
     assert verify_chain().is_sound
     with pytest.raises(CommandError, match="exists already"):
         call_command("backup", path)

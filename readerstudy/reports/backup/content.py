@@ -20,9 +20,8 @@ from django.db.migrations.recorder import MigrationRecorder
 FORMAT = "readerstudy backup 1"
 MANIFEST, ROWS, STORED = "backup.json", "database", "storage"
 # Made anew, or of the day: signed-in people sign in again.
-_LEFT_OUT = {
-    "sessions.session",
-    "accounts.signin",
+_OF_SIGNED_IN = {"sessions.session", "accounts.signin"}
+_LEFT_OUT = _OF_SIGNED_IN | {
     "axes.accessattempt",
     "axes.accessfailurelog",
     "axes.accesslog",
@@ -44,6 +43,12 @@ def backed_up_models() -> list[type[models.Model]]:
         and model._meta.label_lower not in _LEFT_OUT
     ]
     return sorted(found, key=lambda model: model._meta.label_lower)
+
+
+def tables_to_clear() -> list[str]:
+    """Of what is backed up, and of who is signed in, which refers to it."""
+    cleared = [model for model in apps.get_models() if model._meta.label_lower in _OF_SIGNED_IN]
+    return [model._meta.db_table for model in (*cleared, *backed_up_models())]
 
 
 def rows_of(model: type[models.Model]) -> Iterator[bytes]:

@@ -3,7 +3,7 @@ over what is there."""
 
 from __future__ import annotations
 
-import shutil
+import datetime
 import tarfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,13 +11,14 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
-from django.core.files import File
 from django.core.management.color import no_style
-from django.db import connection, models, transaction
+from django.db import DatabaseError, IntegrityError, connection, models, transaction
+from django.utils import timezone
 
 from readerstudy.audit import triggers
 from readerstudy.audit.services import record, verify_chain
 from readerstudy.jobs.stopping import unstoppable
+from readerstudy.reports.export_models import ApiToken
 
 from .content import (
     ROWS,
@@ -27,8 +28,10 @@ from .content import (
     check_migrated,
     migrations_applied,
     row_from,
+    tables_to_clear,
 )
-from .placing import Place, laying, place_of_storage
+from .placing import Place, place_of_storage
+from .undone import undone_since
 from .writing import Say, check_backup, stored_files
 
 _BATCH = 500
@@ -39,10 +42,11 @@ def restore_backup(
 ) -> dict[str, Any]:
     """Check the archive wholly, then restore it. Raises `BackupError`; then nothing has changed.
 
-    Files are laid beside the storage first and take its place last, before the database commits:
-    where that fails, or is stopped, they give the place back. It can be stopped until they have
-    taken it; the commit is no longer halted. The manifest gains "left_over": why files of before
-    could not be deleted, which the workers' housekeeping will.
+    Files take the storage's place last, before the database commits: where that fails, or is
+    stopped, they give the place back. It can be stopped until they have taken it; the commit is no
+    longer halted. The manifest gains "left_over", why files of before could not be deleted;
+    "tokens_ended", how many tokens of the API stood in the backup, and stand no more; and "undone",
+    what was done since and must be done again.
     """
     if not path.is_file():
         raise BackupError(f"{path} does not exist.")
@@ -51,31 +55,52 @@ def restore_backup(
     _check_fits(manifest)
     if not replace:
         _check_empty()
+    undone = undone_since(datetime.datetime.fromisoformat(manifest["made_at"]))
     place = place_of_storage()
-    with ExitStack() as last, laying(place) as laid:
-        say(f"{len(manifest['storage'])} files")
+    with ExitStack() as last:
         try:
+            place.begin()
+            say(f"{len(manifest['storage'])} files")
             with tarfile.open(path, "r:gz") as tar, _checks_deferred():
                 _clear()
-                _load(tar, laid)
+                _load(tar, place)
                 _reset_sequences()
-                fault = _fault(manifest)
-                if fault:
-                    raise BackupError(fault)
+                _check_whole(manifest)
+                tokens = _end_tokens()
                 place.take()
                 last.enter_context(unstoppable())
-        except BaseException:
+        except BaseException as error:
             last.enter_context(unstoppable())
             place.give_back()
+            if isinstance(error, OSError | DatabaseError):
+                raise BackupError(f"Nothing was restored: {_first_line(error)}.") from None
             raise
         ContentType.objects.clear_cache()
         say(f"{manifest['rows']} rows")
         record(
             "reports.backup.restored",
             None,
-            new={"file": path.name, "made_at": manifest["made_at"], "replaced": replace},
+            new={
+                "file": path.name,
+                "made_at": manifest["made_at"],
+                "replaced": replace,
+                "tokens_ended": tokens,
+            },
         )
-        return manifest | {"left_over": _forget(place)}
+        return manifest | {
+            "left_over": _forget(place),
+            "tokens_ended": tokens,
+            "undone": undone,
+        }
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def _end_tokens() -> int:
+    """Tokens that stood when the backup was made may have been revoked since."""
+    return ApiToken.objects.filter(revoked_at=None).update(revoked_at=timezone.now())
 
 
 def _forget(place: Place) -> str:
@@ -144,18 +169,18 @@ class _checks_deferred:
 
 
 def _clear() -> None:
-    tables = [model._meta.db_table for model in backed_up_models()]
+    tables = tables_to_clear()
     quote = connection.ops.quote_name
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            names = ", ".join(quote(table) for table in (*tables, "django_session"))
+            names = ", ".join(quote(table) for table in tables)
             cursor.execute(f"TRUNCATE {names} CASCADE")
             return
-        for table in (*tables, "django_session"):
+        for table in tables:
             cursor.execute(f"DELETE FROM {quote(table)}")  # noqa: S608 - names of ours alone
 
 
-def _load(tar: tarfile.TarFile, laid: Path) -> None:
+def _load(tar: tarfile.TarFile, place: Place) -> None:
     by_name = {f"{ROWS}/{model._meta.label_lower}.jsonl": model for model in backed_up_models()}
     # Foreign keys of PostgreSQL wait for the end of the transaction, those of SQLite are off.
     for entry in tar:
@@ -165,17 +190,7 @@ def _load(tar: tarfile.TarFile, laid: Path) -> None:
         if entry.name in by_name:
             _insert(by_name[entry.name], file)
         elif entry.name.startswith(f"{STORED}/"):
-            target = _inside(laid, entry.name.removeprefix(f"{STORED}/"))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("wb") as copy:
-                shutil.copyfileobj(File(file), copy)
-
-
-def _inside(root: Path, name: str) -> Path:
-    target = (root / name).resolve()
-    if not target.is_relative_to(root.resolve()):
-        raise BackupError(f"The backup holds a file outside the storage: {name}.")
-    return target
+            place.put(entry.name.removeprefix(f"{STORED}/"), file)
 
 
 def _insert(model: type[models.Model], lines: Any) -> None:
@@ -207,18 +222,29 @@ def _reset_sequences() -> None:
             cursor.execute(statement)
 
 
-def _fault(manifest: dict[str, Any]) -> str:
-    """What is wrong with the restored database, before anything is committed."""
-    connection.check_constraints()
+def _check_whole(manifest: dict[str, Any]) -> None:
+    """Raise BackupError for what is wrong with the restored database, before it is committed."""
+    try:
+        connection.check_constraints()
+    except IntegrityError as error:
+        raise BackupError(
+            f"The tables of the backup do not hold together ({_first_line(error)}). Nothing was "
+            "restored."
+        ) from None
     for model in backed_up_models():
         wanted = manifest["tables"][model._meta.label_lower]["rows"]
         count = model._base_manager.count()
         if count != wanted:
-            return f"{model._meta.label}: {count} rows instead of {wanted}. Nothing was restored."
+            raise BackupError(
+                f"{model._meta.label}: {count} rows instead of {wanted}. Nothing was restored."
+            )
     triggers.install()
     chain = verify_chain()
     if chain.fault:
-        return f"The restored audit trail is broken: {chain.fault}. Nothing was restored."
+        raise BackupError(
+            f"The restored audit trail is broken: {chain.fault}. Nothing was restored."
+        )
     if chain.head != manifest["audit"]["head"]:
-        return "The restored audit trail has another head than the backup. Nothing was restored."
-    return ""
+        raise BackupError(
+            "The restored audit trail has another head than the backup. Nothing was restored."
+        )

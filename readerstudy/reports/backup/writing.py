@@ -1,7 +1,8 @@
 """Making a backup: one transaction of the database, the files it names, and a check of both.
 
 The database is read in one snapshot. Storage files are written once and never changed, so whatever
-the snapshot names is there as it was; where one is deleted meanwhile the backup is refused.
+the snapshot names is there as it was. Work goes on and deletes files meanwhile: what no row of the
+snapshot names is left out, and where images go that one names, the backup begins anew.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
 
 from django.core.files.storage import default_storage
 from django.db import connection, transaction
@@ -24,8 +25,9 @@ from django.utils import timezone
 from readerstudy import __version__
 from readerstudy.audit.services import record, verify_chain
 from readerstudy.imaging import trial_files
-from readerstudy.imaging.models import Series
+from readerstudy.imaging.models import InboxSeries, Series
 from readerstudy.imaging.volumes import VOLUME
+from readerstudy.variants.models import RawData
 
 from .content import (
     FORMAT,
@@ -43,6 +45,13 @@ Say = Callable[[str], None]
 _CHUNK = 1 << 20
 # Images hardly pack: more takes several times as long for a few per cent.
 _LEVEL = 2
+# Folders in the storage by whose name restored files are laid there first.
+LAID = ".restore-"
+_ATTEMPTS = 3
+
+
+class _Vanished(BackupError):
+    """A file that the snapshot names was deleted while the backup was made."""
 
 
 def write_backup(
@@ -61,11 +70,8 @@ def write_backup(
     except OSError as error:
         raise BackupError(f"{path.parent} cannot be written: {error.strerror}.") from None
     try:
-        with (
-            os.fdopen(handle, "wb") as target,
-            tarfile.open(fileobj=target, mode="w:gz", compresslevel=_LEVEL) as tar,
-        ):
-            manifest = _write(tar, say, is_incomplete)
+        with os.fdopen(handle, "wb") as target:
+            manifest = _write_whole(target, say, is_incomplete)
         say("Reading it again")
         check_backup(Path(partial))
         Path(partial).chmod(0o600)  # it holds names and hashed passwords
@@ -84,6 +90,20 @@ def write_backup(
     return manifest
 
 
+def _write_whole(target: IO[bytes], say: Say, is_incomplete: bool) -> dict[str, Any]:
+    for attempt in range(1, _ATTEMPTS + 1):
+        target.seek(0)
+        target.truncate()
+        try:
+            with tarfile.open(fileobj=target, mode="w:gz", compresslevel=_LEVEL) as tar:
+                return _write(tar, say, is_incomplete)
+        except _Vanished as error:
+            if attempt == _ATTEMPTS:
+                raise
+            say(f"{error} Once more")
+    raise AssertionError("the last attempt returns or raises")
+
+
 @contextmanager
 def _one_snapshot() -> Iterator[None]:
     """All tables as of one moment."""
@@ -100,6 +120,7 @@ def _write(tar: tarfile.TarFile, say: Say, is_incomplete: bool) -> dict[str, Any
     hashes: dict[str, str] = {}
     counts: dict[str, int] = {}
     storage: dict[str, str] = {}
+    made_at = timezone.now().isoformat()  # nothing later is in it
     with _one_snapshot():
         chain = verify_chain()
         if not chain.is_sound:
@@ -112,6 +133,7 @@ def _write(tar: tarfile.TarFile, say: Say, is_incomplete: bool) -> dict[str, Any
             with tempfile.TemporaryFile() as rows:
                 counts[label], hashes[label] = _spool(rows_of(model), rows)
                 _add(tar, f"{ROWS}/{label}.jsonl", rows)
+        named = _named_folders()
         names = list(stored_files())
         lacking = _series_without(set(names))
         if lacking and not is_incomplete:
@@ -123,12 +145,18 @@ def _write(tar: tarfile.TarFile, say: Say, is_incomplete: bool) -> dict[str, Any
     # After the transaction, which on SQLite keeps every writer waiting.
     say(f"{sum(counts.values())} rows of {len(counts)} tables")
     for name in names:
-        storage[name] = _store(tar, name)
+        try:
+            storage[name] = _store(tar, name)
+        except FileNotFoundError:
+            if not named.isdisjoint(str(folder) for folder in PurePosixPath(name).parents):
+                raise _Vanished(
+                    "Images were deleted while the backup was made, so that it would not be whole."
+                ) from None
     say(f"{len(storage)} files")
     manifest = {
         "format": FORMAT,
         "software": __version__,
-        "made_at": timezone.now().isoformat(),
+        "made_at": made_at,
         "database": connection.vendor,
         "migrations": migrations_applied(),
         "rows": sum(counts.values()),
@@ -147,16 +175,16 @@ def _series_without(names: set[str]) -> list[str]:
     return [prefix for prefix in prefixes if f"{prefix}/{VOLUME}" not in names]
 
 
+def _named_folders() -> set[str]:
+    """Folders of images that rows name. Bundles of tables are made anew where they are missed."""
+    models: tuple[Any, ...] = (Series, InboxSeries, RawData)
+    return {prefix for model in models for prefix in model.objects.values_list("prefix", flat=True)}
+
+
 def _store(tar: tarfile.TarFile, name: str) -> str:
-    try:
-        with default_storage.open(name, "rb") as file, tempfile.TemporaryFile() as copy:
-            _, sha256 = _spool(iter(lambda: file.read(_CHUNK), b""), copy)
-            _add(tar, f"{STORED}/{name}", copy)
-    except FileNotFoundError:
-        raise BackupError(
-            "A file was deleted while the backup was made, so that it would not be whole. "
-            "Start it again."
-        ) from None
+    with default_storage.open(name, "rb") as file, tempfile.TemporaryFile() as copy:
+        _, sha256 = _spool(iter(lambda: file.read(_CHUNK), b""), copy)
+        _add(tar, f"{STORED}/{name}", copy)
     return sha256
 
 
@@ -188,7 +216,7 @@ def stored_files(folder: str = "") -> Iterator[str]:
     for name in sorted(files):
         yield f"{folder}/{name}" if folder else name
     for name in sorted(folders):
-        if not folder and name == trial_files.FOLDER:
+        if not folder and (name == trial_files.FOLDER or name.startswith(LAID)):
             continue
         yield from stored_files(f"{folder}/{name}" if folder else name)
 

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from readerstudy.jobs.stopping import sigterm_as_ctrl_c
 from readerstudy.reports.backup.content import BackupError
 from readerstudy.reports.backup.restoring import restore_backup
+from readerstudy.reports.backup.writing import LAID
 
 
 class Command(BaseCommand):
@@ -39,9 +40,20 @@ class Command(BaseCommand):
         )
         if found["left_over"]:
             self.stdout.write(
-                f"Files of before could not all be deleted ({found['left_over']}): the workers' "
-                "housekeeping will."
+                f"Files of before could not all be deleted ({found['left_over']}): in a bucket the "
+                f"workers' housekeeping will; in STORAGE_DIR delete {LAID}* yourself."
             )
+        if found["tokens_ended"]:
+            self.stdout.write(
+                "Tokens of the API that stood in the backup, perhaps revoked since, stand no more: "
+                f"{found['tokens_ended']}."
+            )
+        self.stdout.write(
+            f"Everything is as it was at {found['made_at']}: who withdrew or lost access since has "
+            "images and an account again. Do again:"
+        )
+        for line in found["undone"] or ["what your own records tell; this installation has none."]:
+            self.stdout.write(f"- {line}")
         self.stdout.write("Stop the workers and the web processes before, start them again now.")
 
     def _say(self, text: str) -> None:
