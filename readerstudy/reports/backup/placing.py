@@ -98,8 +98,8 @@ class FolderPlace:
 class StorePlace:
     """An object store moves nothing: new objects are put beside the old ones, which are deleted
     once all is sure. Nothing that has a name is ever changed, so one that is there already is the
-    same, whatever it is written over with. They go there straight from the archive: a host need
-    not have room for all images of a site."""
+    same, whatever it is written over with. They go there one by one: a host need not have room for
+    all images of a site."""
 
     def __init__(self) -> None:
         self._before: set[str] = set()
@@ -113,7 +113,11 @@ class StorePlace:
         self._names.add(_safe(name))
         if name not in self._before:
             self._made.append(name)  # noted first: half-written, it goes too
-        saved = default_storage.save(name, File(content, name))
+        # A store reads what it gets more than once, and to go back in the archive is slow.
+        with tempfile.TemporaryFile() as copy:
+            shutil.copyfileobj(content, copy)
+            copy.seek(0)
+            saved = default_storage.save(name, File(copy, name))
         if saved != name:
             self._made.append(saved)
             raise BackupError(f"The storage kept {name} under another name: {saved}.")

@@ -51,7 +51,7 @@ _ATTEMPTS = 3
 
 
 class _Vanished(BackupError):
-    """A file that the snapshot names was deleted while the backup was made."""
+    """A file that the snapshot names is not there: it may have been deleted meanwhile."""
 
 
 def write_backup(
@@ -137,7 +137,7 @@ def _write(tar: tarfile.TarFile, say: Say, is_incomplete: bool) -> dict[str, Any
         names = list(stored_files())
         lacking = _series_without(set(names))
         if lacking and not is_incomplete:
-            raise BackupError(
+            raise _Vanished(  # or a volunteer withdrew since the rows were read
                 f"The images of {len(lacking)} of {Series.objects.count()} series are not in the "
                 f"storage, for example {lacking[0]}. Is its folder mounted, the store the right "
                 "one? If they are lost, --incomplete backs up what there is."

@@ -52,7 +52,8 @@ class Command(BaseCommand):
             f"Everything is as it was at {found['made_at']}: who withdrew or lost access since has "
             "images and an account again. Do again:"
         )
-        for line in found["undone"] or ["what your own records tell; this installation has none."]:
+        unknown = ["what your own records tell: the trail of this installation names nothing."]
+        for line in found["undone"] or unknown:
             self.stdout.write(f"- {line}")
         self.stdout.write("Stop the workers and the web processes before, start them again now.")
 
