@@ -420,7 +420,10 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "plain": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
+        "plain": {
+            "()": "readerstudy.web.logs.PlainFormatter",
+            "fmt": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s",
+        },
         "json": {"()": "readerstudy.web.logs.JsonFormatter"},
     },
     "filters": {"request_id": {"()": "readerstudy.web.logs.RequestIdFilter"}},
@@ -433,6 +436,8 @@ LOGGING = {
     },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
+        # Django's own handlers would write a second line, by a format that masks nothing.
+        "django": {"handlers": []},
         # pydicom quotes header values in its warnings: none of that may reach a log.
         "pydicom": {"handlers": [], "level": "CRITICAL", "propagate": False},
         "pynetdicom": {"handlers": [], "level": "CRITICAL", "propagate": False},

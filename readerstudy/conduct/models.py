@@ -122,6 +122,9 @@ class Withdrawal(models.Model):
     # Prefixes whose files are still there; empty, with `erased_at`, once all are gone.
     pending = models.JSONField(default=list)
     erased_at = models.DateTimeField(null=True, blank=True)
+    # Series of the inbox (ids) that say the same code and were left, as another site's or out of
+    # the reach of whoever withdrew: a coordinator of the whole study looks whose they are.
+    left_waiting = models.JSONField(default=list)
 
     class Meta:
         ordering = ["study", "withdrawn_at"]

@@ -16,7 +16,7 @@ from django.utils import timezone
 from readerstudy.accounts.models import User
 from readerstudy.audit.services import record
 from readerstudy.imaging.errors import ImagingError
-from readerstudy.imaging.models import Volunteer
+from readerstudy.imaging.models import InboxSeries, Volunteer
 from readerstudy.imaging.services import do_place_volunteers
 from readerstudy.studies.access import Reach, require_reach, require_role, require_site
 from readerstudy.studies.errors import StudyError
@@ -61,6 +61,26 @@ def volunteer_lines(study: Study, reach: Reach | None = None) -> list[VolunteerL
         for volunteer in Volunteer.objects.filter(study=study, **reach.within()).select_related(
             "site"
         )
+    ]
+
+
+@dataclass(frozen=True)
+class WithdrawalLine:
+    withdrawal: Withdrawal
+    # What still waits under the same code and was left: for whoever reaches the whole study.
+    left: list[InboxSeries]
+
+
+def withdrawal_lines(reach: Reach, volunteers: Sequence[VolunteerLine]) -> list[WithdrawalLine]:
+    """A site coordinator sees those of the site's volunteers alone."""
+    found = Withdrawal.objects.filter(study=reach.study).select_related("withdrawn_by")
+    if reach.site is not None:
+        own = found.filter(volunteer_code__in=[line.code for line in volunteers])
+        return [WithdrawalLine(one, []) for one in own]
+    waiting = {str(row.pk): row for row in InboxSeries.objects.filter(study=reach.study)}
+    return [
+        WithdrawalLine(one, [waiting[key] for key in one.left_waiting if key in waiting])
+        for one in found
     ]
 
 

@@ -19,7 +19,6 @@ from readerstudy.studies.selectors import arms_of, sites_of
 
 from . import acquisition, people, withdrawals
 from .desk_forms import ExperienceForm, ParametersForm, ParticipantsForm, WithdrawForm
-from .models import Withdrawal
 
 
 def _sent(request: HttpRequest, what: str) -> Any:
@@ -58,9 +57,6 @@ def volunteers_and_readers(request: HttpRequest, slug: str) -> HttpResponse:
     ):
         return redirect("readiness_people", study.slug)
     volunteers = people.volunteer_lines(study, reach)
-    withdrawals = Withdrawal.objects.filter(study=study).select_related("withdrawn_by")
-    if not sees_all:
-        withdrawals = withdrawals.filter(volunteer_code__in=[line.code for line in volunteers])
     return render(
         request,
         "conduct/people.html",
@@ -71,7 +67,7 @@ def volunteers_and_readers(request: HttpRequest, slug: str) -> HttpResponse:
             "site": reach.site,
             "has_sites": study.sites.exists(),
             "summary": people.summary(volunteers, readers),
-            "withdrawals": withdrawals,
+            "withdrawals": people.withdrawal_lines(reach, volunteers),
         },
     )
 
@@ -130,12 +126,14 @@ def withdraw(request: HttpRequest, slug: str, volunteer_code: str) -> HttpRespon
                     "The workers try again every few minutes.",
                 )
             return redirect("readiness_people", study.slug)
-    waiting = waiting_of(volunteer)
+    waiting, seeming = waiting_of(volunteer, reach)
     context = {
         "study": study,
         "volunteer": volunteer,
         "form": form,
         "waiting": waiting,
+        "seeming": [row for row in seeming if reach.site is None],
+        "site": reach.site,
         "unknown": len(waiting_of_nobody(reach)),
     }
     return render(request, "conduct/withdraw.html", context)

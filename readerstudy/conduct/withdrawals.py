@@ -38,7 +38,7 @@ from readerstudy.imaging.volumes import delete_files
 from readerstudy.jobs.locks import hold_open_jobs
 from readerstudy.measurements.models import Measurement, Region
 from readerstudy.reading.models import Item, Session
-from readerstudy.studies.access import Reach, require_site
+from readerstudy.studies.access import Reach, require_reach, require_site
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Study
 from readerstudy.studies.services import lock_study
@@ -52,7 +52,8 @@ WITHDREW = "the volunteer withdrew"
 ERASED_REASON = "Refused; name and reason were erased: the volunteer withdrew."
 
 
-def check_withdraw(volunteer: Volunteer, study: Study, actor: User | None, reason: str) -> None:
+def check_withdraw(volunteer: Volunteer, study: Study, actor: User | None, reason: str) -> Reach:
+    reach = require_reach(actor, study)
     require_site(actor, study, volunteer.site_id)
     if not reason or len(reason) > REASON_LENGTH:
         raise StudyError(
@@ -72,6 +73,7 @@ def check_withdraw(volunteer: Volunteer, study: Study, actor: User | None, reaso
             "Series of the inbox are being stored, this volunteer's perhaps among them: wait until "
             "that is done."
         )
+    return reach
 
 
 def do_withdraw(volunteer: Volunteer, actor: User | None, reason: str) -> Withdrawal:
@@ -87,7 +89,7 @@ def _withdraw(
         hold_open_jobs(study.pk)
         volunteer = Volunteer.objects.get(pk=volunteer.pk)
         volunteer.study = study
-        check_withdraw(volunteer, study, actor, reason)
+        reach = check_withdraw(volunteer, study, actor, reason)
         withdrawal = Withdrawal(
             study=study, volunteer_code=volunteer.code, reason=reason, withdrawn_by=actor
         )
@@ -96,8 +98,10 @@ def _withdraw(
             readings.want(*_files_of(one))
         readings.demand()
         withdrawal.series = [_description(one, readings) for one in found]
-        waiting = [row.number for row in waiting_of(volunteer)]
-        withdrawal.pending = _delete_rows(volunteer, study, actor)
+        waiting, left = waiting_of(volunteer, reach)
+        numbers = [row.number for row in waiting]
+        withdrawal.left_waiting = [str(row.pk) for row in left]
+        withdrawal.pending = _delete_rows(volunteer, study, actor, waiting)
         if study.is_draft:
             _forget(volunteer)
         else:
@@ -117,7 +121,8 @@ def _withdraw(
                 "volunteer": withdrawal.volunteer_code,
                 "series": withdrawal.series,
                 "closed_items": withdrawal.closed_items,
-                "inbox": waiting,
+                "inbox": numbers,
+                "inbox_left": [row.number for row in left],
             },
             why=reason,
         )
@@ -150,10 +155,11 @@ def _count_files(folder: str) -> int:
     return len(default_storage.listdir(folder)[1]) if default_storage.exists(folder) else 0
 
 
-def _delete_rows(volunteer: Volunteer, study: Study, actor: User | None) -> list[str]:
+def _delete_rows(
+    volunteer: Volunteer, study: Study, actor: User | None, waiting: Sequence[InboxSeries]
+) -> list[str]:
     """The rows of all series; returns the prefixes of the files that have to follow."""
     prefixes: list[str] = []
-    waiting = waiting_of(volunteer)
     _forget_files(volunteer, waiting)
     for series in _series_of(volunteer):
         if Series.objects.filter(pk=series.pk).exists():
@@ -162,7 +168,10 @@ def _delete_rows(volunteer: Volunteer, study: Study, actor: User | None) -> list
     delete_raw_of(volunteer, actor, prefixes, why=WITHDREW)
     # What was being sent for them and is not read yet.
     coming = Upload.objects.filter(
-        study=study, state=Upload.State.RECEIVING, volunteer_code__iexact=volunteer.code
+        Q(site=None) | Q(site=volunteer.site_id),
+        study=study,
+        state=Upload.State.RECEIVING,
+        volunteer_code__iexact=volunteer.code,
     )
     keys = list(coming.values_list("pk", flat=True))
     coming.update(state=Upload.State.CANCELLED, name=FILE_NAME)
@@ -176,7 +185,8 @@ def _delete_rows(volunteer: Volunteer, study: Study, actor: User | None) -> list
 def _forget_files(volunteer: Volunteer, waiting: Sequence[InboxSeries]) -> None:
     """The history of the uploads keeps how many files were taken and refused, and nothing that
     leads to the volunteer: of the files taken the place, of those refused the hospital's own name,
-    which may be the person's. What was refused of others keeps its name and reason."""
+    which may be the person's. What was refused of others keeps its name and reason, and so does
+    what another site sent under the same code: that is another person's."""
     files = UploadedFile.objects.filter(upload__study=volunteer.study_id)
     theirs = Q(name__istartswith=f"{volunteer.code}/")
     for row in waiting:
@@ -192,7 +202,8 @@ def _forget_files(volunteer: Volunteer, waiting: Sequence[InboxSeries]) -> None:
     sent_for = Q(upload__volunteer_code__iexact=volunteer.code)
     in_folder = Q(name__istartswith=f"{volunteer.code}/") | Q(name__icontains=f"/{volunteer.code}/")
     alone = Q(upload__batch__in=batches - shared - {None})
-    refused = files.filter(sent_for | in_folder | alone, accepted=False)
+    of_site = Q(upload__site=None) | Q(upload__site=volunteer.site_id)
+    refused = files.filter((sent_for | in_folder) & of_site | alone, accepted=False)
     uploads = list(refused.values_list("upload", flat=True))
     refused.update(name=ERASED_NAME, reason=ERASED_REASON)
     # One that was refused as a whole kept its name, and says the reason itself.

@@ -122,12 +122,25 @@ def _volunteer_of(row: InboxSeries, known: dict[str, str]) -> tuple[str, str]:
     return "", ""
 
 
-def waiting_of(volunteer: Volunteer) -> list[InboxSeries]:
-    """What waits and is, by its folder or header, this volunteer's."""
+def waiting_of(volunteer: Volunteer, reach: Reach) -> tuple[list[InboxSeries], list[InboxSeries]]:
+    """What waits and is, by its folder or header, this volunteer's; and what only seems to be.
+
+    A folder or header of another site that says V01, or an identifier that two hospitals gave, is
+    another person's: what was sent for a site can become none but its own volunteers'
+    (`check_is_of_site`). What was sent for no site is the study's: it counts for whoever reaches
+    the whole study, and only seems to for a site's coordinator, who cannot look at it.
+    """
     code = volunteer.code.casefold()
     known = known_people(Reach(volunteer.study))
-    rows = InboxSeries.objects.filter(study=volunteer.study).order_by("number")
-    return [row for row in rows if _volunteer_of(row, known)[0].casefold() == code]
+    rows = InboxSeries.objects.filter(study=volunteer.study).select_related("upload")
+    own: list[InboxSeries] = []
+    seeming: list[InboxSeries] = []
+    for row in rows.order_by("number"):
+        if _volunteer_of(row, known)[0].casefold() == code:
+            site = row.upload.site_id if row.upload is not None else None
+            is_own = site in (None, volunteer.site_id) and reach.covers(site)
+            (own if is_own else seeming).append(row)
+    return own, seeming
 
 
 def waiting_of_nobody(reach: Reach) -> list[InboxSeries]:

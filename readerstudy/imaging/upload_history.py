@@ -47,7 +47,11 @@ def sent_together(reach: Reach, batch: uuid.UUID | None = None) -> list[dict[str
     jobs = _jobs(uploads, keys)
     errors = _errors(uploads, keys)
     files = _files(reach.study, keys)
-    records = [_record(row, jobs.get(row["batch"]), errors, files[row["batch"]]) for row in shown]
+    sees_all = reach.site is None
+    records = [
+        _record(row, jobs.get(row["batch"]), errors, files[row["batch"]], names_work=sees_all)
+        for row in shown
+    ]
     if batch is None:
         numbers = upload_numbers(reach.study)
         for record in records:
@@ -146,13 +150,15 @@ def _record(
     job: Job | None,
     errors: dict[uuid.UUID, str],
     files: Files,
+    *,
+    names_work: bool,
 ) -> dict[str, Any]:
     state = _state(row, job)
     read = stored = 1.0 if state == State.DONE else 0.0
     message = errors.get(row["batch"], "")
     if job is not None and state in (State.QUEUED, State.READING):
         read, stored = _stages(job)
-        message = job.message or why_waiting(job) or state.label
+        message = job.message or why_waiting(job, names_work=names_work) or state.label
     elif state == State.FAILED:
         message = message or (job.error if job is not None else "") or NOT_READ
     outcome, tone = _outcome(state, files)

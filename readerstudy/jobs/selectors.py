@@ -82,14 +82,18 @@ def queues_without_worker() -> list[str]:
     return [name for name in Job.Queue.values if name not in served]
 
 
-def why_waiting(job: Job) -> str:
-    """Why a job of some study has not begun, for its people; nothing of another study's work."""
+def why_waiting(job: Job, *, names_work: bool) -> str:
+    """Why a job of some study has not begun, for its people; nothing of another study's work.
+
+    `names_work`: for whoever reaches the whole study. Labels name volunteers, perhaps of a site
+    that the person who reads this knows nothing of.
+    """
     if job.state != Job.State.QUEUED:
         return ""
     if job.queue in queues_without_worker():
         return "Waiting: no worker is running. Tell whoever runs the server."
     running = Job.objects.filter(state=Job.State.RUNNING)
-    own = running.filter(study_id=job.study_id).exclude(label="").first()
+    own = running.filter(study_id=job.study_id).exclude(label="").first() if names_work else None
     before = Job.objects.filter(
         state=Job.State.QUEUED, queue=job.queue, created_at__lt=job.created_at
     ).count()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
+from typing import Any
+
 import pytest
 from django.core.exceptions import PermissionDenied
 from django.core.files.storage import default_storage
@@ -13,17 +16,23 @@ from readerstudy.conduct.people import do_remove_volunteer
 from readerstudy.conduct.readiness import readiness_grid
 from readerstudy.conduct.services import do_launch
 from readerstudy.conduct.withdrawals import do_withdraw
+from readerstudy.imaging.inbox import do_discard
 from readerstudy.imaging.models import (
     ERASED_NAME,
     InboxSeries,
     Series,
+    Upload,
     UploadedFile,
     Volunteer,
 )
 from readerstudy.imaging.upload_history import sent_together
+from readerstudy.imaging.uploads import do_create_upload
 from readerstudy.studies.access import Reach
 from readerstudy.studies.errors import StudyError
-from tests.factories import make_coordinator, make_reader, make_study
+from readerstudy.studies.models import Role
+from readerstudy.studies.services import do_add_member
+from readerstudy.studies.sites import do_add_site
+from tests.factories import make_coordinator, make_reader, make_study, make_user
 from tests.imaging.datasets import as_files, phantom, series
 from tests.imaging.test_inbox import named
 from tests.imaging.uploading import send, send_zip
@@ -69,6 +78,85 @@ def test_a_withdrawal_takes_what_waits_of_the_same_person_and_leaves_the_history
     ]
     assert shown == [(3, 0, "all taken"), (3, 3, "erased: withdrawn"), (4, 2, "partly taken")]
     assert Event.objects.get(action="conduct.volunteer.withdrawn").new["inbox"] == [theirs.number]
+
+
+def test_a_withdrawal_at_one_site_takes_and_names_nothing_that_another_site_sent(
+    client: Client, django_capture_on_commit_callbacks: Any
+) -> None:
+    """Basel sends a folder V01 of its own before anybody knows that V01 is Zürich's."""
+    study = make_study()
+    zurich, basel = (do_add_site(study, None, code, code) for code in ("ZRH", "BSL"))
+    files = as_files(series(phantom(3), change=named("12345")), "V01")
+    send_zip(study, files | {"V01/notes-of-basel.txt": b"nothing"}, site=basel)
+    send_zip(study, as_files(series(phantom(4), change=named("12345")), "V01"))  # of no site
+    files = as_files(series(phantom(2), change=named("12345")), "V01/STD")
+    files |= as_files(series(phantom(5), change=named("12345")), "V01/scout")
+    send_zip(study, files | {"V01/notes-of-zurich.txt": b"nothing"}, site=zurich)
+    basels, nobodys, own = InboxSeries.objects.order_by("number")
+    sites = [row.upload.site if row.upload else None for row in (basels, nobodys, own)]
+    assert sites == [basel, None, zurich]
+    coming = [
+        do_create_upload(study, None, name="V01.zip", size=9, batch=uuid.uuid4(), volunteer="V01")
+        for _ in range(2)
+    ]
+    Upload.objects.filter(pk=coming[1].pk).update(site=basel)
+    site_coordinator = do_add_member(study, None, make_user(), Role.SITE_COORDINATOR, site=zurich)
+    coordinator = make_coordinator(study)
+
+    def links(address: str) -> set[InboxSeries]:
+        page = client.get(f"/studies/{study.slug}/readiness/{address}").content.decode()
+        return {row for row in (basels, nobodys, own) if f"series {row.number}</a>" in page}
+
+    withdraw = "volunteers/V01/withdraw/"
+    client.force_login(coordinator)
+    assert links(withdraw) == {basels, nobodys, own}
+    page = client.get(f"/studies/{study.slug}/readiness/{withdraw}").content.decode()
+    assert "2 series of the inbox are erased with them" in page
+    client.force_login(site_coordinator.user)
+    assert links(withdraw) == {own}
+    for row in (basels, nobodys, own):  # what the page leads to is theirs to open
+        answer = client.get(f"/studies/{study.slug}/uploads/inbox/{row.pk}/")
+        assert answer.status_code == (200 if row == own else 404)
+    with django_capture_on_commit_callbacks(execute=True):
+        said = {"reason": "Own wish.", "confirmed": "on"}
+        assert client.post(f"/studies/{study.slug}/readiness/{withdraw}", said).status_code == 302
+
+    assert list(InboxSeries.objects.order_by("number")) == [basels, nobodys]
+    assert default_storage.exists(basels.prefix)
+    assert default_storage.exists(nobodys.prefix)
+    assert not default_storage.exists(own.prefix)
+    refused = UploadedFile.objects.filter(accepted=False)
+    names = dict(refused.values_list("upload__site__code", "name"))
+    assert names == {"BSL": "V01/notes-of-basel.txt", "ZRH": ERASED_NAME}
+    states = [Upload.objects.get(pk=one.pk).state for one in coming]
+    assert states == [Upload.State.CANCELLED, Upload.State.RECEIVING]
+    told = Event.objects.get(action="conduct.volunteer.withdrawn").new
+    assert (told["inbox"], told["inbox_left"]) == (
+        [own.number],
+        [basels.number, nobodys.number],
+    )
+    # What was left is shown to whoever can look at it, until it is gone.
+    assert links("people/") == set()
+    client.force_login(coordinator)
+    assert links("people/") == {basels, nobodys}
+    do_discard(nobodys, coordinator, "V01 withdrew.")
+    assert links("people/") == {basels}
+
+
+def test_what_another_site_sent_is_left_also_where_the_whole_study_withdraws(
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    study = make_study()
+    zurich, basel = (do_add_site(study, None, code, code) for code in ("ZRH", "BSL"))
+    for number, site in enumerate((basel, None, zurich), start=2):
+        send_zip(study, as_files(series(phantom(number)), "V01"), site=site)
+    send_zip(study, as_files(series(phantom(6)), "V01/STD"), site=zurich)
+    with django_capture_on_commit_callbacks(execute=True):
+        withdrawal = do_withdraw(Volunteer.objects.get(code="V01"), make_coordinator(study), "Wish")
+    left = InboxSeries.objects.get()
+    assert left.upload is not None
+    assert left.upload.site == basel
+    assert withdrawal.left_waiting == [str(left.pk)]
 
 
 def test_what_waits_is_said_before_the_launch_and_can_be_deleted_after_it(client: Client) -> None:

@@ -22,8 +22,10 @@ from readerstudy.jobs.models import Job, WorkerProcess
 from readerstudy.jobs.selectors import why_waiting
 from readerstudy.jobs.services import do_enqueue
 from readerstudy.studies.access import Reach
-from readerstudy.studies.models import Study
-from tests.factories import make_coordinator, make_study
+from readerstudy.studies.models import Role, Study
+from readerstudy.studies.services import do_add_member
+from readerstudy.studies.sites import do_add_site
+from tests.factories import make_coordinator, make_study, make_user
 
 from .datasets import as_bytes, as_files, phantom, series
 from .uploading import refusals, send, send_zip
@@ -93,18 +95,36 @@ def test_what_was_chosen_is_checked_before_anything_is_sent(study: Study) -> Non
 def test_images_are_read_before_denoising_that_was_asked_for_earlier(study: Study) -> None:
     long = do_enqueue("variants.derive", {}, study_id=study.pk, label="DLR of V01")
     job = send_zip(study, as_files(series(phantom(3)), "V01/STD"), run=False)
-    assert "no worker is running" in why_waiting(job)
+    assert "no worker is running" in why_waiting(job, names_work=True)
     now = timezone.now()
     WorkerProcess.objects.create(host="a", pid=1, queues="cpu gpu", started_at=now, seen_at=now)
-    assert why_waiting(job) == "Waiting: the worker takes it up in a moment."
+    soon = "Waiting: the worker takes it up in a moment."
+    assert why_waiting(job, names_work=True) == soon
     Job.objects.filter(pk=long.pk).update(state=Job.State.RUNNING)
-    assert why_waiting(job) == "Waiting: the worker is busy with “DLR of V01”."
     (record,) = sent_together(Reach(study))
-    assert record["message"] == why_waiting(job)
+    assert record["message"] == "Waiting: the worker is busy with “DLR of V01”."
     Job.objects.filter(pk=long.pk).update(state=Job.State.QUEUED)
     first = leases.claim(("cpu", "gpu"))
     assert first is not None
     assert first.pk == job.pk
+
+
+def test_a_site_coordinator_is_not_told_whose_images_the_worker_is_busy_with(study: Study) -> None:
+    zurich = do_add_site(study, None, "ZRH", "Zürich")
+    do_add_site(study, None, "BSL", "Basel")
+    user = do_add_member(study, None, make_user(), Role.SITE_COORDINATOR, site=zurich).user
+    other = do_enqueue("variants.derive", {}, study_id=study.pk, label="DLR of BSL01")
+    send_zip(study, as_files(series(phantom(3)), "V01/STD"), site=zurich, run=False)
+    now = timezone.now()
+    WorkerProcess.objects.create(host="a", pid=1, queues="cpu gpu", started_at=now, seen_at=now)
+    Job.objects.filter(pk=other.pk).update(state=Job.State.RUNNING)
+    client = Client()
+    for one, told in ((user, "other work"), (make_coordinator(study), "“DLR of BSL01”")):
+        client.force_login(one)
+        (record,) = client.get(f"/studies/{study.slug}/uploads/status/").json()["uploads"]
+        assert record["message"] == f"Waiting: the worker is busy with {told}."
+    client.force_login(user)
+    assert "BSL01" not in client.get(f"/studies/{study.slug}/uploads/").content.decode()
 
 
 def test_the_folder_given_to_the_command_may_be_the_volunteer(

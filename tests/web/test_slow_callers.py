@@ -20,6 +20,7 @@ from tests.postgresql import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 THREADS = 4
+LINK = "works-once-and-sets-a-password"
 MISSING = "nginx is not installed. `make test` installs it; by hand: apt-get install nginx-light"
 
 
@@ -61,14 +62,16 @@ def ports(tmp_path: Path) -> Iterator[tuple[int, int]]:
     configuration = tmp_path / "nginx.conf"
     who = "user root; " if os.geteuid() == 0 else ""  # so that it may write into the test's folder
     configuration.write_text(
-        f"{who}daemon off; pid {tmp_path}/pid; error_log {tmp_path}/log;\n"
-        f"events {{ }}\nhttp {{ access_log off; {folders}\n{told} }}\n"
+        f"{who}daemon off; pid {tmp_path}/pid; error_log {tmp_path}/errors.log;\n"
+        f"events {{ }}\nhttp {{ access_log {tmp_path}/requests.log; {folders}\n{told} }}\n"
     )
     (tmp_path / "temporary").mkdir()
+    written = (tmp_path / "site.log").open("wb")
     gunicorn = subprocess.Popen(
         [
             *(sys.executable, "-m", "gunicorn", "readerstudy.wsgi", "--bind", f"127.0.0.1:{site}"),
             *("--worker-class", "gthread", "--workers", "1", "--threads", str(THREADS)),
+            *("--access-logfile", f"{tmp_path}/gunicorn.log"),
         ],
         cwd=ROOT,
         env={
@@ -77,7 +80,7 @@ def ports(tmp_path: Path) -> Iterator[tuple[int, int]]:
             "READERSTUDY_VAR": str(tmp_path / "var"),
             "TMPDIR": str(tmp_path / "temporary"),
         },
-        stderr=subprocess.DEVNULL,
+        stderr=written,
     )
     nginx = subprocess.Popen([nginx_at, "-p", str(tmp_path), "-c", str(configuration)])
     try:
@@ -88,6 +91,7 @@ def ports(tmp_path: Path) -> Iterator[tuple[int, int]]:
         for process in (nginx, gunicorn):
             process.terminate()
             process.wait()
+        written.close()
 
 
 def endless(port: int, method: str, path: str, kind: str) -> tuple[bytes, int]:
@@ -140,6 +144,8 @@ def answer_of_chunks(port: int, size: int) -> int:
 def test_callers_who_are_slow_endless_or_too_many_hold_nobody_up(
     ports: tuple[int, int], tmp_path: Path
 ) -> None:
+    for port in ports:  # read at the end, when all of it is written
+        assert answer(port, f"/accounts/invitation/{LINK}/") in {404, 500}
     a_body_in_chunks_has_no_way_in(ports, tmp_path)
     proxy = ports[0]
     slow = []
@@ -160,3 +166,9 @@ def test_callers_who_are_slow_endless_or_too_many_hold_nobody_up(
     assert 429 not in answers[:60]
     assert 429 in answers[60:]
     assert answer(proxy, "/health") == 200
+    logs = {path.name: path.read_text(errors="replace") for path in tmp_path.glob("*.log")}
+    assert "/health" in logs["requests.log"]
+    assert "/health" in logs["gunicorn.log"]
+    assert "invitation/***" in logs["gunicorn.log"]
+    assert ": /accounts/invitation/***" in logs["site.log"]
+    assert [name for name, text in logs.items() if LINK in text] == []
