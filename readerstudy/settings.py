@@ -376,6 +376,16 @@ if TASKS == "celery" and not BROKER_URL.startswith(_known):
         "BROKER_URL names no broker that can be used: it begins with amqp://, amqps://, redis:// "
         "or rediss://."
     )
+BROKER_CA_FILE = env.str("BROKER_CA_FILE", default="")
+if BROKER_CA_FILE and not os.access(BROKER_CA_FILE, os.R_OK):
+    raise ImproperlyConfigured(
+        f"BROKER_CA_FILE is {BROKER_CA_FILE!r}, which is no file that this user can read."
+    )
+if TASKS == "celery" and BROKER_CA_FILE and not BROKER_URL.startswith(("amqps://", "rediss://")):
+    raise ImproperlyConfigured(
+        "BROKER_CA_FILE is set, and BROKER_URL is an address without TLS: it begins with amqps:// "
+        "or rediss://."
+    )
 JOB_SWEEP_SECONDS = env.float("JOB_SWEEP_SECONDS", default=5.0)
 JOB_LEASE_SECONDS = env.float("JOB_LEASE_SECONDS", default=15.0)
 JOB_POLL_SECONDS = env.float("JOB_POLL_SECONDS", default=1.0)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
-import os
 import shutil
-import socket
 import statistics
 import time
 from collections.abc import Sequence
@@ -19,7 +17,9 @@ from django.utils import timezone
 
 from readerstudy.audit.models import Event
 from readerstudy.imaging.stored_size import stored_bytes
+from readerstudy.jobs.leases import database_now
 from readerstudy.jobs.models import Job
+from readerstudy.jobs.selectors import worker_lines
 from readerstudy.reading.models import Item, Session
 from readerstudy.studies.models import Study
 
@@ -29,8 +29,6 @@ from .selectors import ReaderLine, reader_lines
 LONGEST_GAP = datetime.timedelta(minutes=30)
 SHORTEST_GAP = datetime.timedelta(seconds=1)  # items closed together by a withdrawal
 LEAST_GAPS = 2
-WORKERS_KEY = "conduct.workers"
-WORKER_SILENT_AFTER = 60  # seconds
 STORED_COUNTED_EVERY = 120  # seconds
 STORED_KNOWN_FOR = 86_400
 MAILED = "conduct.reader.mailed"
@@ -176,27 +174,15 @@ def _last_mails(study: Study) -> dict[tuple[str, int], datetime.datetime]:
 # --- Workers and storage --------------------------------------------------------------------------
 
 
-def note_worker() -> None:
-    """A worker says that it is there. Of two at once one may go unheard until it speaks again."""
-    now = timezone.now().timestamp()
-    seen = {
-        name: at
-        for name, at in (cache.get(WORKERS_KEY) or {}).items()
-        if now - at < WORKER_SILENT_AFTER
-    }
-    seen[f"{socket.gethostname()} {os.getpid()}"] = now
-    cache.set(WORKERS_KEY, seen, timeout=WORKER_SILENT_AFTER * 10)
-
-
 def workers_seen() -> list[Worker]:
-    """Workers that spoke within a minute, and those in a long job, known by its lease."""
-    now = timezone.now()
+    """Workers that live, by the row that each keeps fresh, whatever else it waits for; and those
+    that only run a job or two and keep none, known by the job's lease."""
     seen = [
-        Worker(name, max(0, round(now.timestamp() - at)))
-        for name, at in sorted((cache.get(WORKERS_KEY) or {}).items())
-        if now.timestamp() - at < WORKER_SILENT_AFTER
+        Worker(f"{line.host} {line.pid}", round(line.silent_seconds))
+        for line in worker_lines()
+        if not line.is_gone
     ]
-    busy = Job.objects.filter(state=Job.State.RUNNING, lease_until__gt=now).count()
+    busy = Job.objects.filter(state=Job.State.RUNNING, lease_until__gt=database_now()).count()
     return seen or [Worker(f"working on a job ({n + 1})", 0) for n in range(busy)]
 
 

@@ -19,10 +19,3 @@ def finish_erasures() -> int:
     from .withdrawals import finish_erasures as finish
 
     return finish()
-
-
-@periodic(15)
-def say_that_it_is_there() -> None:
-    from .dashboard import note_worker
-
-    note_worker()

@@ -8,6 +8,7 @@ After the lock the frozen data stay as they are: whether the volunteer counts, a
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -34,6 +35,7 @@ from readerstudy.imaging.models import (
 from readerstudy.imaging.readings import Readings, having_read
 from readerstudy.imaging.refreshing import refresh_display
 from readerstudy.imaging.services import delete_series_row
+from readerstudy.imaging.store_away import StoreAway
 from readerstudy.imaging.volumes import delete_files
 from readerstudy.jobs.locks import hold_open_jobs
 from readerstudy.measurements.models import Measurement, Region
@@ -47,6 +49,7 @@ from readerstudy.variants.raw_services import delete_raw_of
 from .models import Participant, Withdrawal
 from .readiness import uploads_in_work
 
+log = logging.getLogger("readerstudy.conduct")
 REASON_LENGTH = 300
 WITHDREW = "the volunteer withdrew"
 ERASED_REASON = "Refused; name and reason were erased: the volunteer withdrew."
@@ -237,10 +240,27 @@ def erase(withdrawal_id: uuid.UUID) -> bool:
 
     What cannot be deleted now stays pending and is tried again by the workers.
     """
+    try:
+        return _erase(withdrawal_id)
+    except StoreAway:
+        return False
+
+
+def _erase(withdrawal_id: uuid.UUID) -> bool:
+    """Raises StoreAway at the first prefix for which the storage does not answer, once it is
+    written down what was deleted before: each of the others would be waited for as long."""
     withdrawal = Withdrawal.objects.get(pk=withdrawal_id)
     if withdrawal.erased_at is not None:
         return True
-    left = [prefix for prefix in withdrawal.pending if not _gone(prefix)]
+    left = list(withdrawal.pending)
+    away: StoreAway | None = None
+    for prefix in withdrawal.pending:
+        try:
+            if _gone(prefix):
+                left.remove(prefix)
+        except StoreAway as error:
+            away = error
+            break
     with transaction.atomic():
         withdrawal = Withdrawal.objects.select_for_update().get(pk=withdrawal_id)
         if withdrawal.erased_at is not None:
@@ -259,6 +279,8 @@ def erase(withdrawal_id: uuid.UUID) -> bool:
                 },
             )
         withdrawal.save(update_fields=["pending", "erased_at"])
+    if away is not None:
+        raise away
     return not left
 
 
@@ -266,11 +288,22 @@ def _gone(prefix: str) -> bool:
     try:
         delete_files(prefix)
         return not default_storage.exists(prefix)
-    except OSError:
+    except StoreAway:
+        raise
+    except OSError:  # this one is refused: the others may be deleted
         return False
 
 
 def finish_erasures() -> int:
-    """Try again what could not be deleted; how many withdrawals are now erased."""
-    open_ones = Withdrawal.objects.filter(erased_at=None).values_list("pk", flat=True)
-    return sum(erase(pk) for pk in open_ones)
+    """Try again what could not be deleted; how many withdrawals are now erased.
+
+    A storage that is away is waited for once: the rest is for the next round.
+    """
+    erased = 0
+    for pk in Withdrawal.objects.filter(erased_at=None).values_list("pk", flat=True):
+        try:
+            erased += _erase(pk)
+        except StoreAway as error:
+            log.warning("files of withdrawn volunteers are not erased yet: %s", error)
+            break
+    return erased

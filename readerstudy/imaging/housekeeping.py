@@ -153,7 +153,7 @@ def _keep_presets() -> int:
             continue
         except OSError:  # storage is away: it would be waited for once for each
             break
-        if time.monotonic() > until:  # the rest at the next time: a worker beats and sweeps here
+        if time.monotonic() > until:  # the rest at the next time: other housekeeping waits
             break
     return kept
 
@@ -185,8 +185,8 @@ def delete_lost_outputs(root: str, prefixes: Iterable[str]) -> int:
     attempts = [f"{root}/{study}/{token}" for study, token in found if token not in running]
     deleted = sum(_delete_if_old(attempt) for attempt in attempts if attempt not in named | within)
     shared = [attempt for attempt in attempts if attempt in within - named]
-    # A large study has thousands, each a request to an object store, and a worker beats and sweeps
-    # here: some at a time, others the next time.
+    # A large study has thousands, each a request to an object store, and other housekeeping waits:
+    # some at a time, others the next time.
     random.shuffle(shared)
     until = time.monotonic() + LOOK_SECONDS
     for attempt in shared:

@@ -12,11 +12,13 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import FrameType
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from amqp.exceptions import AMQPError
 from celery import Celery, signals
@@ -45,9 +47,31 @@ EXCHANGE = Exchange("readerstudy", type="direct", durable=True)
 QUEUES = {name: Queue(name, EXCHANGE, routing_key=name, durable=True) for name in Job.Queue.values}
 
 
+def _encryption() -> dict[str, Any] | bool:
+    """How the broker proves who it is, where its address asks for TLS: by a certificate for the
+    name in the address. Left to themselves the libraries take any certificate (rediss), or any of
+    an authority that they know, whatever its name (amqps)."""
+    address = urlsplit(settings.BROKER_URL)
+    authorities = settings.BROKER_CA_FILE or None  # none: those of the system
+    if address.scheme == "amqps":
+        return {
+            "cert_reqs": ssl.CERT_REQUIRED,
+            "ca_certs": authorities,
+            "server_hostname": address.hostname,
+        }
+    if address.scheme == "rediss":
+        return {
+            "ssl_cert_reqs": ssl.CERT_REQUIRED,
+            "ssl_ca_certs": authorities,
+            "ssl_check_hostname": True,
+        }
+    return False
+
+
 def _application() -> Celery:
     app = Celery("readerstudy", broker=settings.BROKER_URL, set_as_current=False)
     app.conf.update(
+        broker_use_ssl=_encryption(),
         task_queues=list(QUEUES.values()),
         task_default_queue=Job.Queue.CPU,
         task_create_missing_queues=False,
@@ -138,6 +162,16 @@ def _in_time(work: Callable[[Callable[[T], None]], None]) -> T:
         raise OperationalError(f"{AT_ONCE} others wait for the broker already")
     threading.Thread(target=run, name="broker", daemon=True).start()
     return answer.result(ANSWER_SECONDS)
+
+
+def kind_of(error: BaseException) -> str:
+    """One of BROKER_ERRORS for a log, with what led to it, down to the system's own: a certificate
+    that is refused is to be seen. Without its message, which may quote the address's password."""
+    names, seen = [type(error).__name__], error
+    while not isinstance(seen, OSError) and (cause := seen.__cause__ or seen.__context__):
+        names.append(type(cause).__name__)
+        seen = cause
+    return " of ".join(dict.fromkeys(names))
 
 
 def send_wakeup(queue: str) -> None:

@@ -30,7 +30,7 @@ def wake_after_commit(queue: str) -> None:
 def _wake(queue: str) -> None:
     if time.monotonic() < _pause.until:
         return
-    from .broker import BROKER_ERRORS, send_wakeup
+    from .broker import BROKER_ERRORS, kind_of, send_wakeup
 
     try:
         send_wakeup(queue)
@@ -39,5 +39,5 @@ def _wake(queue: str) -> None:
         # The kind alone: a broker's message may quote its address with the password.
         log.warning(
             "The message broker took no message (%s): the job waits in the database until it does.",
-            type(error).__name__,
+            kind_of(error),
         )

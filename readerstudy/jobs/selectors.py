@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import uuid
 from dataclasses import dataclass
 
 from django.db.models import Count, Min
@@ -54,12 +55,16 @@ class WorkerLine:
     started_at: datetime.datetime
     silent_seconds: float
     is_gone: bool
+    is_replaced: bool  # gone, and another was started in its place
 
 
 def worker_lines() -> list[WorkerLine]:
     now = database_now()
+    rows = list(WorkerProcess.objects.all())
+    gone = [row for row in rows if (now - row.seen_at).total_seconds() > GONE_SECONDS]
+    replaced = _replaced(gone, rows)
     lines = []
-    for row in WorkerProcess.objects.all():
+    for row in rows:
         silent = max(0.0, (now - row.seen_at).total_seconds())
         lines.append(
             WorkerLine(
@@ -70,10 +75,30 @@ def worker_lines() -> list[WorkerLine]:
                 row.job_id is not None,
                 row.started_at,
                 silent,
-                silent > GONE_SECONDS,
+                row in gone,
+                row.pk in replaced,
             )
         )
     return lines
+
+
+def _replaced(gone: list[WorkerProcess], rows: list[WorkerProcess]) -> set[uuid.UUID]:
+    """Those in whose place one of the same host, queues and card was started since, each by one of
+    its own: what a supervisor does after a kill, once or again and again."""
+    free = {row.pk: row for row in rows}
+    found = set()
+    # From the one last seen: whoever may stand for it may stand for those before it too.
+    for row in sorted(gone, key=lambda row: row.seen_at, reverse=True):
+        for other in free.values():
+            if _place(other) == _place(row) and other.started_at > row.seen_at:
+                found.add(row.pk)
+                del free[other.pk]
+                break
+    return found
+
+
+def _place(row: WorkerProcess) -> tuple[str, str, str]:
+    return row.host, row.queues, row.device
 
 
 def queues_without_worker() -> list[str]:

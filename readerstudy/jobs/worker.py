@@ -203,8 +203,11 @@ class Worker:
                 self._context = None
 
     def run_periodic(self) -> None:
-        """Run the housekeeping that is due. Each piece is safe to run on several workers."""
+        """Run the housekeeping that is due. Each piece is safe to run on several workers, and each
+        may have to wait for a storage: one that was asked to stop begins no further one."""
         for periodic in periodic_tasks():
+            if self.stopping.is_set():
+                return
             now = time.monotonic()
             if now < self._periodic_due.get(periodic.name, 0.0):
                 continue

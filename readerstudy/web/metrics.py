@@ -74,9 +74,12 @@ class _Site:
         )
         living = dict.fromkeys(("cpu", "gpu"), 0)
         for worker in worker_lines():
-            workers.add_metric(
-                [f"{worker.host}:{worker.pid}", worker.queues], worker.silent_seconds
-            )
+            # One that was killed cannot take its row away: where another was started in its place,
+            # nobody needs to hear of it.
+            if not worker.is_replaced:
+                workers.add_metric(
+                    [f"{worker.host}:{worker.pid}", worker.queues], worker.silent_seconds
+                )
             for queue in worker.queues.split() if not worker.is_gone else []:
                 living[queue] += 1
         yield workers

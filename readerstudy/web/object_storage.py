@@ -31,8 +31,10 @@ from django.core.files.base import File
 from s3transfer.exceptions import RetriesExceededError
 from storages.backends.s3 import S3Storage
 
+from readerstudy.imaging.store_away import StoreAway, StoreGone, StoreTimeout
+
 from .request_ids import in_request
-from .slow_store import Places, StoreAway, StoreGone, StoreTimeout, asked_until
+from .slow_store import Places, asked_until
 
 # What the usual stores call a full disk or a quota that is used up.
 FULL = {

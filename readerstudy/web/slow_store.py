@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
+from readerstudy.imaging.store_away import StoreAway, StoreTimeout
+
 log = logging.getLogger("readerstudy.storage")
 
 # A slice comes in some ten milliseconds. Who is inside for longer than this is held by a store that
@@ -33,18 +35,6 @@ RETRY_AFTER_SECONDS = 2
 TOLD = "The images are slow to come just now."
 # Tells the viewer this answer from the 503 of a proxy that finds no web process.
 MARK = "X-Images-Slow"
-
-
-class StoreAway(OSError):
-    """The store did not answer, or not now: the same may be asked again later."""
-
-
-class StoreTimeout(StoreAway, TimeoutError):
-    pass
-
-
-class StoreGone(StoreAway, ConnectionError):
-    pass
 
 
 _until: ContextVar[float | None] = ContextVar("asked_until", default=None)

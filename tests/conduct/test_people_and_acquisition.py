@@ -21,7 +21,7 @@ from readerstudy.conduct.acquisition import (
     do_enter_parameters,
     table_as_csv,
 )
-from readerstudy.conduct.dashboard import dashboard, note_worker, paced_readers
+from readerstudy.conduct.dashboard import dashboard, paced_readers
 from readerstudy.conduct.mail import do_mail_readers, session_link
 from readerstudy.conduct.models import Participant, Withdrawal
 from readerstudy.conduct.people import (
@@ -36,7 +36,11 @@ from readerstudy.conduct.services import do_launch
 from readerstudy.conduct.withdrawals import do_withdraw, finish_erasures
 from readerstudy.imaging.ingest import raw_path
 from readerstudy.imaging.models import InboxSeries, Series, UploadedFile, Volunteer
+from readerstudy.imaging.store_away import StoreTimeout
 from readerstudy.imaging.uploads import do_create_upload
+from readerstudy.imaging.volumes import delete_files
+from readerstudy.jobs.heart import Heart
+from readerstudy.jobs.worker import Worker
 from readerstudy.measurements.models import Measurement
 from readerstudy.measurements.services import do_place_regions_from_file
 from readerstudy.reading.models import Item, Session
@@ -188,6 +192,37 @@ def test_files_that_cannot_be_deleted_stay_pending_and_are_tried_again(
     assert not UploadedFile.objects.exists()
 
 
+def test_a_storage_that_is_away_is_waited_for_once_a_round_and_what_was_deleted_is_noted(
+    study: Study, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: object
+) -> None:
+    asked: list[str] = []
+
+    def away_after(number: int) -> None:
+        def delete(prefix: str) -> None:
+            asked.append(prefix)
+            if len(asked) > number:
+                raise StoreTimeout("The object store did not answer in time.")
+            delete_files(prefix)
+
+        asked.clear()
+        monkeypatch.setattr("readerstudy.conduct.withdrawals.delete_files", delete)
+
+    def pending() -> list[int]:
+        return [len(one.pending) for one in Withdrawal.objects.order_by("volunteer_code")]
+
+    with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
+        for code in ("V01", "V02"):
+            away_after(0)
+            do_withdraw(Volunteer.objects.get(code=code), None, "Own wish.")
+    away_after(0)
+    assert (finish_erasures(), len(asked), pending()) == (0, 1, [5, 5])
+    away_after(2)
+    assert (finish_erasures(), len(asked), sum(pending())) == (0, 3, 8)
+    away_after(100)
+    assert (finish_erasures(), len(asked), pending()) == (2, 8, [0, 0])
+    assert not Withdrawal.objects.filter(erased_at=None).exists()
+
+
 # --- Acquisition ----------------------------------------------------------------------------------
 
 
@@ -244,7 +279,7 @@ def test_pace_and_expected_end_come_from_times_alone(study: Study) -> None:
     assert first.expected_end == (now + datetime.timedelta(days=2)).date()
     assert (second.minutes_an_item, second.expected_end) == (None, None)
     assert dashboard(study).workers == []
-    note_worker()
+    Heart(Worker(["cpu"])).beat()
     shown = dashboard(study)
     assert len(shown.workers) == 1
     lying = [p for p in Path(default_storage.path("")).rglob("*") if p.is_file()]

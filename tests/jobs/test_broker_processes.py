@@ -111,6 +111,32 @@ def test_workers_on_redis_killed_frozen_and_stopped_do_each_job_once(
     assert len(site.published()) == 3
 
 
+def test_a_storage_that_hangs_silences_no_worker_and_holds_up_no_wake_up(
+    site: Site, tmp_path: Path
+) -> None:
+    gate = tmp_path / "var" / "hang"
+    gate.parent.mkdir(exist_ok=True)
+    gate.touch()
+    worker = site.start_worker("--queue", "cpu")
+    wait_for(gate.with_name("hangs").exists, "housekeeping to wait for the storage")
+
+    def seen() -> list[tuple[object, ...]]:
+        return site.query("SELECT seen_at FROM jobs_workerprocess")
+
+    for _ in range(3):
+        before = seen()
+        wait_for(lambda before=before: len(seen()) == 1 and seen() != before, "a sign of life")
+    # A job whose message was lost is found by the sweep.
+    trace = tmp_path / "swept.txt"
+    begin(site, 0.1, trace)
+    wait_for(lambda: published(trace), "the worker to be woken")
+    # Asked to stop, it waits for no storage and takes its row away.
+    worker.signal(signal.SIGTERM)
+    assert worker.popen.wait(timeout=60) == 0
+    assert seen() == []
+    assert gate.exists()
+
+
 def test_rabbitmq_killed_under_web_and_worker_loses_no_job(database: str, tmp_path: Path) -> None:
     with broker() as rabbit, running_site(tmp_path, database, broker_url=rabbit.url) as site:
         site.start_worker()

@@ -15,6 +15,7 @@ from django.utils import timezone
 from readerstudy.jobs import broker, dispatch, leases, registry
 from readerstudy.jobs.heart import Heart
 from readerstudy.jobs.models import Job, WorkerProcess
+from readerstudy.jobs.selectors import worker_lines
 from readerstudy.jobs.services import do_cancel, do_enqueue
 from readerstudy.jobs.worker import Worker
 from tests.postgresql import free_port
@@ -137,8 +138,41 @@ def test_a_worker_writes_that_it_lives_and_those_long_gone_are_forgotten() -> No
     assert (row.pk, row.queues, row.job_id) == (first.pk, "cpu gpu", None)
     assert row.seen_at > first.seen_at
     assert row.started_at == first.started_at
+    # One that was killed just before this one began, once its hour is over.
+    WorkerProcess.objects.create(host="killed", pid=2, queues="cpu", started_at=old, seen_at=old)
+    heart.beat()
+    assert WorkerProcess.objects.get().pk == row.pk
     heart.stop()
     assert not WorkerProcess.objects.exists()
+
+
+def test_a_killed_worker_is_replaced_by_one_of_its_kind_that_was_started_since() -> None:
+    """As a supervisor does; one that went on meanwhile does not stand for it."""
+    now = timezone.now()
+
+    def worker(pid: int, started: float, seen: float, host: str = "one", card: str = "") -> None:
+        """Started and last seen so many seconds ago."""
+        WorkerProcess.objects.create(
+            host=host, pid=pid, queues="cpu", device=card,
+            started_at=now - timezone.timedelta(seconds=started),
+            seen_at=now - timezone.timedelta(seconds=seen),
+        )  # fmt: skip
+
+    def replaced() -> set[int]:
+        return {line.pid for line in worker_lines() if line.is_replaced}
+
+    worker(1, started=9000, seen=900)
+    worker(2, started=9000, seen=0)
+    assert replaced() == set()
+    worker(3, started=800, seen=0, card="1")
+    worker(4, started=800, seen=0, host="two")
+    assert replaced() == set()
+    worker(5, started=898, seen=600)  # and is killed itself
+    assert replaced() == {1}
+    worker(6, started=598, seen=0)
+    assert replaced() == {1, 5}
+    worker(7, started=9000, seen=500)  # a third, for which nobody was started
+    assert replaced() == {1, 5}
 
 
 def test_polling_needs_no_broker_package() -> None:

@@ -142,6 +142,29 @@ def test_figures_answer_to_the_token_alone(client: Client, settings: Any) -> Non
     assert figures >= set(re.findall(r"readerstudy_\w+", asked))
 
 
+def test_a_killed_worker_whose_place_is_taken_troubles_nobody(
+    client: Client, settings: Any
+) -> None:
+    settings.METRICS_TOKEN = "a-token-of-some-length"
+
+    def silent() -> list[str]:
+        text = client.get(
+            "/metrics", headers={"Authorization": "Bearer a-token-of-some-length"}
+        ).content.decode()
+        return re.findall(r'^readerstudy_worker_silent_seconds{.*worker="(.*?)"}', text, re.M)
+
+    killed = make_worker("cpu", silent_seconds=90)
+    assert silent() == ["gpu-host-1:77"]
+    restarted = make_worker("cpu")
+    WorkerProcess.objects.filter(pk=restarted.pk).update(pid=78)
+    assert silent() == ["gpu-host-1:78"]
+    client.force_login(make_administrator())
+    page = client.get("/operations/").content.decode()
+    assert "replaced" in page
+    assert ">silent<" not in page
+    assert WorkerProcess.objects.filter(pk=killed.pk).exists()
+
+
 def test_the_operations_page_is_for_administrators(client: Client) -> None:
     study = make_study()
     make_worker("cpu", silent_seconds=90)

@@ -21,7 +21,8 @@ from django.core.files.storage import default_storage
 from django.template.loader import render_to_string
 from django.test import Client, RequestFactory
 
-from readerstudy.web.slow_store import MARK, Places, SlowStoreMiddleware, StoreTimeout
+from readerstudy.imaging.store_away import StoreTimeout
+from readerstudy.web.slow_store import MARK, Places, SlowStoreMiddleware
 from tests.jobs.site import copy_test_database
 from tests.object_store import as_storage, object_store, settings_of
 from tests.postgresql import free_port

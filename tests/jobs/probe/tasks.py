@@ -5,9 +5,21 @@ import time
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
+
 from readerstudy.audit.services import record
 from readerstudy.jobs.context import JobContext
-from readerstudy.jobs.registry import task
+from readerstudy.jobs.registry import periodic, task
+
+
+@periodic(0)
+def hang() -> None:
+    """Wait, as for a storage that hangs, while the site's folder holds a file of this name."""
+    gate = settings.VAR_DIR / "hang"
+    if gate.exists():
+        gate.with_name("hangs").touch()
+    while gate.exists():
+        time.sleep(0.05)
 
 
 @task("probe.slow")
