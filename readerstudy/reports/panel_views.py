@@ -30,10 +30,9 @@ from .pages.panels import (
     slices_with_regions,
 )
 from .report import Report
-from .results_views import download, page_context, report_for_page
+from .results_views import SHOWN, download, page_context, report_for_page
 
 _TYPES = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf"}
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
 PIXELS_CACHE = "private, no-store"
 
 
@@ -160,7 +159,7 @@ def _data(request: HttpRequest, study: Study, report: Report) -> QueryDict:
 
 @require_safe
 def panels_file(request: HttpRequest, slug: str, name: str, image_format: str) -> HttpResponse:
-    """The figure: in the page, or as a file with ?download; and the control's slice alone."""
+    """The figure: a file, or a PNG without ?download in the page; and the control's slice alone."""
     study, report = _named(request, slug)
     form = _form(request, study, report)
     kind = next((known for known in IMAGE_FORMATS if known == image_format), None)
@@ -182,8 +181,6 @@ def panels_file(request: HttpRequest, slug: str, name: str, image_format: str) -
     if content is None:
         raise Http404("There is no such image.")
     full_name = f"{name}_{chosen.volunteer.code}_slice{chosen.index + 1}.{kind}"
-    if "download" in request.GET or kind == "pdf":
+    if "download" in request.GET or kind not in SHOWN:
         return download(request, study, report, full_name, content, _TYPES[kind])
-    response = HttpResponse(content, content_type=_TYPES[kind])
-    response.headers["Content-Security-Policy"] = _POLICY
-    return response
+    return HttpResponse(content, content_type=_TYPES[kind])

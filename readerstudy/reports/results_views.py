@@ -45,8 +45,10 @@ from .services import record_download
 from .wording import MASKED, plan_lines
 
 _IMAGE_TYPES = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf"}
-# An SVG of matplotlib styles its paths in place; it holds no script and may load nothing.
-_FIGURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+# What a browser shows of a figure: the others are files. An SVG of matplotlib styles its paths in
+# place, and one of a panel holds its images within itself: the site's policy refuses both.
+SHOWN = {"png"}
+_FILE_POLICY = "default-src 'none'; frame-ancestors 'none'"
 Context = dict[str, Any]
 
 
@@ -320,8 +322,8 @@ def _filters(request: HttpRequest, report: Report) -> charts.Filters:
 
 @require_safe
 def results_figure(request: HttpRequest, slug: str, name: str, image_format: str) -> HttpResponse:
-    """A figure as the publication prints it (in the page, or as a file with ?download), or the
-    numbers of what the page shows, as CSV."""
+    """A figure as the publication prints it (a file, or a PNG without ?download to be looked at),
+    or the numbers of what the page shows, as CSV."""
     study, report = report_for_page(request, slug)
     kind = next((known for known in IMAGE_FORMATS if known == image_format), None)
     if image_format == "csv" and name in figures(report):
@@ -333,11 +335,9 @@ def results_figure(request: HttpRequest, slug: str, name: str, image_format: str
     drawing = drawn(report, name, kind) if kind else None
     if kind is None or drawing is None:
         raise Http404("There is no such figure.")
-    if "download" in request.GET or kind == "pdf":
+    if "download" in request.GET or kind not in SHOWN:
         return download(request, study, report, f"{name}.{kind}", drawing, _IMAGE_TYPES[kind])
-    response = HttpResponse(drawing, content_type=_IMAGE_TYPES[kind])
-    response.headers["Content-Security-Policy"] = _FIGURE_POLICY
-    return response
+    return HttpResponse(drawing, content_type=_IMAGE_TYPES[kind])
 
 
 # --- Files ----------------------------------------------------------------------------------------
@@ -372,7 +372,7 @@ def download(
         record_download(study, _user(request), report, full_name, sha256)
     response = HttpResponse(content, content_type=kind)
     response.headers["Content-Disposition"] = f'attachment; filename="{full_name}"'
-    response.headers["Content-Security-Policy"] = _FIGURE_POLICY
+    response.headers["Content-Security-Policy"] = _FILE_POLICY
     return response
 
 

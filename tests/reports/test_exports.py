@@ -24,6 +24,7 @@ from readerstudy.reports.bundles.contents import bundle, parts_of
 from readerstudy.reports.exports import CSV_FILES, csv_file
 from readerstudy.reports.report import masked_report, named_report
 from readerstudy.studies.models import Study
+from readerstudy.web.middleware import CONTENT_SECURITY_POLICY
 from tests.factories import make_statistician
 from tests.reports.published import ARMS, lock, make_published_study, unblind
 
@@ -206,16 +207,23 @@ def test_looking_at_the_page_and_its_figures_is_no_download(
     client: Client, statistician: User
 ) -> None:
     client.get("/studies/published/results/")
-    client.get("/studies/published/results/figures/figure3.svg")
+    shown = client.get("/studies/published/results/figures/figure3.png")
+    assert "Content-Disposition" not in shown
+    assert shown["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
     assert not Event.objects.filter(action="reports.export.downloaded").exists()
 
 
-def test_figures_may_style_themselves_and_load_nothing(client: Client, statistician: User) -> None:
+def test_a_drawing_is_a_file_so_that_no_address_allows_inline_styles(
+    client: Client, statistician: User
+) -> None:
+    """Shown by the browser, an SVG of matplotlib would need more than the site's policy allows."""
     response = client.get("/studies/published/results/figures/figure4.svg")
     assert response["Content-Type"] == "image/svg+xml"
+    assert response["Content-Disposition"].startswith("attachment")
     assert response["X-Content-Type-Options"] == "nosniff"
-    assert response["Content-Security-Policy"].startswith("default-src 'none'")
+    assert response["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
     assert b"<script" not in response.content
+    assert Event.objects.filter(action="reports.export.downloaded").count() == 1
 
 
 def test_the_command_refuses_a_study_that_is_not_locked(tmp_path: Path) -> None:

@@ -162,7 +162,10 @@ def test_image_panels_are_exported_at_300_dots_an_inch_in_the_controls_window(
     image = Image.open(io.BytesIO(answer.content))
     assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
     pdf = client.get(f"{root}panels.pdf?{chosen}").content
-    svg = client.get(f"{root}panels.svg?{chosen}").content
+    drawing: Any = client.get(f"{root}panels.svg?{chosen}")
+    assert drawing["Content-Disposition"].startswith("attachment")
+    assert drawing["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+    svg = drawing.content
     assert pdf.startswith(b"%PDF")
     assert b"<svg" in svg
     assert client.get(f"{root}panels.pdf?{chosen}").content == pdf

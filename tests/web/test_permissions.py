@@ -129,6 +129,8 @@ def _answers(
                 answer = client.post(path, FORMS.get(address.name, {}), headers=TUS)
             if answer.streaming:
                 b"".join(answer)
+            policy = answer.headers["Content-Security-Policy"]
+            assert not re.search("unsafe|data:", policy), f"{method} {path} by {who}: {policy}"
             transaction.set_rollback(True)
         yield address, method, answer.status_code, tables
 
