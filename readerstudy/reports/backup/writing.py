@@ -28,6 +28,7 @@ from readerstudy.imaging.models import Series
 from readerstudy.imaging.volumes import VOLUME
 
 from .content import (
+    BACKUP_MADE,
     FORMAT,
     MANIFEST,
     ROWS,
@@ -77,7 +78,7 @@ def write_backup(
     finally:
         Path(partial).unlink(missing_ok=True)
     record(
-        "reports.backup.made",
+        BACKUP_MADE,
         None,
         new={"file": path.name, "rows": manifest["rows"], "files": len(manifest["storage"])},
     )
