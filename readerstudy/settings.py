@@ -419,6 +419,9 @@ USE_TZ = True
 LOG_FORMAT = env.str("LOG_FORMAT", default="plain")
 if LOG_FORMAT not in {"plain", "json"}:
     raise ImproperlyConfigured(f"LOG_FORMAT is {LOG_FORMAT!r}; it can be plain or json.")
+# Read by the client library itself, which takes an empty name for the folder it was started in.
+if not env.str("PROMETHEUS_MULTIPROC_DIR", default=""):
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 if METRICS_TOKEN:
     INSTALLED_APPS.append("django_prometheus")

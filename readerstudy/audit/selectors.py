@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import TypedDict
+
+from django.db.models import Max
 
 from .models import Event
 from .services import GENESIS
@@ -11,6 +14,14 @@ from .services import GENESIS
 class Head(TypedDict):
     sequence: int
     hash: str
+
+
+def last_time_of(action: str) -> datetime.datetime | None:
+    """When an act of this name was last recorded; None if it never was."""
+    last: datetime.datetime | None = Event.objects.filter(action=action).aggregate(at=Max("at"))[
+        "at"
+    ]
+    return last
 
 
 def head() -> Head:

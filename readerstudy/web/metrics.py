@@ -17,7 +17,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
 
+from readerstudy.audit.selectors import last_time_of
 from readerstudy.jobs.selectors import queue_lines, worker_lines
+from readerstudy.reports.backup.content import BACKUP_MADE
 
 from .health import recent_checks
 from .local_folders import local_folders
@@ -87,6 +89,14 @@ class _Site:
         for queue, number in living.items():
             count.add_metric([queue], number)
         yield count
+
+        backup = GaugeMetricFamily(
+            "readerstudy_backup_made_timestamp_seconds",
+            "When the last backup was made, since 1970; 0 if none ever was",
+        )
+        made = last_time_of(BACKUP_MADE)
+        backup.add_metric([], made.timestamp() if made else 0.0)
+        yield backup
 
         sound = GaugeMetricFamily("readerstudy_check", "1 if sound, by check", labels=["check"])
         checks = recent_checks()

@@ -10,8 +10,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
+from readerstudy.audit.selectors import last_time_of
 from readerstudy.jobs.models import Job
 from readerstudy.jobs.selectors import queue_lines, worker_lines
+from readerstudy.reports.backup.content import BACKUP_MADE
 
 from .health import checks
 from .local_folders import local_folders
@@ -29,6 +31,7 @@ def operations(request: HttpRequest) -> HttpResponse:
         "web/operations.html",
         {
             "checks": checks(),
+            "backup_at": last_time_of(BACKUP_MADE),
             "queues": _queues(),
             "workers": worker_lines(),
             "disks": _disks(),

@@ -31,19 +31,22 @@ def test_every_variable_of_the_settings_is_explained_and_none_is_invented() -> N
 
 def test_what_is_left_empty_in_the_environments_file_is_the_default(tmp_path: Path) -> None:
     """As deploy/environment ships it: UIDs made with an empty key could be recomputed, and images
-    under an empty path would lie wherever the process was started."""
-    left = dict.fromkeys(("DEIDENTIFICATION_KEY", "STORAGE_DIR", "UPLOAD_DIR"), "")
+    and figures under an empty path would lie wherever the process was started."""
+    left = dict.fromkeys(
+        ("DEIDENTIFICATION_KEY", "STORAGE_DIR", "UPLOAD_DIR", "PROMETHEUS_MULTIPROC_DIR"), ""
+    )
     environment = {**os.environ, "SECRET_KEY": "long and secret", "READERSTUDY_VAR": str(tmp_path)}
     told = (
         "from readerstudy import settings as s\n"
-        "print(s.DEIDENTIFICATION_KEY, s.MEDIA_ROOT, s.UPLOAD_ROOT, sep='\\n')"
+        "print(s.DEIDENTIFICATION_KEY, s.MEDIA_ROOT, s.UPLOAD_ROOT, sep='\\n')\n"
+        "import os; print('PROMETHEUS_MULTIPROC_DIR' in os.environ)"
     )
     printed = subprocess.run(
         [sys.executable, "-c", told],
         cwd=ROOT, env={**environment, **left}, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    assert printed.split("\n")[:3] == [
-        "long and secret", f"{tmp_path}/storage", f"{tmp_path}/uploads",
+    assert printed.split("\n")[:4] == [
+        "long and secret", f"{tmp_path}/storage", f"{tmp_path}/uploads", "False",
     ]  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from django.db import connection, models
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
+BACKUP_MADE = "reports.backup.made"  # in the trail
 FORMAT = "readerstudy backup 1"
 MANIFEST, ROWS, STORED = "backup.json", "database", "storage"
 # Made anew, or of the day: signed-in people sign in again.

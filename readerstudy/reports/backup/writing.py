@@ -30,6 +30,7 @@ from readerstudy.imaging.volumes import VOLUME
 from readerstudy.variants.models import RawData
 
 from .content import (
+    BACKUP_MADE,
     FORMAT,
     MANIFEST,
     ROWS,
@@ -83,7 +84,7 @@ def write_backup(
     finally:
         Path(partial).unlink(missing_ok=True)
     record(
-        "reports.backup.made",
+        BACKUP_MADE,
         None,
         new={"file": path.name, "rows": manifest["rows"], "files": len(manifest["storage"])},
     )
