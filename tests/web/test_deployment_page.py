@@ -100,6 +100,15 @@ def test_every_command_of_the_ready_made_files_is_one_that_manage_py_takes() -> 
         command.create_parser("manage.py", name).parse_args(options.split())
 
 
+def test_both_proxies_name_each_request_themselves() -> None:
+    """What a caller sends as the id would stand in the log: the site believes its proxy."""
+    nginx = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
+    passed_on = nginx.count("proxy_pass http")
+    assert nginx.count("proxy_set_header X-Request-ID $request_id;") == passed_on > 0
+    caddy = (ROOT / "deploy" / "Caddyfile").read_text(encoding="utf-8")
+    assert "header_up X-Request-ID {http.request.uuid}" in caddy.partition("reverse_proxy")[2]
+
+
 def test_the_environment_to_start_from_is_current_and_passes_the_deployment_check(
     tmp_path: Path,
 ) -> None:
