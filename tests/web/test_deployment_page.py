@@ -63,7 +63,7 @@ def test_nothing_that_a_machine_keeps_for_itself_gets_into_the_image() -> None:
     ignored = _matcher((ROOT / ".dockerignore").read_text(encoding="utf-8"))
     own = (
         *(".env", "deploy/.env", "deploy/environment", "var/secret_key", "var/db.sqlite3-wal"),
-        *("backup-2026-03-01.tar.gz", "denoise_engine/ddlr/_build/passes.so", ".git/config"),
+        *("deploy/certificates/site.key", "denoise_engine/ddlr/_build/passes.so", ".git/config"),
         *(".venv/bin/python", "frontend/node_modules/a/b.js", "readerstudy/__pycache__/a.pyc"),
     )
     assert [path for path in own if not ignored(path)] == []
@@ -101,6 +101,47 @@ def test_every_command_of_the_ready_made_files_is_one_that_manage_py_takes() -> 
     for name, options in found:
         command = load_command_class(apps[name], name)
         command.create_parser("manage.py", name).parse_args(options.split())
+
+
+def test_temporary_files_of_the_ready_made_services_lie_on_a_disk() -> None:
+    """An export is a gigabyte, and /tmp of a container, or of a newer Debian, is memory."""
+    stack = yaml.safe_load((ROOT / "deploy" / "compose.yml").read_text(encoding="utf-8"))
+    own = {name: of for name, of in stack["services"].items() if of["image"] == "readerstudy"}
+    assert {"prepare", "web", "worker-cpu", "worker-gpu", "backup"} == set(own)
+    for name, of in own.items():
+        folder = of["environment"]["TMPDIR"]
+        assert f"temporary:{folder}" in of["volumes"], name
+        assert not any(folder.startswith(memory) for memory in of["tmpfs"]), name
+    assert "temporary" in stack["volumes"]
+    # A new volume belongs to whom the folder of the image belongs to.
+    image = (ROOT / "deploy" / "Containerfile").read_text(encoding="utf-8")
+    (user,) = re.findall(r"^USER (\d+)$", image, re.MULTILINE)
+    assert f"-o {user} {folder}\n" in image
+    for kind in ("web", "worker-cpu@", "worker-gpu@", "backup"):
+        unit = ROOT / "deploy" / "systemd" / f"readerstudy-{kind}.service"
+        assert "Environment=TMPDIR=/var/tmp\n" in unit.read_text(encoding="utf-8"), kind
+
+
+def test_compose_hands_on_what_its_proxy_asks_for_and_has_a_place_for_backups() -> None:
+    services = yaml.safe_load((ROOT / "deploy" / "compose.yml").read_text("utf-8"))["services"]
+    caddy = (ROOT / "deploy" / "Caddyfile").read_text(encoding="utf-8")
+    assert set(re.findall(r"\{\$(\w+)\}", caddy)) == set(services["proxy"]["environment"])
+    page = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    (certificates,) = {str(Path(path).parent) for path in re.findall(r"tls (/\S+) /", page)}
+    assert f"./certificates:{certificates}:ro" in services["proxy"]["volumes"]
+    backup = services["backup"]
+    outside = [of["target"] for of in backup["volumes"] if isinstance(of, dict)]
+    assert outside == [backup["command"].split()[-1]]
+    assert backup["profiles"]  # not started with the others
+
+
+def test_both_proxies_name_each_request_themselves() -> None:
+    """What a caller sends as the id would stand in the log: the site believes its proxy."""
+    nginx = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
+    passed_on = nginx.count("proxy_pass http")
+    assert nginx.count("proxy_set_header X-Request-ID $request_id;") == passed_on > 0
+    caddy = (ROOT / "deploy" / "Caddyfile").read_text(encoding="utf-8")
+    assert "header_up X-Request-ID {http.request.uuid}" in caddy.partition("reverse_proxy")[2]
 
 
 def test_the_environment_to_start_from_is_current_and_passes_the_deployment_check(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -24,12 +25,19 @@ LINK = "works-once-and-sets-a-password"
 MISSING = "nginx is not installed. `make test` installs it; by hand: apt-get install nginx-light"
 
 
-def answer(port: int, path: str, seconds: float = 20.0) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
-    connection.request("GET", path, headers={"Host": "localhost"})
-    status = connection.getresponse().status
+MINE, ANOTHER = "127.0.0.1", "127.0.0.2"  # addresses of callers; loopback has many
+
+
+def ask(port: int, path: str, caller: str = MINE, **headers: str) -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection("127.0.0.1", port, 60, source_address=(caller, 0))
+    connection.request("GET", path, headers={"Host": "localhost", **headers})
+    response = connection.getresponse()
     connection.close()
-    return status
+    return response
+
+
+def answer(port: int, path: str, caller: str = MINE) -> int:
+    return ask(port, path, caller).status
 
 
 def wait_until_up(port: int, process: subprocess.Popen[bytes]) -> None:
@@ -78,6 +86,7 @@ def ports(tmp_path: Path) -> Iterator[tuple[int, int]]:
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "readerstudy.settings",
             "READERSTUDY_VAR": str(tmp_path / "var"),
+            "BEHIND_PROXY": "true",
             "TMPDIR": str(tmp_path / "temporary"),
         },
         stderr=written,
@@ -141,6 +150,40 @@ def answer_of_chunks(port: int, size: int) -> int:
     return status
 
 
+def no_address_has_all_connections(proxy: int) -> None:
+    """Whoever sends a byte of a body now and then is not given up, but limited in number."""
+    told = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
+    most = int(re.findall(r"limit_conn readerstudy_requests (\d+);", told)[0])
+    dribbling = []
+
+    def dribble() -> None:
+        dribbling.append(socket.create_connection(("127.0.0.1", proxy), 60, (ANOTHER, 0)))
+        dribbling[-1].sendall(
+            b"POST /no/such/page/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nx"
+        )
+
+    for _ in range(most):
+        dribble()
+    deadline = time.monotonic() + 120
+    while answer(proxy, "/health", ANOTHER) != 429:
+        assert time.monotonic() < deadline
+        dribble()  # the question itself may have had the place of one of them
+    assert answer(proxy, "/health") == 200
+    for caller in dribbling:
+        caller.close()
+    while answer(proxy, "/health", ANOTHER) != 200:
+        assert time.monotonic() < deadline + 120
+
+
+def no_caller_chooses_the_id_of_a_request(proxy: int, site: int) -> None:
+    chosen = {"X-Request-ID": "chosen-by-the-caller"}
+    # Whoever stands before the site is believed: so the proxy has to say it itself, everywhere.
+    assert ask(site, "/health", **chosen).headers["X-Request-ID"] == chosen["X-Request-ID"]
+    for path in ("/health", "/accounts/login/"):
+        given = ask(proxy, path, ANOTHER, **chosen).headers["X-Request-ID"]
+        assert re.fullmatch("[0-9a-f]{32}", given), path
+
+
 def test_callers_who_are_slow_endless_or_too_many_hold_nobody_up(
     ports: tuple[int, int], tmp_path: Path
 ) -> None:
@@ -166,6 +209,8 @@ def test_callers_who_are_slow_endless_or_too_many_hold_nobody_up(
     assert 429 not in answers[:60]
     assert 429 in answers[60:]
     assert answer(proxy, "/health") == 200
+    no_caller_chooses_the_id_of_a_request(*ports)
+    no_address_has_all_connections(proxy)
     logs = {path.name: path.read_text(errors="replace") for path in tmp_path.glob("*.log")}
     assert "/health" in logs["requests.log"]
     assert "/health" in logs["gunicorn.log"]
