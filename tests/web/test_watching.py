@@ -35,8 +35,9 @@ def rules() -> dict[str, str]:
 
 
 @pytest.fixture
-def watched(settings: Any) -> Client:
+def watched(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Client:
     """A site with figures, of which errors are answered as in a web process."""
+    monkeypatch.setattr(health, "_kept", None)
     settings.METRICS_TOKEN = TOKEN
     settings.MIDDLEWARE = [
         *settings.MIDDLEWARE,
