@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from .lockout import client_address
 from .models import User
 from .notices import CHANGES, OTHER, tell_changed
-from .sign_ins import browser_named
+from .sign_ins import origin_of
 
 
 class InvitationOnlyAdapter(DefaultAccountAdapter):
@@ -43,12 +43,7 @@ class InvitationOnlyAdapter(DefaultAccountAdapter):
         context: dict[str, Any] | None = None,
         email: str | None = None,
     ) -> None:
-        browser = browser_named(self.request.headers.get("User-Agent", ""))
-        tell_changed(
-            cast(User, user),
-            CHANGES.get(template_prefix, OTHER),
-            f"{browser}, {client_address(self.request)}",
-        )
+        tell_changed(cast(User, user), CHANGES.get(template_prefix, OTHER), origin_of(self.request))
 
     def reauthenticate(self, user: AbstractBaseUser, password: str) -> bool:
         """Check the password of the person who is signed in, counting towards the lockout."""

@@ -100,11 +100,15 @@ class UserAdmin(admin.ModelAdmin):
             state = "signs in by password alone" if removed else "had no second factor"
             self.message_user(request, f"{user.email} {state}.")
 
-    @admin.action(description="Sign out everywhere")
+    @admin.action(description="Sign out everywhere, revoke API tokens")
     def sign_out_everywhere(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         for user in queryset:
-            number = do_end_sign_ins(cast(User, request.user), user)
-            self.message_user(request, f"{user.email}: {number} browsers signed out.")
+            ended = do_end_sign_ins(cast(User, request.user), user)
+            self.message_user(
+                request,
+                f"{user.email}: {ended.browsers} browsers signed out, "
+                f"{ended.tokens} API tokens revoked.",
+            )
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False

@@ -23,6 +23,7 @@ from readerstudy.audit.services import record
 
 from . import lockout
 from .errors import AccountError
+from .hooks import revoke_keys
 from .models import Invitation, User
 from .notices import REMOVED_BY_AN_ADMINISTRATOR, tell_changed
 from .selectors import token_hash, valid_invitation
@@ -160,6 +161,8 @@ def do_administer_user(actor: User | None, user: User) -> None:
         old={name: getattr(before, name) for name in changed},
         new={name: getattr(user, name) for name in changed},
     )
+    if "is_active" in changed and not user.is_active:
+        revoke_keys(user, actor, "the account was switched off")
 
 
 @transaction.atomic

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import re
 import time
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.contrib.auth.signals import user_logged_in
@@ -21,6 +22,7 @@ from django.utils import timezone
 from readerstudy.audit.services import record
 
 from .errors import AccountError
+from .hooks import revoke_keys
 from .lockout import client_address
 from .models import SignIn, User
 
@@ -77,6 +79,12 @@ def sign_in_of(request: HttpRequest, user: User) -> SignIn:
     return made
 
 
+def origin_of(request: HttpRequest) -> str:
+    """ "Firefox on Windows, 10.0.0.7": for the mail to whoever's account was changed."""
+    browser = browser_named(request.headers.get("User-Agent", ""))
+    return ", ".join(part for part in (browser, client_address(request)) if part)
+
+
 def browser_named(agent: str) -> str:
     """ "Firefox on Windows": enough to know one's own again, and no more than that is kept."""
     browser = next((name for name, mark in _BROWSERS if re.search(mark, agent)), "")
@@ -99,6 +107,12 @@ def note_seen(sign_in: SignIn, now: datetime.datetime) -> bool:
         return False
     SignIn.objects.filter(pk=sign_in.pk).update(seen_at=now)
     return True
+
+
+@dataclass(frozen=True)
+class Ended:
+    browsers: int
+    tokens: int  # of programs
 
 
 @transaction.atomic
@@ -131,13 +145,14 @@ def do_end_sign_in(actor: User, number: int) -> SignIn:
 
 
 @transaction.atomic
-def do_end_sign_ins(actor: User | None, user: User, but: str = "") -> int:
-    """End all of a person's, except the one of session key `but`. The number ended."""
+def do_end_sign_ins(actor: User | None, user: User, but: str = "") -> Ended:
+    """End all of a person's, except the one of session key `but`, and revoke the keys that programs
+    have: one made in a browser that was left open would go on opening what it opened."""
     rows = [row for row in sign_ins_of(user) if row.session_key != but]
     _end(rows)
     if rows:
         record("accounts.sign_in.ended", actor, subject=user, old={"browsers": len(rows)})
-    return len(rows)
+    return Ended(len(rows), revoke_keys(user, actor, "signed out everywhere"))
 
 
 def _end(rows: list[SignIn]) -> None:

@@ -13,6 +13,7 @@ from django.dispatch import receiver
 
 from readerstudy.audit.services import record
 
+from .hooks import revoke_keys
 from .lockout import key_of
 from .models import User
 
@@ -51,11 +52,13 @@ def locked_out(request: Any, username: str, **_: Any) -> None:
 @receiver(account_signals.password_set, dispatch_uid="accounts.password_set")
 def password_changed(user: User, **_: Any) -> None:
     record("accounts.password_changed", user, subject=user)
+    revoke_keys(user, user, "the password was changed")
 
 
 @receiver(account_signals.password_reset, dispatch_uid="accounts.password_reset")
 def password_reset(user: User, **_: Any) -> None:
     record("accounts.password_reset", user, subject=user)
+    revoke_keys(user, user, "the password was set anew")
 
 
 @receiver(mfa_signals.authenticator_added, dispatch_uid="accounts.second_factor_added")

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from .errors import AccountError
 from .forms import AcceptInvitationForm, NameForm
+from .hooks import count_keys
 from .models import User
 from .second_factor import has_own_factor
 from .selectors import valid_invitation
@@ -40,6 +41,7 @@ def account(request: HttpRequest) -> HttpResponse:
             "second_factor": has_own_factor(user),
             "sign_ins": sign_ins_of(user),
             "this_one": request.session.session_key,
+            "tokens": count_keys(user),
         },
     )
 
@@ -63,13 +65,16 @@ def sign_in_end(request: HttpRequest, number: int) -> HttpResponse:
 def sign_ins_end(request: HttpRequest) -> HttpResponse:
     """Sign every other browser out."""
     key = str(request.session.session_key)
-    number = do_end_sign_ins(cast(User, request.user), cast(User, request.user), but=key)
-    messages.success(
-        request,
+    ended = do_end_sign_ins(cast(User, request.user), cast(User, request.user), but=key)
+    number, tokens = ended.browsers, ended.tokens
+    told = (
         f"You are signed out in {number} other browser{'s' * (number != 1)}."
         if number
-        else "You are signed in nowhere else.",
+        else "You are signed in nowhere else."
     )
+    if tokens:
+        told += f" {tokens} API token{' is' if tokens == 1 else 's are'} revoked."
+    messages.success(request, told)
     return redirect("account")
 
 

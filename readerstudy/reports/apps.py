@@ -15,6 +15,7 @@ class ReportsConfig(AppConfig):
     verbose_name = "Reports"
 
     def ready(self) -> None:
+        from readerstudy.accounts import hooks as accounts
         from readerstudy.audit import anchors
         from readerstudy.conduct import hooks
 
@@ -24,6 +25,19 @@ class ReportsConfig(AppConfig):
         register_tables()
         hooks.on_study_locked(_freeze)
         anchors.register(unblinding_anchors)
+        accounts.on_programs_keys(accounts.Keys(_count_tokens, _revoke_tokens))
+
+
+def _count_tokens(user: User) -> int:
+    from .api.tokens import count_tokens
+
+    return count_tokens(user)
+
+
+def _revoke_tokens(user: User, actor: User | None, why: str) -> int:
+    from .api.tokens import revoke_tokens_of
+
+    return revoke_tokens_of(user, actor, why)
 
 
 def _freeze(study: Study, locking: Locking, actor: User | None) -> None:

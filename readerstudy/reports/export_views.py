@@ -11,18 +11,21 @@ from django.core.exceptions import PermissionDenied
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
 
 from readerstudy.accounts.models import User
+from readerstudy.accounts.sign_ins import origin_of
 from readerstudy.jobs.models import Job
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Study
 
 from .access import View, get_results_study, view_for
-from .api.tokens import DAYS, do_create_token, do_revoke_token, standing_tokens
+from .api.tokens import do_create_token, do_revoke_token, standing_tokens
 from .bundles.single import content_type, single_file, single_names
 from .export_services import KIND, do_request_export, exports_for, open_export, report_for
 from .exports import file_name
+from .forms import TokenForm
 from .plan_versions import asked_version
 from .results_views import navigation
 from .services import record_download
@@ -32,10 +35,21 @@ def _user(request: HttpRequest) -> User:
     return cast(User, request.user)
 
 
-def _page(request: HttpRequest, study: Study, *, made: str = "", status: int = 200) -> HttpResponse:
+def _page(
+    request: HttpRequest,
+    study: Study,
+    *,
+    made: str = "",
+    token_form: TokenForm | None = None,
+    status: int = 200,
+) -> HttpResponse:
     user = _user(request)
     view = view_for(user, study)
-    context: dict[str, object] = {"study": study, "made": made, "days": DAYS}
+    context: dict[str, object] = {
+        "study": study,
+        "made": made,
+        "token_form": token_form or TokenForm(),
+    }
     if view in {View.MASKED, View.NAMED}:
         exports = exports_for(user, study)
         context["exports"] = exports
@@ -109,20 +123,22 @@ def export_file(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     return response
 
 
+@sensitive_post_parameters("password")
 @require_POST
 def token_new(request: HttpRequest, slug: str) -> HttpResponse:
+    """With the password: a browser that was left open for an hour must not open a year."""
     study = get_results_study(_user(request), slug)
-    days = request.POST.get("days", "")
+    form = TokenForm(request.POST)
+    if not form.is_signed(request):
+        return _page(request, study, token_form=form, status=422)
+    chosen = form.cleaned_data
     try:
         _, text = do_create_token(
-            study,
-            _user(request),
-            request.POST.get("name", ""),
-            int(days) if days.isdecimal() and len(days) < 5 else 0,
+            study, _user(request), chosen["name"], chosen["days"], origin=origin_of(request)
         )
     except StudyError as error:
-        messages.error(request, str(error))
-        return _page(request, study, status=422)
+        form.add_error(None, list(error.messages))
+        return _page(request, study, token_form=form, status=422)
     # Not through a redirect: the text stands on this page alone, and in no session.
     return _page(request, study, made=text)
 

@@ -1,4 +1,4 @@
-"""Forms of the results and the import pages."""
+"""Forms of the results, the export and the import pages."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import Any
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
 
+from readerstudy.accounts.confirming import SignedForm
 from readerstudy.conduct.imports import MOST_BYTES
 from readerstudy.studies.tables import TableFile
+
+from .api.tokens import DAYS, NAME_LENGTH
 
 
 class ImportForm(forms.Form):
@@ -47,3 +50,25 @@ class ImportForm(forms.Form):
         """The file of a valid form, read; None when none was chosen."""
         file: UploadedFile | None = self.cleaned_data[field]
         return TableFile(file.name or field, file.read()) if file else None
+
+
+class TokenForm(SignedForm):
+    name = forms.CharField(
+        max_length=NAME_LENGTH,
+        label="Name",
+        error_messages={"required": "Say what the token is for: its name stands in the list."},
+    )
+    days = forms.TypedChoiceField(
+        choices=[(number, f"{number} days") for number in DAYS],
+        coerce=int,
+        label="Lasts",
+        error_messages={
+            "required": f"A token lasts {', '.join(map(str, DAYS))} days.",
+            "invalid_choice": f"A token lasts {', '.join(map(str, DAYS))} days.",
+        },
+    )
+    field_order = ["name", "days", "password"]
+
+    def __init__(self, data: Any = None) -> None:
+        super().__init__(data, auto_id="token-%s", label_suffix="")
+        self.fields["password"].error_messages["required"] = "Type your password to make a token."

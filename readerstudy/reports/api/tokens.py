@@ -8,9 +8,11 @@ import secrets
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from readerstudy.accounts.models import User
+from readerstudy.accounts.notices import tell_changed
 from readerstudy.audit.services import record
 from readerstudy.reports.export_models import ApiToken
 from readerstudy.studies.access import has_role, require_role
@@ -19,6 +21,7 @@ from readerstudy.studies.models import Role, Study
 
 PREFIX = "rs_"
 DAYS = (30, 90, 365)
+NAME_LENGTH = 60
 MOST = 20  # standing tokens of one person in one study
 _ROLES = (Role.COORDINATOR, Role.STATISTICIAN)
 _USE_NOTED_EVERY = datetime.timedelta(minutes=1)
@@ -28,23 +31,31 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
+def _standing(user: User) -> QuerySet[ApiToken]:
+    return ApiToken.objects.filter(user=user, revoked_at=None, expires_at__gt=timezone.now())
+
+
 def standing_tokens(user: User, study: Study) -> list[ApiToken]:
-    return list(
-        ApiToken.objects.filter(
-            user=user, study=study, revoked_at=None, expires_at__gt=timezone.now()
-        )
-    )
+    return list(_standing(user).filter(study=study))
+
+
+def count_tokens(user: User) -> int:
+    """In all studies."""
+    return _standing(user).count()
 
 
 @transaction.atomic
-def do_create_token(study: Study, actor: User, name: str, days: int) -> tuple[ApiToken, str]:
-    """The token's row and its text, which nobody can read again."""
+def do_create_token(
+    study: Study, actor: User, name: str, days: int, *, origin: str = ""
+) -> tuple[ApiToken, str]:
+    """The token's row and its text, which nobody can read again. The caller has asked for the
+    password; `origin` is the browser and address from which it was typed, for the mail."""
     require_role(actor, study, *_ROLES)
     name = " ".join(name.split())
     if not name:
         raise StudyError("Say what the token is for: its name stands in the list.")
-    if len(name) > 60:
-        raise StudyError("The name is longer than 60 characters: shorten it.")
+    if len(name) > NAME_LENGTH:
+        raise StudyError(f"The name is longer than {NAME_LENGTH} characters: shorten it.")
     if days not in DAYS:
         raise StudyError(f"A token lasts {', '.join(map(str, DAYS))} days.")
     if len(standing_tokens(actor, study)) >= MOST:
@@ -64,7 +75,16 @@ def do_create_token(study: Study, actor: User, name: str, days: int) -> tuple[Ap
         subject=token,
         new={"name": name, "expires_at": token.expires_at.isoformat()},
     )
+    change = (
+        f"a token “{name}” was made: until {token.expires_at:%d %B %Y} it opens the results of the "
+        f"study “{study.title}” to a program"
+    )
+    transaction.on_commit(lambda: _tell(actor, change, origin), robust=True)
     return token, text
+
+
+def _tell(user: User, change: str, origin: str) -> None:
+    tell_changed(user, change, origin)
 
 
 @transaction.atomic
@@ -74,16 +94,30 @@ def do_revoke_token(study: Study, actor: User, number: int) -> ApiToken:
     if token is None or (token.user_id != actor.pk and not actor.is_administrator):
         raise PermissionDenied("This is no token of yours.")
     if token.revoked_at is None:
-        token.revoked_at = timezone.now()
-        token.save(update_fields=["revoked_at"])
-        record(
-            "reports.token.revoked",
-            actor,
-            study_id=study.pk,
-            subject=token,
-            old={"name": token.name},
-        )
+        _revoke(token, actor, "")
     return token
+
+
+@transaction.atomic
+def revoke_tokens_of(user: User, actor: User | None, why: str) -> int:
+    """All of a person's, in every study; whoever calls has authorised it. The number revoked."""
+    found = list(_standing(user).select_for_update())
+    for token in found:
+        _revoke(token, actor, why)
+    return len(found)
+
+
+def _revoke(token: ApiToken, actor: User | None, why: str) -> None:
+    token.revoked_at = timezone.now()
+    token.save(update_fields=["revoked_at"])
+    record(
+        "reports.token.revoked",
+        actor,
+        study_id=token.study_id,
+        subject=token,
+        old={"name": token.name},
+        why=why,
+    )
 
 
 def token_of(header: str) -> ApiToken | None:
