@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 
 
@@ -25,20 +26,28 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+@dataclass
+class Heard:
+    a_stop: bool = False
+
+
 @contextmanager
-def unstoppable() -> Iterator[None]:
+def unstoppable() -> Iterator[Heard]:
     """Let neither SIGTERM nor Ctrl-C in: for the short last step that is done wholly or not.
 
-    What comes meanwhile is dropped, not kept: its end would be told as if nothing had been done.
+    That one came meanwhile is told, and no more: it would end as if nothing had been done.
     """
+    heard = Heard()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield heard
         return
-    before = {
-        number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTERM, signal.SIGINT)
-    }
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        heard.a_stop = True
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield
+        yield heard
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
+from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.db import DatabaseError, connection
@@ -63,6 +64,16 @@ def _migrations() -> str:
     return f"{len(plan)} migrations wait: run manage.py migrate" if plan else ""
 
 
+def _pages() -> str:
+    """Every page names the same few files, by the names that collectstatic gave them."""
+    try:
+        for name in ("css/app.css", "js/app.js", "img/favicon.svg"):
+            staticfiles_storage.url(name)
+    except ValueError:
+        return "styles and scripts are missing: run manage.py collectstatic, then start this anew"
+    return ""
+
+
 def _storage() -> str:
     """Write, read back and delete a small file: a full or read-only store is found.
 
@@ -102,6 +113,7 @@ def _broker() -> str:
 _CHECKS: list[tuple[Check, Callable[[], str]]] = [
     (Check("database", True, NO_PAGE), _database),
     (Check("migrations", True, NO_PAGE), _migrations),
+    (Check("pages", True, NO_PAGE), _pages),
     (Check("storage", not settings.S3_BUCKET, NO_IMAGES), _storage),
     (Check("workers", False, NO_JOBS), _workers),
     (Check("broker", False, NO_JOBS), _broker),

@@ -205,6 +205,7 @@ def test_a_restore_that_is_stopped_changes_nothing_and_its_last_step_is_not_stop
     said = io.StringIO()
     call_command("restore", path, replace=True, stdout=said)
     assert "Restored" in said.getvalue()
+    assert "The stop came too late" in said.getvalue()
     assert "not all be deleted (The disk does not answer)" in said.getvalue()
     assert not list(root.glob(".restore-*"))
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == handlers
@@ -298,6 +299,7 @@ def test_data_that_are_there_are_not_overwritten_unasked(study: Study, tmp_path:
     assert "the account late@example.org was changed" in said.getvalue()
     assert f"two@example.org is no coordinator of {study} any more" in said.getvalue()
     assert f"V3 withdrew from {study}" in said.getvalue()
+    assert "SECRET_KEY" not in said.getvalue()
     assert not User.objects.filter(email="late@example.org").exists()
     assert not SignIn.objects.exists()
     assert verify_chain().is_sound
@@ -325,6 +327,17 @@ def test_a_damaged_backup_is_refused_and_nothing_changes(study: Study, tmp_path:
         check_backup(cut)
     assert Event.objects.count() == before
     assert Study.objects.get() == study
+
+
+def test_keys_that_are_not_the_backups_are_told(
+    study: Study, tmp_path: Path, settings: Any
+) -> None:
+    path = backed_up(tmp_path)
+    settings.DEIDENTIFICATION_KEY = "another"
+    said = io.StringIO()
+    call_command("restore", path, replace=True, stdout=said)
+    assert "\nDEIDENTIFICATION_KEY of this installation: not of the one that" in said.getvalue()
+    assert "tells of no withdrawal since" in said.getvalue()
 
 
 def test_a_database_of_an_earlier_version_is_neither_backed_up_nor_restored_into(

@@ -158,7 +158,7 @@ def test_a_token_opens_one_study_read_only_while_it_and_its_person_stand(
         assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD")
         assert "reads only" in refused.json()["error"]
     assert "no such address" in client.get("/api/v1/no/", headers=bearer).json()["error"]
-    assert client.get("/api/v1/no/").json()["error"].startswith("Give a token")
+    assert client.get("/api/v1/no/").json()["error"].startswith("This needs a valid token")
     schema = client.get("/api/v1/openapi.json", headers=bearer).json()
     assert schema["openapi"] == "3.1.0"
     assert text not in json.dumps(list(Event.objects.values()), default=str)
@@ -179,7 +179,7 @@ def test_a_token_opens_one_study_read_only_while_it_and_its_person_stand(
             for address in addresses:
                 refused = client.get(address, headers=bearer)
                 assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
-                assert refused.json()["error"].startswith("Give a token that stands"), address
+                assert refused.json()["error"].startswith("This needs a valid token"), address
             transaction.set_rollback(True)
 
 

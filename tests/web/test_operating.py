@@ -15,6 +15,7 @@ import yaml
 from django.core.files.storage import storages
 from django.test import Client
 from django.utils import timezone
+from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 from readerstudy.jobs import selectors
 from readerstudy.jobs.models import Job, WorkerProcess
@@ -52,6 +53,7 @@ def test_ready_looks_at_database_migrations_storage_and_workers(
         "checks": {
             "database": "ok",
             "migrations": "ok",
+            "pages": "ok",
             "storage": "ok",
             "workers": "no worker for gpu",
         },
@@ -112,6 +114,17 @@ def test_a_missing_migration_makes_a_site_not_ready(client: Client) -> None:
     answer = client.get("/ready")
     assert answer.status_code == 503
     assert answer.json()["checks"]["migrations"] == "1 migrations wait: run manage.py migrate"
+
+
+def test_a_site_whose_styles_were_not_collected_is_not_ready(
+    client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Else each page is a fault, and the proxy sends people there."""
+    empty = CompressedManifestStaticFilesStorage(location=tmp_path, base_url="/static/")
+    monkeypatch.setattr(health, "staticfiles_storage", empty)
+    answer = client.get("/ready")
+    assert answer.status_code == 503
+    assert "run manage.py collectstatic" in answer.json()["checks"]["pages"]
 
 
 def test_figures_answer_to_the_token_alone(client: Client, settings: Any) -> None:
@@ -181,9 +194,10 @@ def test_the_operations_page_is_for_administrators(client: Client) -> None:
     rows = re.findall(
         r'<th scope="row">(\w+)</th>\s*<td>.*?</td>\s*<td>(.*?)</td>', page, re.DOTALL
     )
-    assert rows[:4] == [
+    assert rows[:5] == [
         ("Database", "no page works"),
         ("Migrations", "no page works"),
+        ("Pages", "no page works"),
         ("Storage", "no images come and jobs wait; scores are saved"),
         ("Workers", "jobs wait; reading and scoring go on"),
     ]

@@ -32,6 +32,11 @@ from readerstudy.studies.errors import StudyError
 from .openapi import openapi_document
 from .tokens import token_of
 
+WITHOUT = (
+    "This needs a valid token, sent as Authorization: Bearer rs_… It is missing, mistyped, expired "
+    "or revoked: make one under Results, Export."
+)
+
 View = Callable[..., HttpResponseBase]
 
 
@@ -70,7 +75,7 @@ def _by_token(view: Callable[[HttpRequest, ApiToken, Report, str], HttpResponseB
         if token is None:
             if request.user.is_authenticated:
                 return _error(403, "The API takes a token, no session. Make one under Results.")
-            return _error(401, "Give a token that stands: Authorization: Bearer rs_…")
+            return _error(401, WITHOUT)
         if token.study.slug != slug:
             return _error(404, "The token is for another study.")
         try:
@@ -92,7 +97,7 @@ def _without_token(request: HttpRequest) -> HttpResponse | None:
         return None
     if request.user.is_authenticated:
         return _error(403, "The API takes a token, no session. Make one under Results.")
-    return _error(401, "Give a token that stands: Authorization: Bearer rs_…")
+    return _error(401, WITHOUT)
 
 
 def _schema(request: HttpRequest) -> HttpResponse:

@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, models
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
+from django.utils.crypto import salted_hmac
 
 BACKUP_MADE = "reports.backup.made"  # in the trail
 FORMAT = "readerstudy backup 1"
@@ -98,10 +100,24 @@ def migrations_applied() -> list[list[str]]:
     return sorted([app, name] for app, name in MigrationRecorder(connection).applied_migrations())
 
 
+def marks_of_keys() -> dict[str, str]:
+    """By which a key is known again; it cannot be had from its mark."""
+    names = ("SECRET_KEY", "DEIDENTIFICATION_KEY")
+    marks = {name: salted_hmac(name, FORMAT, getattr(settings, name)) for name in names}
+    return {name: mark.hexdigest()[:16] for name, mark in marks.items()}
+
+
+def other_keys(marks: dict[str, str]) -> list[str]:
+    """Those of this installation that are not the ones of these marks."""
+    return [name for name, mark in marks_of_keys().items() if marks.get(name, mark) != mark]
+
+
 def check_migrated() -> None:
     """Raise `BackupError` where the database is not of this version of the platform."""
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        if not executor.loader.applied_migrations:
+            raise BackupError("This database has no tables yet. Run manage.py migrate first.")
         raise BackupError(
             "The database is of an earlier version of the platform. Run manage.py migrate first; "
             "or, to keep it as it is, back it up with the version that it is of."

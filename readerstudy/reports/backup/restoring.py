@@ -27,6 +27,7 @@ from .content import (
     backed_up_models,
     check_migrated,
     migrations_applied,
+    other_keys,
     row_from,
     tables_to_clear,
 )
@@ -45,8 +46,10 @@ def restore_backup(
     Files take the storage's place last, before the database commits: where that fails, or is
     stopped, they give the place back. It can be stopped until they have taken it; the commit is no
     longer halted. The manifest gains "left_over", why files of before could not be deleted;
-    "tokens_ended", how many tokens of the API stood in the backup, and stand no more; and "undone",
-    what was done since and must be done again.
+    "tokens_ended", how many tokens of the API stood in the backup, and stand no more; "undone",
+    what was done since and must be done again; "other_keys", the names of keys that are not those
+    of the installation that was backed up; and "stop_came_late", whether it was to be stopped when
+    that was no longer possible.
     """
     if not path.is_file():
         raise BackupError(f"{path} does not exist.")
@@ -68,7 +71,7 @@ def restore_backup(
                 _check_whole(manifest)
                 tokens = _end_tokens()
                 place.take()
-                last.enter_context(unstoppable())
+                heard = last.enter_context(unstoppable())
         except BaseException as error:
             last.enter_context(unstoppable())
             place.give_back()
@@ -91,6 +94,8 @@ def restore_backup(
             "left_over": _forget(place),
             "tokens_ended": tokens,
             "undone": undone,
+            "other_keys": other_keys(manifest.get("keys", {})),
+            "stop_came_late": heard.a_stop,
         }
 
 

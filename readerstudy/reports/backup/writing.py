@@ -38,6 +38,7 @@ from .content import (
     BackupError,
     backed_up_models,
     check_migrated,
+    marks_of_keys,
     migrations_applied,
     rows_of,
 )
@@ -160,6 +161,7 @@ def _write(tar: tarfile.TarFile, say: Say, is_incomplete: bool) -> dict[str, Any
         "made_at": made_at,
         "database": connection.vendor,
         "migrations": migrations_applied(),
+        "keys": marks_of_keys(),
         "rows": sum(counts.values()),
         "tables": {label: {"rows": counts[label], "sha256": hashes[label]} for label in counts},
         "storage": storage,

@@ -48,14 +48,27 @@ class Command(BaseCommand):
                 "Tokens of the API that stood in the backup, perhaps revoked since, stand no more: "
                 f"{found['tokens_ended']}."
             )
-        self.stdout.write(
-            f"Everything is as it was at {found['made_at']}: who withdrew or lost access since has "
-            "images and an account again. Do again:"
+        if found["other_keys"]:
+            self.stdout.write(
+                f"{' and '.join(found['other_keys'])} of this installation: not of the one that "
+                "was backed up. Set the same before anybody uploads: else new images of a "
+                "volunteer get other pseudonymous UIDs than those that are here."
+            )
+        self.stdout.write(self._to_do_again(found, options["replace"]))
+        if found["stop_came_late"]:
+            self.stdout.write("The stop came too late: all of it is restored.")
+        self.stdout.write("Start the workers and the web processes again.")
+
+    def _to_do_again(self, found: dict[str, Any], was_replaced: bool) -> str:
+        if found["undone"]:
+            lines = "\n- ".join(found["undone"])
+            return f"Done since then, undone by this, and to be done again:\n- {lines}"
+        if was_replaced:
+            return "The trail that was replaced tells of no withdrawal since, nor of access taken."
+        return (
+            "Whoever withdrew or lost access since then has images or an account again: only your "
+            "own records tell who, do it again."
         )
-        unknown = ["what your own records tell: the trail of this installation names nothing."]
-        for line in found["undone"] or unknown:
-            self.stdout.write(f"- {line}")
-        self.stdout.write("Stop the workers and the web processes before, start them again now.")
 
     def _say(self, text: str) -> None:
         if self.stderr.isatty():
