@@ -12,6 +12,8 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from readerstudy.site_folder import made
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
@@ -33,8 +35,8 @@ _read_environment(BASE_DIR / ".env")
 
 # Everything that a running site writes lives here: database, storage, uploads, the secret key.
 # A folder left empty in a file of settings is the default: an empty path would be this one.
-VAR_DIR = Path(env.str("READERSTUDY_VAR", default="") or BASE_DIR / "var")
-VAR_DIR.mkdir(parents=True, exist_ok=True)
+_var = BASE_DIR / "var"
+VAR_DIR = made("READERSTUDY_VAR", Path(env.str("READERSTUDY_VAR", default="") or _var), _var)
 
 
 def _secret_key() -> str:
