@@ -1,4 +1,4 @@
-"""The folder in which a site keeps its database, images and keys: closed to other users of the host."""
+"""The folder of a site's database, images and keys: closed to other users of the host."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OWN = {
 
 
 def made(name: str, folder: Path, default: Path) -> Path:
-    """The folder, made where it is missing. What the group may do there stays as somebody set it."""
+    """The folder, made where it is missing. What its group may do stays as somebody set it."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

@@ -24,7 +24,7 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
-        """What `manage.py createsuperuser` calls: a service like any other, which the trail knows."""
+        """What `manage.py createsuperuser` calls. A service does it, with its event."""
         from .services import do_create_administrator
 
         return do_create_administrator(email, password, **fields)

@@ -77,7 +77,7 @@ def test_the_default_folder_is_closed_whatever_lies_in_it(tmp_path: Path) -> Non
 def test_a_folder_that_cannot_be_is_told_by_the_variables_name(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "var"):
-        with pytest.raises(ImproperlyConfigured, match="READERSTUDY_VAR is .*file"):
+        with pytest.raises(ImproperlyConfigured, match=r"READERSTUDY_VAR is .*file"):
             made("READERSTUDY_VAR", folder, ELSEWHERE)
 
 
@@ -96,7 +96,8 @@ def test_the_deployment_check_names_what_others_can_open(
     settings.MEDIA_ROOT = share
     (told,) = check_folders()
     assert told.id == "web.W002"
-    assert "STORAGE_DIR" in told.msg and str(share) in told.msg
+    assert "STORAGE_DIR" in told.msg
+    assert str(share) in told.msg
     share.chmod(0o750)
     assert check_folders() == []
 
