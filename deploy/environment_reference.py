@@ -16,9 +16,12 @@ TARGET = ROOT / "deploy" / "environment"
 HEAD = """\
 # Settings of ReaderStudy, read by web and workers alike. Generated from the settings by
 # deploy/environment_reference.py. Copy it to /etc/readerstudy/environment, readable by the user of
-# the services alone, and take away the # of what you set.
+# the services alone, fill in what stands empty, and take away the # of what you set. A key:
+# python -c "import secrets; print(secrets.token_urlsafe(48))". Until SECRET_KEY is set, manage.py
+# check --deploy says so (web.W001).
 """
-# What a hospital's site sets: with these, `manage.py check --deploy` finds nothing.
+# What a hospital's site sets: with these, and keys in the two that are empty, `manage.py check
+# --deploy` finds nothing (web.W001 asks for the first).
 SET = {
     "SECRET_KEY": "",
     "DEIDENTIFICATION_KEY": "",

@@ -7,34 +7,22 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from readerstudy.environment import LEVELS, Environment, read_file
+from readerstudy.site_folder import made
+
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
-
-
-def _read_environment(path: Path) -> None:
-    """Settings from a file, if there is one; what the environment says already stays."""
-    if not os.path.lexists(path):
-        return
-    if not os.access(path, os.R_OK):
-        # Passed over, it would have a command act on a new SQLite file.
-        raise ImproperlyConfigured(
-            f"{path} cannot be read by this user. It holds the settings: type commands as the user "
-            "of the services (sudo -u readerstudy …), to whom the file has to belong."
-        )
-    environ.Env.read_env(path)
-
-
-_read_environment(BASE_DIR / ".env")
+env = Environment()
+read_file(BASE_DIR / ".env")
 
 # Everything that a running site writes lives here: database, storage, uploads, the secret key.
 # A folder left empty in a file of settings is the default: an empty path would be this one.
-VAR_DIR = Path(env.str("READERSTUDY_VAR", default="") or BASE_DIR / "var")
-VAR_DIR.mkdir(parents=True, exist_ok=True)
+_var = BASE_DIR / "var"
+VAR_DIR = made("READERSTUDY_VAR", Path(env.str("READERSTUDY_VAR", default="") or _var), _var)
 
 
 def _secret_key() -> str:
@@ -44,20 +32,24 @@ def _secret_key() -> str:
         return configured
     path = VAR_DIR / "secret_key"
     try:
-        with path.open("x", encoding="ascii") as handle:
+        with suppress(FileExistsError), path.open("x", encoding="ascii") as handle:
             path.chmod(0o600)
             handle.write(secrets.token_urlsafe(48))
-    except FileExistsError:
-        pass
-    return path.read_text(encoding="ascii").strip()
+        return path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"{path}, the key that this site made for itself, cannot be made or read by this user "
+            f"({error.strerror}). Type commands as the user of the services, to whom "
+            "READERSTUDY_VAR has to belong, or set SECRET_KEY."
+        ) from None
 
 
 SECRET_KEY = _secret_key()
 IS_SECRET_KEY_CONFIGURED = bool(env.str("SECRET_KEY", default=""))
-DEBUG = env.bool("DEBUG", default=False)
+DEBUG = env.yes_or_no("DEBUG", False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-SITE_URL = env.str("SITE_URL", default="http://localhost:8000")
+SITE_URL = env.web_address("SITE_URL", "http://localhost:8000")
 
 INSTALLED_APPS = [
     "readerstudy.web.apps.AdministrationConfig",
@@ -124,20 +116,9 @@ TEMPLATES = [
     },
 ]
 
-_database = env.str("DATABASE_URL", default="") or f"sqlite:///{VAR_DIR / 'readerstudy.sqlite3'}"
-_known = ("postgres://", "postgresql://", "psql://", "pgsql://", "sqlite://")
-if not _database.strip().lower().startswith(_known):
-    # Said before it is taken apart: what reads it would print it, with its password.
-    raise ImproperlyConfigured(
-        "DATABASE_URL names no database that can be used: it begins with postgres:// or sqlite:///."
-    )
-try:
-    DATABASES = {"default": env.db_url_config(_database.strip())}
-except ValueError:
-    raise ImproperlyConfigured(
-        "DATABASE_URL cannot be read: in a name or password, characters such as / ? # @ : stand "
-        "percent-encoded (%2F %3F %23 %40 %3A)."
-    ) from None
+DATABASES = {
+    "default": env.database("DATABASE_URL", f"sqlite:///{VAR_DIR / 'readerstudy.sqlite3'}")
+}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # IMMEDIATE: a writer waits at BEGIN instead of failing at its first write.
     DATABASES["default"].setdefault("OPTIONS", {}).update(
@@ -155,7 +136,7 @@ if DATABASES["default"]["ENGINE"].endswith("postgresql"):
     # A process that is frozen, or whose host is gone, in the middle of a transaction holds what it
     # locked there, at worst the end of the audit trail, for which every save waits: the database
     # ends such a transaction, and whoever thaws finds it gone.
-    DATABASE_IDLE_SECONDS = env.int("DATABASE_IDLE_SECONDS", default=30)
+    DATABASE_IDLE_SECONDS = env.whole("DATABASE_IDLE_SECONDS", 30, least=0)
     if DATABASE_IDLE_SECONDS > 0:
         _options = DATABASES["default"]["OPTIONS"].get("options", "")
         DATABASES["default"]["OPTIONS"]["options"] = (
@@ -163,7 +144,7 @@ if DATABASES["default"]["ENGINE"].endswith("postgresql"):
             " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
         ).strip()
 # On SQLite too: opening the file and reading its schema costs more than most requests ask of it.
-DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
+DATABASES["default"]["CONN_MAX_AGE"] = env.whole("CONN_MAX_AGE", 60, least=0)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # In the database: limits on attempts hold for all web processes and hosts together.
@@ -192,29 +173,24 @@ STORAGES = {
 }
 # Images in an object store instead. UPLOAD_DIR stays a folder: pieces are appended to a file.
 S3_BUCKET = env.str("S3_BUCKET", default="")
+S3_AT_ONCE = env.whole("S3_AT_ONCE", 2)  # less than the threads of a web process
+_endpoint = env.web_address("S3_ENDPOINT", "")
+_seconds, _web_seconds = env.number("S3_SECONDS", 20.0), env.number("S3_WEB_SECONDS", 3.0)
 if S3_BUCKET:
     from readerstudy.web.object_storage import client_config
 
-    S3_AT_ONCE = env.int("S3_AT_ONCE", default=2)
-    if S3_AT_ONCE < 1:
-        raise ImproperlyConfigured(
-            f"S3_AT_ONCE is {S3_AT_ONCE}; it has to be 1 or more, and less than the threads of a "
-            "web process."
-        )
     STORAGES["default"] = {
         "BACKEND": "readerstudy.web.object_storage.ObjectStorage",
         "OPTIONS": {
             "bucket_name": S3_BUCKET,
             "location": env.str("S3_PREFIX", default=""),
-            "endpoint_url": env.str("S3_ENDPOINT", default="") or None,
+            "endpoint_url": _endpoint or None,
             "region_name": env.str("S3_REGION", default="us-east-1"),
             "access_key": env.str("S3_ACCESS_KEY", default="") or None,
             "secret_key": env.str("S3_SECRET_KEY", default="") or None,
-            "client_config": client_config(3.0, env.float("S3_SECONDS", default=20.0)),
+            "client_config": client_config(3.0, _seconds),
             # What a page or the viewer waits for: shortly, once, and by a few at a time.
-            "web_client_config": client_config(
-                1.0, env.float("S3_WEB_SECONDS", default=3.0), attempts=1
-            ),
+            "web_client_config": client_config(1.0, _web_seconds, attempts=1),
             "at_once": S3_AT_ONCE,
         },
     }
@@ -260,14 +236,14 @@ ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # a typed address that has no account gets no mail
 # Wrong passwords are django-axes' matter (below); wrong codes of a second factor are counted here.
-SIGN_INS_A_MINUTE = env.int("SIGN_INS_A_MINUTE", default=30)
+SIGN_INS_A_MINUTE = env.whole("SIGN_INS_A_MINUTE", 30)
 ACCOUNT_RATE_LIMITS = {
     "login": f"{SIGN_INS_A_MINUTE}/m/ip",
     "login_failed": "60/m/ip,10/300s/key",
 }
 PASSWORD_RESET_TIMEOUT = 24 * 3600
-INVITATION_DAYS = env.int("INVITATION_DAYS", default=7)
-ADMIN_SECOND_FACTOR = env.bool("ADMIN_SECOND_FACTOR", default=True)
+INVITATION_DAYS = env.whole("INVITATION_DAYS", 7)
+ADMIN_SECOND_FACTOR = env.yes_or_no("ADMIN_SECOND_FACTOR", True)
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_FORMS = {
@@ -282,7 +258,7 @@ MFA_ALLOW_UNVERIFIED_EMAIL = True  # an invitation went to the address: that ver
 # Single sign-on: the hospital's own OpenID Connect provider, beside the password.
 OIDC_SERVER = env.str("OIDC_SERVER", default="")
 OIDC_NAME = env.str("OIDC_NAME", default="your hospital's account")
-OIDC_SECOND_FACTOR = env.bool("OIDC_SECOND_FACTOR", default=False)
+OIDC_SECOND_FACTOR = env.yes_or_no("OIDC_SECOND_FACTOR", False)
 if OIDC_SERVER and not OIDC_SERVER.startswith(
     ("https://", "http://127.0.0.1:", "http://localhost:")
 ):
@@ -307,11 +283,11 @@ SOCIALACCOUNT_EMAIL_AUTHENTICATION = True  # of an address that the provider has
 SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
 SOCIALACCOUNT_LOGIN_ON_GET = True  # a form that leads elsewhere would need a laxer policy
 SOCIALACCOUNT_STORE_TOKENS = False
-AXES_FAILURE_LIMIT = env.int("LOCKOUT_AFTER", default=6)
-AXES_COOLOFF_TIME = env.float("LOCKOUT_HOURS", default=0.25)
+AXES_FAILURE_LIMIT = env.whole("LOCKOUT_AFTER", 6)
+AXES_COOLOFF_TIME = env.number("LOCKOUT_HOURS", 0.25)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 # Wrong passwords within an hour for one account, from all network addresses together.
-LOCKOUT_ACCOUNT_AFTER = env.int("LOCKOUT_ACCOUNT_AFTER", default=50)
+LOCKOUT_ACCOUNT_AFTER = env.whole("LOCKOUT_ACCOUNT_AFTER", 50)
 AXES_HANDLER = "readerstudy.accounts.lockout_handler.AccountWideHandler"
 AXES_ENABLE_ACCESS_FAILURE_LOG = True  # what the wider limit counts; kept for an hour
 AXES_RESET_ON_SUCCESS = True
@@ -324,20 +300,20 @@ AXES_ENABLE_ADMIN = False
 AXES_DISABLE_ACCESS_LOG = True  # the audit trail says who signed in
 AXES_VERBOSE = False
 
-EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
+EMAIL_CONFIG = env.mail("EMAIL_URL", "consolemail://")
 vars().update(EMAIL_CONFIG)
 EMAIL_TIMEOUT = 5  # seconds: notices are sent in the request, whose thread a save may want
 EMAIL_FILE_PATH = str(VAR_DIR / "mail")
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="readerstudy@localhost")
 
 # --- Sessions, cookies, headers -----------------------------------------------------------------
-HTTPS = env.bool("HTTPS", default=False)
+HTTPS = env.yes_or_no("HTTPS", False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 31536000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 # A hospital's own host has no business on the browsers' public list of preloaded names.
 SILENCED_SYSTEM_CHECKS = ["security.W021"]
-BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
+BEHIND_PROXY = env.yes_or_no("BEHIND_PROXY", False)
 if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 # A load balancer on the inside asks without TLS.
@@ -348,8 +324,8 @@ SESSION_COOKIE_SAMESITE = "Lax"
 # A browser takes cookies of these names over TLS alone, from this host and no other.
 SESSION_COOKIE_NAME = "__Host-sessionid" if HTTPS else "sessionid"
 CSRF_COOKIE_NAME = "__Host-csrftoken" if HTTPS else "csrftoken"
-SESSION_COOKIE_AGE = env.int("SESSION_HOURS", default=12) * 3600
-SESSION_IDLE_SECONDS = env.int("SESSION_IDLE_MINUTES", default=60) * 60
+SESSION_COOKIE_AGE = env.whole("SESSION_HOURS", 12) * 3600
+SESSION_IDLE_SECONDS = env.whole("SESSION_IDLE_MINUTES", 60) * 60
 # administrators, coordinators, statisticians, readers
 SECOND_FACTOR_FOR = env.list(
     "SECOND_FACTOR_FOR",
@@ -366,43 +342,31 @@ X_FRAME_OPTIONS = "DENY"
 
 # --- Jobs ---------------------------------------------------------------------------------------
 # A job is a row of the database. polling: workers look for rows; celery: a broker wakes them too.
-TASKS = env.str("TASKS", default="polling")
-if TASKS not in {"polling", "celery"}:
-    raise ImproperlyConfigured(f"TASKS is {TASKS!r}; it can be polling or celery.")
-BROKER_URL = env.str("BROKER_URL", default="amqp://guest:guest@127.0.0.1:5672//")
-_known = ("amqp://", "amqps://", "pyamqp://", "redis://", "rediss://")
-if TASKS == "celery" and not BROKER_URL.startswith(_known):
-    raise ImproperlyConfigured(
-        "BROKER_URL names no broker that can be used: it begins with amqp://, amqps://, redis:// "
-        "or rediss://."
-    )
-BROKER_CA_FILE = env.str("BROKER_CA_FILE", default="")
-if BROKER_CA_FILE and not os.access(BROKER_CA_FILE, os.R_OK):
-    raise ImproperlyConfigured(
-        f"BROKER_CA_FILE is {BROKER_CA_FILE!r}, which is no file that this user can read."
-    )
+TASKS = env.one_of("TASKS", ("polling", "celery"), "polling")
+BROKER_URL = env.broker("BROKER_URL", "amqp://guest:guest@127.0.0.1:5672//")
+BROKER_CA_FILE = env.readable_file("BROKER_CA_FILE")
 if TASKS == "celery" and BROKER_CA_FILE and not BROKER_URL.startswith(("amqps://", "rediss://")):
     raise ImproperlyConfigured(
         "BROKER_CA_FILE is set, and BROKER_URL is an address without TLS: it begins with amqps:// "
         "or rediss://."
     )
-JOB_SWEEP_SECONDS = env.float("JOB_SWEEP_SECONDS", default=5.0)
-JOB_LEASE_SECONDS = env.float("JOB_LEASE_SECONDS", default=15.0)
-JOB_POLL_SECONDS = env.float("JOB_POLL_SECONDS", default=1.0)
-JOB_MAX_ATTEMPTS = env.int("JOB_MAX_ATTEMPTS", default=3)
+JOB_SWEEP_SECONDS = env.number("JOB_SWEEP_SECONDS", 5.0)
+JOB_LEASE_SECONDS = env.number("JOB_LEASE_SECONDS", 15.0)
+JOB_POLL_SECONDS = env.number("JOB_POLL_SECONDS", 1.0)
+JOB_MAX_ATTEMPTS = env.whole("JOB_MAX_ATTEMPTS", 3)
 # After an unexpected error a job waits this long, times its attempts so far.
-JOB_RETRY_SECONDS = env.float("JOB_RETRY_SECONDS", default=5.0)
+JOB_RETRY_SECONDS = env.number("JOB_RETRY_SECONDS", 5.0, may_be_none=True)
 
 # --- Limits on uploads: each was measured against hostile input -----------------------------------
-UPLOAD_MAX_FILES = env.int("UPLOAD_MAX_FILES", default=5000)
-UPLOAD_MAX_FILE_BYTES = env.int("UPLOAD_MAX_FILE_BYTES", default=64 * 1024**2)
-UPLOAD_MAX_TOTAL_BYTES = env.int("UPLOAD_MAX_TOTAL_BYTES", default=4 * 1024**3)
-UPLOAD_MAX_RATIO = env.int("UPLOAD_MAX_RATIO", default=200)
-PARSE_MEMORY_BYTES = env.int("PARSE_MEMORY_BYTES", default=1536 * 1024**2)
-PARSE_SECONDS = env.int("PARSE_SECONDS", default=30)
+UPLOAD_MAX_FILES = env.whole("UPLOAD_MAX_FILES", 5000)
+UPLOAD_MAX_FILE_BYTES = env.whole("UPLOAD_MAX_FILE_BYTES", 64 * 1024**2)
+UPLOAD_MAX_TOTAL_BYTES = env.whole("UPLOAD_MAX_TOTAL_BYTES", 4 * 1024**3)
+UPLOAD_MAX_RATIO = env.whole("UPLOAD_MAX_RATIO", 200)
+PARSE_MEMORY_BYTES = env.whole("PARSE_MEMORY_BYTES", 1536 * 1024**2)
+PARSE_SECONDS = env.whole("PARSE_SECONDS", 30)
 # Raw data (k-space) are read by a process of their own, with these limits.
-RAW_MEMORY_BYTES = env.int("RAW_MEMORY_BYTES", default=4 * 1024**3)
-RAW_SECONDS = env.int("RAW_SECONDS", default=600)
+RAW_MEMORY_BYTES = env.whole("RAW_MEMORY_BYTES", 4 * 1024**3)
+RAW_SECONDS = env.whole("RAW_SECONDS", 600)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024**2
 # Of any request, files of a form included: the largest form takes a file of 10 MiB, and uploads
 # come in pieces of 8 MiB.
@@ -412,13 +376,11 @@ REQUEST_MAX_BYTES = 11 * 1024**2
 DEIDENTIFICATION_KEY = env.str("DEIDENTIFICATION_KEY", default="") or SECRET_KEY
 
 LANGUAGE_CODE = "en-gb"
-TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+TIME_ZONE = env.time_zone("TIME_ZONE", "UTC")
 USE_TZ = True
 
 # --- What operators see ---------------------------------------------------------------------------
-LOG_FORMAT = env.str("LOG_FORMAT", default="plain")
-if LOG_FORMAT not in {"plain", "json"}:
-    raise ImproperlyConfigured(f"LOG_FORMAT is {LOG_FORMAT!r}; it can be plain or json.")
+LOG_FORMAT = env.one_of("LOG_FORMAT", ("plain", "json"), "plain")
 # Read by the client library itself, which takes an empty name for the folder it was started in.
 if not env.str("PROMETHEUS_MULTIPROC_DIR", default=""):
     os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
@@ -447,7 +409,7 @@ LOGGING = {
             "filters": ["request_id"],
         }
     },
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "root": {"handlers": ["console"], "level": env.one_of("LOG_LEVEL", LEVELS, "INFO")},
     "loggers": {
         # Django's own handlers would write a second line, by a format that masks nothing.
         "django": {"handlers": []},

@@ -24,8 +24,10 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
-        fields.update(is_staff=True, is_superuser=True)
-        return self.create_user(email, password, **fields)
+        """What `manage.py createsuperuser` calls. A service does it, with its event."""
+        from .services import do_create_administrator
+
+        return do_create_administrator(email, password, **fields)
 
     def get_by_natural_key(self, username: str | None) -> User:
         return self.get(email=(username or "").lower())

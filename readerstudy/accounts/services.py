@@ -7,6 +7,7 @@ import logging
 import secrets
 from functools import partial
 from smtplib import SMTPException
+from typing import Any
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
@@ -138,6 +139,19 @@ def do_change_name(user: User, name: str) -> None:
     user.name = new
     user.save(update_fields=["name"])
     record("accounts.name_changed", user, subject=user, old={"name": old}, new={"name": new})
+
+
+@transaction.atomic
+def do_create_administrator(email: str, password: str | None = None, **fields: Any) -> User:
+    """An account with every right, made by whoever has the server's command line: by nobody here.
+
+    The first of a site is made so (`manage.py createsuperuser`); the trail begins with it.
+    """
+    fields.update(is_staff=True, is_superuser=True)
+    user = User.objects.create_user(email, password, **fields)
+    rights = {name: getattr(user, name) for name in ("is_active", "is_staff", "is_superuser")}
+    record("accounts.administrator_created", None, subject=user, new=rights)
+    return user
 
 
 ADMINISTERED = ("email", "name", "is_active", "is_staff", "is_superuser")

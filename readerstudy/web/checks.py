@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Warning
+
+from readerstudy.site_folder import is_open_to_others
 
 
 def check_keys(**_: Any) -> list[CheckMessage]:
@@ -25,4 +28,26 @@ def check_keys(**_: Any) -> list[CheckMessage]:
             "is in use already, take what the file holds.",
             id="web.W001",
         )
+    ]
+
+
+def check_folders(**_: Any) -> list[CheckMessage]:
+    """The folders that the platform does not close by itself, as others may have to get in."""
+    site = settings.VAR_DIR
+    folders = {"READERSTUDY_VAR": site, "UPLOAD_DIR": settings.UPLOAD_ROOT}
+    if not settings.S3_BUCKET:
+        folders["STORAGE_DIR"] = settings.MEDIA_ROOT
+    database = settings.DATABASES["default"]
+    if str(database["ENGINE"]).endswith("sqlite3"):
+        folders["DATABASE_URL"] = Path(str(database["NAME"])).parent
+    return [
+        Warning(
+            f"{folder} can be opened by every user of this host: passwords' hashes, keys or images "
+            f"lie there ({name}).",
+            hint=f"chmod o-rwx {folder} (what its group may do stays).",
+            id="web.W002",
+        )
+        for name, folder in folders.items()
+        if is_open_to_others(folder)
+        and (name == "READERSTUDY_VAR" or not folder.is_relative_to(site))
     ]

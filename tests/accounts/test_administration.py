@@ -10,11 +10,14 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from axes.models import AccessAttempt
 from django.contrib import admin
+from django.core.management import call_command
+from django.db import DatabaseError
 from django.test import Client
 from django.urls import reverse
 
 from readerstudy.accounts.models import User
 from readerstudy.audit.models import Event
+from readerstudy.audit.services import verify_chain
 from tests.accounts.test_sign_in import EMAIL, PASSWORD, code_of, set_up_second_factor, sign_in
 
 pytestmark = pytest.mark.django_db
@@ -43,6 +46,33 @@ def test_the_administration_site_sends_strangers_to_the_one_sign_in_page(client:
     User.objects.create_superuser("head@example.org", PASSWORD)
     client.post("/admin/login/", {"username": "head@example.org", "password": PASSWORD})
     assert "_auth_user_id" not in client.session
+
+
+def test_the_first_administrator_is_in_the_trail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
+    call_command("createsuperuser", "--noinput", email="First@Example.org", name="First")
+    first = User.objects.get()
+    assert (first.email, first.is_superuser, first.is_staff) == ("first@example.org", True, True)
+    assert first.check_password(PASSWORD)
+    event = Event.objects.get()
+    assert (event.sequence, event.action, event.actor) == (
+        1, "accounts.administrator_created", None,
+    )  # fmt: skip
+    assert (event.subject_type, event.subject_id) == ("accounts.user", str(first.pk))
+    assert event.new == {"is_active": True, "is_staff": True, "is_superuser": True}
+    assert verify_chain().is_sound
+
+
+def test_an_administrator_whom_the_trail_does_not_take_is_not_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise DatabaseError("database or disk is full")
+
+    monkeypatch.setattr("readerstudy.accounts.services.record", full)
+    with pytest.raises(DatabaseError):
+        User.objects.create_superuser("head@example.org", PASSWORD)
+    assert not User.objects.exists()
 
 
 def test_an_administrator_without_a_second_factor_is_sent_to_set_one_up(

@@ -15,7 +15,7 @@ import yaml
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import get_commands, load_command_class
 
-from readerstudy.settings import _read_environment
+from readerstudy.environment import read_file
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,11 +51,11 @@ def test_what_is_left_empty_in_the_environments_file_is_the_default(tmp_path: Pa
 
 
 def test_settings_that_cannot_be_read_are_not_passed_over(tmp_path: Path) -> None:
-    _read_environment(tmp_path / "none")  # nothing is configured by a file
+    read_file(tmp_path / "none")  # nothing is configured by a file
     settings = tmp_path / ".env"
     settings.symlink_to(tmp_path / "away")
     with pytest.raises(ImproperlyConfigured, match="sudo -u readerstudy"):
-        _read_environment(settings)
+        read_file(settings)
 
 
 def test_nothing_that_a_machine_keeps_for_itself_gets_into_the_image() -> None:
