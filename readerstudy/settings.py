@@ -160,6 +160,7 @@ CACHES = {
 # Web and worker hosts share these two folders and the database, and nothing else.
 MEDIA_ROOT = Path(env.str("STORAGE_DIR", default="") or VAR_DIR / "storage")
 UPLOAD_ROOT = Path(env.str("UPLOAD_DIR", default="") or VAR_DIR / "uploads")
+IS_UPLOAD_DIR_CONFIGURED = bool(env.str("UPLOAD_DIR", default=""))
 STORAGES = {
     "default": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",

@@ -61,14 +61,22 @@ def password_reset(user: User, **_: Any) -> None:
     revoke_keys(user, user, "the password was set anew")
 
 
+def _named(authenticator: Authenticator) -> str:
+    """Recovery codes come with the first factor and go with the last: not another of the kind."""
+    is_codes = authenticator.type == Authenticator.Type.RECOVERY_CODES
+    return "recovery_codes" if is_codes else "second_factor"
+
+
 @receiver(mfa_signals.authenticator_added, dispatch_uid="accounts.second_factor_added")
 def second_factor_added(user: User, authenticator: Authenticator, **_: Any) -> None:
-    record("accounts.second_factor_added", user, subject=user, new={"type": authenticator.type})
+    action = f"accounts.{_named(authenticator)}_added"
+    record(action, user, subject=user, new={"type": authenticator.type})
 
 
 @receiver(mfa_signals.authenticator_removed, dispatch_uid="accounts.second_factor_removed")
 def second_factor_removed(user: User, authenticator: Authenticator, **_: Any) -> None:
-    record("accounts.second_factor_removed", user, subject=user, old={"type": authenticator.type})
+    action = f"accounts.{_named(authenticator)}_removed"
+    record(action, user, subject=user, old={"type": authenticator.type})
 
 
 @receiver(mfa_signals.authenticator_reset, dispatch_uid="accounts.second_factor_reset")

@@ -23,6 +23,7 @@ from .registry import get_task, periodic_tasks
 
 log = logging.getLogger("readerstudy.worker")
 ALL_QUEUES: tuple[str, ...] = (Job.Queue.CPU, Job.Queue.GPU)
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopRequested(BaseException):
@@ -138,8 +139,19 @@ class Worker:
         self._periodic_due: dict[str, float] = {}
 
     def listen_for_signals(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in SIGNALS:
             signal.signal(number, self.on_signal)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """The same for a while: what comes after finds the handlers that were there before."""
+        before = [(number, signal.getsignal(number)) for number in SIGNALS]
+        self.listen_for_signals()
+        try:
+            yield
+        finally:
+            for number, handler in before:
+                signal.signal(number, handler)
 
     def on_signal(self, _number: int, _frame: FrameType | None) -> None:
         """Stop: after the job in hand is handed back, or published if that has begun."""

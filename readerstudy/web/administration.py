@@ -41,7 +41,7 @@ class AdministrationSite(admin.AdminSite):
             raise Http404("No such page.")
         messages.warning(
             request,
-            "The administration site needs a second factor: set one up, then open it again.",
+            "This page needs a second factor: set one up here, then open it again.",
         )
         return redirect("mfa_index")
 

@@ -39,18 +39,12 @@ def _sentence(error: Exception, command: list[str]) -> str:
 
 def _said_of_the_database(error: Exception) -> str:
     """Empty where the database is there and of this version: then the fault is the program's."""
-    from django.db import DatabaseError, connection
-    from django.db.migrations.executor import MigrationExecutor
+    from django.db import DatabaseError
+
+    from readerstudy.jobs.unmigrated import migrations_wait
 
     try:
-        executor = MigrationExecutor(connection)
-        waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        return migrations_wait()
     except DatabaseError:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         return f"The database cannot be used: {first}"
-    if waiting:
-        return (
-            f"The database is not of this version of the platform: {len(waiting)} migrations wait. "
-            "Run manage.py migrate first."
-        )
-    return ""

@@ -115,8 +115,10 @@ def test_rederive_order_names_a_changed_seed_and_a_missing_item() -> None:
 
 def test_rederive_order_of_a_study_without_an_order_is_refused() -> None:
     make_study()
-    with pytest.raises(CommandError, match="no stored reading order"):
+    with pytest.raises(CommandError, match=r"no stored reading order yet.*is launched"):
         call_command("rederive_order", "lumbar")
+    with pytest.raises(CommandError, match=r"There is no study “lumber”\."):
+        call_command("rederive_order", "lumber")
 
 
 def test_an_order_is_stored_once() -> None:

@@ -208,6 +208,26 @@ def test_the_operations_page_asks_for_a_second_factor(client: Client, settings: 
     settings.ADMIN_SECOND_FACTOR = True
     client.force_login(make_administrator())
     assert client.get("/operations/").url == "/admin/login/"
+    page = client.get("/operations/", follow=True).content.decode()
+    assert "This page needs a second factor" in page
+    assert "administration site needs" not in page
+
+
+def test_a_new_site_has_no_fault_for_want_of_uploads_and_a_share_that_is_away_is_one(
+    client: Client, settings: Any, tmp_path: Path
+) -> None:
+    client.force_login(make_administrator())
+    settings.UPLOAD_ROOT = tmp_path / "var" / "uploads"
+    settings.IS_UPLOAD_DIR_CONFIGURED = False
+    assert "the folder is not there" not in client.get("/operations/").content.decode()
+    assert settings.UPLOAD_ROOT.is_dir()
+    settings.UPLOAD_ROOT = tmp_path / "share" / "uploads"
+    settings.IS_UPLOAD_DIR_CONFIGURED = True
+    page = client.get("/operations/").content.decode()
+    # In the columns of figures, as they are.
+    told = r'<th scope="row">Uploads</th>\s*<td class="num" colspan="3">.*?the folder is not there'
+    assert re.search(told, page, re.DOTALL)
+    assert not settings.UPLOAD_ROOT.exists()  # a folder in its place would hide it
 
 
 def test_every_line_of_a_request_carries_its_id(client: Client, settings: Any) -> None:

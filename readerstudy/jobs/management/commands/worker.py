@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 from readerstudy.jobs.heart import beating
 from readerstudy.jobs.registry import periodic_tasks
+from readerstudy.jobs.unmigrated import migrations_wait, wait_until_migrated
 from readerstudy.jobs.worker import ALL_QUEUES, Worker
 
 
@@ -41,9 +44,14 @@ class Command(BaseCommand):
         periodic_tasks()  # loads every task now: what cannot be loaded stops the worker, not a job
         worker = Worker(options["queue"] or ALL_QUEUES)
         if options["once"] or options["until_empty"]:
+            _demand_migrated()
             worker.listen_for_signals()
             runs = worker.work(once=options["once"], until_empty=options["until_empty"])
             self.stdout.write(f"{runs} job{'' if runs == 1 else 's'} run.")
+            return
+        with worker.listening():
+            wait_until_migrated(worker.stopping)
+        if worker.stopping.is_set():
             return
         with beating(worker):
             if settings.TASKS == "celery":
@@ -53,3 +61,10 @@ class Command(BaseCommand):
             else:
                 worker.listen_for_signals()
                 worker.work()
+
+
+def _demand_migrated() -> None:
+    """One that is to end by itself does not wait for somebody to migrate."""
+    with suppress(DatabaseError):  # away: its loop says so and tries again
+        if sentence := migrations_wait():
+            raise CommandError(sentence, returncode=2)

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from readerstudy.reading.models import Randomisation
 from readerstudy.reading.ordering import differences_from_stored
+from readerstudy.studies.models import Study
 
 
 class Command(BaseCommand):
@@ -24,7 +25,15 @@ class Command(BaseCommand):
         slug = options["study"]
         randomisation = Randomisation.objects.filter(study__slug=slug).first()
         if randomisation is None:
-            raise CommandError(f"There is no stored reading order for a study “{slug}”.")
+            if Study.objects.filter(slug=slug).exists():
+                raise CommandError(
+                    f"“{slug}” has no stored reading order yet: it is drawn when the study is "
+                    "launched."
+                )
+            raise CommandError(
+                f"There is no study “{slug}”. It is named as in the address of its pages, after "
+                "/studies/."
+            )
         found = differences_from_stored(randomisation)
         for difference in found:
             self.stderr.write(difference)
