@@ -123,6 +123,7 @@ TEMPLATES = [
         },
     },
 ]
+FORM_RENDERER = "readerstudy.web.form_rendering.Renderer"
 
 _database = env.str("DATABASE_URL", default="") or f"sqlite:///{VAR_DIR / 'readerstudy.sqlite3'}"
 _known = ("postgres://", "postgresql://", "psql://", "pgsql://", "sqlite://")
@@ -256,6 +257,10 @@ ACCOUNT_SESSION_REMEMBER = False  # hospital workstations are shared: closing th
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"  # an account exists only by invitation to that address
 ACCOUNT_ADAPTER = "readerstudy.accounts.adapter.InvitationOnlyAdapter"
+ACCOUNT_FORMS = {
+    "login": "readerstudy.accounts.door_forms.SignInForm",
+    "reauthenticate": "readerstudy.accounts.door_forms.PasswordAgainForm",
+}
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # a typed address that has no account gets no mail
@@ -271,6 +276,8 @@ ADMIN_SECOND_FACTOR = env.bool("ADMIN_SECOND_FACTOR", default=True)
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_FORMS = {
+    "authenticate": "readerstudy.accounts.door_forms.CodeForm",
+    "reauthenticate": "readerstudy.accounts.door_forms.CodeAgainForm",
     "add_webauthn": "readerstudy.accounts.passkey_forms.AddForm",
     "authenticate_webauthn": "readerstudy.accounts.passkey_forms.AuthenticateForm",
     "login_webauthn": "readerstudy.accounts.passkey_forms.LoginForm",
