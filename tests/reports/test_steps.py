@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_the_steps_say_what_is_to_be_done_now(client: Client) -> None:
-    study = make_published_study()
+    study = make_published_study(locked=False)
     statistician = make_statistician(study)
     client.force_login(statistician)
 
