@@ -115,6 +115,7 @@ TEMPLATES = [
         },
     },
 ]
+FORM_RENDERER = "readerstudy.web.form_rendering.Renderer"
 
 DATABASES = {
     "default": env.database("DATABASE_URL", f"sqlite:///{VAR_DIR / 'readerstudy.sqlite3'}")
@@ -233,6 +234,10 @@ ACCOUNT_SESSION_REMEMBER = False  # hospital workstations are shared: closing th
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"  # an account exists only by invitation to that address
 ACCOUNT_ADAPTER = "readerstudy.accounts.adapter.InvitationOnlyAdapter"
+ACCOUNT_FORMS = {
+    "login": "readerstudy.accounts.door_forms.SignInForm",
+    "reauthenticate": "readerstudy.accounts.door_forms.PasswordAgainForm",
+}
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # a typed address that has no account gets no mail
@@ -248,6 +253,8 @@ ADMIN_SECOND_FACTOR = env.yes_or_no("ADMIN_SECOND_FACTOR", True)
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_FORMS = {
+    "authenticate": "readerstudy.accounts.door_forms.CodeForm",
+    "reauthenticate": "readerstudy.accounts.door_forms.CodeAgainForm",
     "add_webauthn": "readerstudy.accounts.passkey_forms.AddForm",
     "authenticate_webauthn": "readerstudy.accounts.passkey_forms.AuthenticateForm",
     "login_webauthn": "readerstudy.accounts.passkey_forms.LoginForm",

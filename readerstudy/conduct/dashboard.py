@@ -79,6 +79,11 @@ class Dashboard:
     disk: Disk | None  # none: images lie in an object store, which says nothing of its room
     storage_study: int | None  # None: storage did not say
 
+    @property
+    def is_all_read(self) -> bool:
+        """Then alone is locking the next thing to do: it ends the study."""
+        return bool(self.readers) and all(reader.line.is_done for reader in self.readers)
+
 
 def dashboard(study: Study) -> Dashboard:
     readers = paced_readers(study)

@@ -11,6 +11,7 @@ from readerstudy.imaging.geometry import Geometry, differences
 from readerstudy.imaging.models import Series, Upload, Volunteer
 from readerstudy.imaging.selectors import geometry_of
 from readerstudy.jobs.models import Job
+from readerstudy.jobs.selectors import NO_WORKER, queues_without_worker
 from readerstudy.studies.access import Reach
 from readerstudy.studies.models import Arm, Study
 from readerstudy.studies.selectors import arms_of, takes_thick_slices, unread_arms
@@ -210,7 +211,9 @@ def readiness_grid(study: Study, reach: Reach | None = None) -> Grid:
     stored = list(Series.objects.filter(volunteer__study=study))
     series = {(s.volunteer_id, s.arm_id): s for s in stored}
     unread = frozenset(arm.pk for arm in unread_arms(study))
-    looked_at = _LookedAt(decisions_of(stored), shifts_of(stored), unread)
+    looked_at = _LookedAt(
+        decisions_of(stored), shifts_of(stored), unread, frozenset(queues_without_worker())
+    )
     variants = {
         (v.volunteer_id, v.arm_id): v
         for v in Variant.objects.filter(volunteer__study=study).select_related("job")
@@ -251,6 +254,7 @@ class _LookedAt:
     decisions: dict[uuid.UUID, Decision]
     shifts: dict[uuid.UUID, SeriesShift]
     unread: frozenset[int]  # arms that others are made from, and that no reader sees
+    unserved: frozenset[str]  # queues that no living worker serves
 
 
 def uploads_in_work(reach: Reach) -> int:
@@ -280,7 +284,7 @@ def _cell(
         return _stored_cell(volunteer, arm, series, control, looked_at)
     if not arm.is_derived or arm.source is None:
         if variant is not None and variant.job is not None:  # sent as raw data
-            return _derived_cell(volunteer, arm, variant.job)
+            return _derived_cell(volunteer, arm, variant.job, looked_at)
         return Cell(volunteer, arm, CellState.MISSING, "Missing")
     if source is None:
         return Cell(volunteer, arm, CellState.SOURCE, f"Waits for {arm.source.name}")
@@ -291,7 +295,7 @@ def _cell(
         return Cell(volunteer, arm, CellState.SOURCE, f"Waits for {arm.source.name}", reason)
     if job is None:
         return Cell(volunteer, arm, CellState.IDLE, "Not started")
-    return _derived_cell(volunteer, arm, job)
+    return _derived_cell(volunteer, arm, job, looked_at)
 
 
 def _stored_cell(
@@ -319,10 +323,12 @@ def _stored_cell(
     )
 
 
-def _derived_cell(volunteer: Volunteer, arm: Arm, job: Job) -> Cell:
+def _derived_cell(volunteer: Volunteer, arm: Arm, job: Job, looked_at: _LookedAt) -> Cell:
     if job.state == Job.State.QUEUED:
         # A job that was tried before says why it is tried again.
-        return Cell(volunteer, arm, CellState.WAITING, "Waits for the worker", job.message)
+        reasons = [job.message, NO_WORKER if job.queue in looked_at.unserved else ""]
+        reason = " ".join(filter(None, reasons))
+        return Cell(volunteer, arm, CellState.WAITING, "Waits for the worker", reason)
     if job.state == Job.State.RUNNING:
         counted = f" {job.progress_done} / {job.progress_total}" if job.progress_total else ""
         return Cell(

@@ -161,6 +161,7 @@ class ReaderLine:
     total: int
     is_imported: bool
     last_submitted: object | None
+    is_begun: bool  # something was answered, though perhaps no item is submitted yet
 
     @property
     def is_done(self) -> bool:
@@ -190,6 +191,7 @@ def reader_lines(study: Study) -> list[ReaderLine]:
                 total=p.total,
                 is_imported=p.is_imported,
                 last_submitted=last.get(session.pk),
+                is_begun=p.is_begun,
             )
         )
     return lines

@@ -101,6 +101,9 @@ def _place(row: WorkerProcess) -> tuple[str, str, str]:
     return row.host, row.queues, row.device
 
 
+NO_WORKER = "Waiting: no worker is running. Tell whoever runs the server."
+
+
 def queues_without_worker() -> list[str]:
     """Queues that no living worker serves."""
     served = {name for line in worker_lines() if not line.is_gone for name in line.queues.split()}
@@ -116,7 +119,7 @@ def why_waiting(job: Job, *, names_work: bool) -> str:
     if job.state != Job.State.QUEUED:
         return ""
     if job.queue in queues_without_worker():
-        return "Waiting: no worker is running. Tell whoever runs the server."
+        return NO_WORKER
     running = Job.objects.filter(state=Job.State.RUNNING)
     own = running.filter(study_id=job.study_id).exclude(label="").first() if names_work else None
     before = Job.objects.filter(

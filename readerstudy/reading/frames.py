@@ -29,6 +29,7 @@ class ReaderProgress:
     submitted: int
     total: int
     is_imported: bool
+    is_begun: bool  # something was answered, be its item submitted or still open
 
     @property
     def is_done(self) -> bool:
@@ -38,7 +39,7 @@ class ReaderProgress:
 def progress(study: Study) -> list[ReaderProgress]:
     """How far each reader is: figures of progress, never of scores."""
     found = [
-        ReaderProgress(s.reader_code, s.occasion, s.submitted, s.total, s.is_imported)
+        ReaderProgress(s.reader_code, s.occasion, s.submitted, s.total, s.is_imported, s.is_begun)
         for s in with_counts(Session.objects.filter(study=study))
     ]
     return sorted(found, key=lambda p: (len(p.reader_code), p.reader_code, p.occasion))

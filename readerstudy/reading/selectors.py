@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import Http404
 from django.utils import formats, timezone
 
@@ -26,7 +26,7 @@ from readerstudy.imaging.selectors import (
 from readerstudy.studies.models import Role, Study
 
 from .answers import SIDES, answer_of, pane_letter, shown_value
-from .models import Item, Pane, ScoreRevision, Session
+from .models import CommentRevision, Item, MarksRevision, Pane, ScoreRevision, Session
 
 CHECKED_FOR = datetime.timedelta(hours=12)  # a display is checked once a day of reading
 FETCHED_AHEAD = 2  # items after the open one whose images may be fetched
@@ -54,14 +54,11 @@ class SessionSummary:
     practice_total: int
     closed: str  # why no score can be given now; empty when one can
     may_go_back: bool
+    is_begun: bool  # an answer was given, in practice too, be the item submitted or still open
 
     @property
     def is_done(self) -> bool:
         return self.submitted == self.total
-
-    @property
-    def is_begun(self) -> bool:
-        return self.submitted + self.practice_submitted > 0
 
 
 # --- Sessions and items of one reader -------------------------------------------------------------
@@ -95,8 +92,18 @@ def _own_sessions(user: User) -> Any:
     return sessions.defer(*_without_protocol())
 
 
+def _any_answer() -> Any:
+    """Whether anything was answered, commented or marked in a session, or submitted."""
+    in_session = {"item__session": OuterRef("pk")}
+    kinds = (ScoreRevision, CommentRevision, MarksRevision)
+    found: Any = Exists(Item.objects.filter(session=OuterRef("pk"), submitted_at__isnull=False))
+    for kind in kinds:
+        found |= Exists(kind.objects.filter(**in_session))
+    return found
+
+
 def with_counts(sessions: QuerySet[Session]) -> Any:
-    """Sessions with `total` and `submitted`, and the same of practice."""
+    """Sessions with `total` and `submitted`, the same of practice, and `is_begun`."""
     practice = Q(items__purpose=Item.Purpose.PRACTICE)
     submitted = Q(items__submitted_at__isnull=False)
     return sessions.annotate(
@@ -104,6 +111,7 @@ def with_counts(sessions: QuerySet[Session]) -> Any:
         submitted=Count("items", filter=~practice & submitted),
         practice_total=Count("items", filter=practice),
         practice_submitted=Count("items", filter=practice & submitted),
+        is_begun=_any_answer(),
     )
 
 
@@ -135,6 +143,7 @@ def _summary(session: Any) -> SessionSummary:
         practice_total=session.practice_total,
         closed=why_closed(session),
         may_go_back=study.may_go_back,
+        is_begun=session.is_begun,
     )
 
 

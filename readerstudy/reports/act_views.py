@@ -105,7 +105,7 @@ def _unblinding(study: Study, form: UnblindForm, user: User) -> dict[str, Any]:
     return {
         "study": study,
         "form": form,
-        "steps": steps_of(study, user),
+        "steps": steps_of(study, user, at_the_key=True),
         "version": version,
         "moment": moment_of(version) if version else "",
         "plan_faults": faults,

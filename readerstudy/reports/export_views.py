@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 from readerstudy.accounts.models import User
 from readerstudy.accounts.sign_ins import origin_of
 from readerstudy.jobs.models import Job
+from readerstudy.jobs.selectors import why_waiting
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Study
 
@@ -53,9 +54,10 @@ def _page(
     if view in {View.MASKED, View.NAMED}:
         exports = exports_for(user, study)
         context["exports"] = exports
-        context["is_moving"] = any(
-            export.job and not export.job.is_over for export in exports if not export.is_ready
-        )
+        making = [e.job for e in exports if not e.is_ready and e.job and not e.job.is_over]
+        context["is_moving"] = bool(making)
+        # No other job by name: labels say volunteers and arms, and the arms may be masked here.
+        context["waiting"] = why_waiting(making[0], names_work=False) if making else ""
         try:
             report = report_for(user, study, asked_version(request))
             context |= {"report": report, "part": "export", "parts": navigation(study, report)}

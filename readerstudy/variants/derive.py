@@ -105,14 +105,17 @@ def _denoised(
     from denoise_engine.evidence import gather_evidence
 
     volume = np.array(load_volume(source))  # torch wants memory that may be written
+    # One bar over three steps, which the messages count: a full count of slices is not a full bar.
     steps = len(volume) * (1 + EVIDENCE_SHARE) + 1  # the last one is storing
 
     def slices_done(done: int, total: int) -> None:
-        context.progress(done, steps, f"{done} of {total} slices")
+        context.progress(done, steps, f"Step 1 of 3, images: {done} of {total} slices")
 
     def evidence_done(done: int, total: int) -> None:
         context.progress(
-            total + EVIDENCE_SHARE * done, steps, f"Evidence: {done} of {total} slices"
+            total + EVIDENCE_SHARE * done,
+            steps,
+            f"Step 2 of 3, evidence: {done} of {total} slices",
         )
 
     context.progress(0, steps, "The noise is being measured")
@@ -217,7 +220,7 @@ def _written(
     except EngineError as error:
         raise JobError(str(error)) from None
     steps = source.slices * (1 + EVIDENCE_SHARE)
-    context.progress(steps, steps + 1, "The images are being stored")
+    context.progress(steps, steps + 1, "Step 3 of 3: the images are being stored")
     draft = write_series(
         study_id=variant.volunteer.study_id,
         token=context.token,

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import PermissionDenied
 from django.db import connection
+from django.utils import timezone
 
 from readerstudy.accounts.models import User
 from readerstudy.audit.models import Event
@@ -17,7 +18,8 @@ from readerstudy.conduct.readiness import CellState, readiness_grid
 from readerstudy.conduct.selectors import reader_lines, reading_cards, study_cards
 from readerstudy.conduct.services import check_launch, do_launch, do_lock
 from readerstudy.imaging.models import Series, Upload, Volunteer
-from readerstudy.jobs.models import Job
+from readerstudy.jobs.models import Job, WorkerProcess
+from readerstudy.jobs.selectors import NO_WORKER
 from readerstudy.reading import ordering
 from readerstudy.reading.models import Item, Randomisation, Session
 from readerstudy.reading.services import do_record_score
@@ -109,6 +111,11 @@ def test_a_derived_cell_follows_its_job(job_state: str, cell_state: CellState, w
     cell = next(c for c in readiness_grid(study).cells() if c.arm.code == "DLR_DF")
     assert (cell.state, cell.label) == (cell_state, words)
     assert (cell.reason == "No model.") == (cell_state == CellState.FAILED)
+    assert (cell.reason == NO_WORKER) == (cell_state == CellState.WAITING)
+    now = timezone.now()
+    WorkerProcess.objects.create(host="a", pid=1, queues="cpu gpu", started_at=now, seen_at=now)
+    cell = next(c for c in readiness_grid(study).cells() if c.arm.code == "DLR_DF")
+    assert cell.reason != NO_WORKER
     assert cell.is_moving == (job_state in {Job.State.QUEUED, Job.State.RUNNING})
     with pytest.raises(StudyError, match="V01: DLR-double-fast"):
         check_launch(study, None)
@@ -308,6 +315,7 @@ def test_progress_counts_items_and_says_nothing_of_scores() -> None:
     lines = {line.reader_code: line for line in reader_lines(study)}
     assert (lines["R1"].submitted, lines["R2"].submitted, lines["R2"].total) == (0, 1, 15)
     assert lines["R2"].last_submitted is not None
+    assert (lines["R1"].is_begun, lines["R2"].is_begun) == (False, True)
 
 
 def test_a_readers_card_counts_their_own_items_alone() -> None:

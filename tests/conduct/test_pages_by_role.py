@@ -18,6 +18,7 @@ from readerstudy.imaging.services import do_delete_series
 from readerstudy.jobs.access import may_see
 from readerstudy.jobs.models import Job
 from readerstudy.reading.models import Session
+from readerstudy.reading.services import do_comment
 from readerstudy.studies.models import Membership, Role, Study
 from readerstudy.studies.services import do_add_member
 from readerstudy.variants.models import Variant
@@ -30,6 +31,7 @@ from tests.factories import (
     make_user,
 )
 from tests.reading.imaged_study import (
+    first_item,
     make_imaged_study,
     make_reading_study,
     read_to_the_end,
@@ -190,6 +192,29 @@ def test_the_lock_asks_for_a_reason_while_items_are_open() -> None:
     response = client.post(where, {"confirmed": "on", "reason": "Pilot ended."})
     assert response.status_code == 302
     assert Study.objects.get().state == Study.State.LOCKED
+
+
+def test_locking_is_the_next_thing_to_do_only_once_everything_is_read() -> None:
+    study = make_reading_study(volunteers=2, readers=1)
+    client = client_of(make_coordinator(study))
+    where = reverse("readiness", args=[study.slug])
+    lock = f'href="{reverse("lock", args=[study.slug])}">Lock…'
+    assert f'class="btn" {lock}' in client.get(where).content.decode()
+    read_to_the_end(session_of(study))
+    assert f'class="btn btn-primary" {lock}' in client.get(where).content.decode()
+
+
+def test_an_open_item_with_an_answer_is_told_from_a_reading_not_begun() -> None:
+    study = make_reading_study(volunteers=2, readers=1)
+    session = session_of(study)
+    client = client_of(make_coordinator(study))
+    where = reverse("readiness", args=[study.slug])
+    assert "not begun" in client.get(where).content.decode()
+    do_comment(first_item(session), "Motion.", 0, reader_of(session))
+    page = client.get(where).content.decode()
+    assert "not begun" not in page
+    assert "first item open" in page
+    assert "Motion" not in page
 
 
 def test_the_desk_is_fetched_again_only_while_something_runs() -> None:

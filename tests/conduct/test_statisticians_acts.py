@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -297,6 +298,9 @@ def test_the_page_of_the_key_asks_for_everything_and_opens_it_once(
     sent["confirmed"] = "on"
     wrong = client.post(page.wsgi_request.path, {**sent, "password": "wrong"})
     assert "The password is not right" in wrong.content.decode()
+    field = re.search(r'<input[^>]*name="password"[^>]*>', wrong.content.decode())
+    assert field
+    assert " autofocus" in field[0]  # else the page opens at its top, as if nothing had happened
     do_save_plan(study, statistician, settings_of(study, alpha=0.01))
     newer = sign(study, statistician, reason="Stricter.")
     stale = client.post(page.wsgi_request.path, sent)

@@ -13,7 +13,8 @@ from readerstudy.imaging.models import Series
 from readerstudy.imaging.selectors import load_volume
 from readerstudy.reading import views
 from readerstudy.reading.models import Item, Session
-from readerstudy.reading.selectors import neighbour
+from readerstudy.reading.selectors import neighbour, session_summary
+from readerstudy.reading.services import do_record_score
 from readerstudy.studies.models import Study
 from tests.reading.imaged_study import (
     COLUMNS,
@@ -83,6 +84,29 @@ def test_reading_resumes_where_it_stopped(client: Client, session: Session) -> N
     answer = client.get(f"/reading/session/{session.token}/")
     assert answer.headers["Location"] == f"/reading/item/{third.token}/"
     assert "2 of 10" in client.get("/reading/").content.decode()
+
+
+def test_an_open_item_with_an_answer_is_a_reading_that_was_begun() -> None:
+    session = session_of(make_reading_study(volunteers=2, practice_items=2))
+    client = Client()
+    client.force_login(reader_of(session))
+
+    def said() -> tuple[bool, bool]:
+        page = client.get("/reading/").content.decode()
+        begun = ("In progress" in page, "Go on reading" in page)
+        fresh = ("Not started" not in page, "Start with practice" not in page)
+        assert begun == fresh
+        return begun
+
+    assert said() == (False, False)
+    item = first_item(session)
+    assert item.purpose == Item.Purpose.PRACTICE
+    criterion = session.study.criteria.first()
+    assert criterion is not None
+    do_record_score(item, criterion.code, 3, 0, reader_of(session))
+    assert said() == (True, True)
+    other = session_of(session.study, "R2")
+    assert not session_summary(other).is_begun  # another reader's answers say nothing of it
 
 
 def test_item_data_holds_what_the_page_needs_and_nothing_else(

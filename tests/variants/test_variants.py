@@ -72,11 +72,24 @@ def test_a_stored_source_brings_its_derived_arm_onto_the_gpu_queue(volunteer: Vo
 
 
 def test_a_derived_series_is_made_on_the_controls_grid_with_its_provenance(
-    volunteer: Volunteer, lumbar: np.ndarray
+    volunteer: Volunteer, lumbar: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    told: list[tuple[float, str]] = []
+    tell = JobContext.progress
+
+    def progress(self: JobContext, done: int, total: int, message: str = "") -> None:
+        told.append((done / total, message))
+        tell(self, done, total, message)
+
+    monkeypatch.setattr(JobContext, "progress", progress)
     store(volunteer, "STD", lumbar)
     source = store(volunteer, "DF", lumbar)
     assert run_pending("gpu") == 1
+    # One bar over three steps: whatever stands above it while it is not full says which step it is.
+    assert [words for share, words in told if share < 1 and " of 3" not in words] == [
+        "The noise is being measured"
+    ]
+    assert {words[:11] for _, words in told[1:]} == {"Step 1 of 3", "Step 2 of 3", "Step 3 of 3"}
     variant = Variant.objects.select_related("job", "series__volunteer").get()
     assert variant.job.state == Job.State.SUCCEEDED, variant.job.error
     made = variant.series

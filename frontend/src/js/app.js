@@ -18,6 +18,17 @@ document.addEventListener("htmx:configRequest", (event) => {
 
 watchSignOut();
 
+// What a page says was refused is brought into view, with the keyboard. Fields do that by themselves
+// (autofocus, from the server); this is for faults of a whole form and for boxes written by hand.
+const fault = document.querySelector(
+  "main .form-errors, main form [aria-invalid='true'], main form .errorlist:not([hidden])",
+);
+if (fault && document.activeElement === document.body && !document.querySelector("[autofocus]")) {
+  if (fault.tabIndex < 0) fault.tabIndex = -1;
+  fault.focus({ preventScroll: true });
+  fault.scrollIntoView({ block: "center" });
+}
+
 // A form or button with data-confirm asks before it goes on.
 document.addEventListener(
   "submit",
