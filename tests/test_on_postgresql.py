@@ -80,7 +80,7 @@ CHOSEN = {
 
 
 # Those start processes with databases of their own.
-OWN = ("broker", "frozen_broker", "worker")
+OWN = ("broker", "frozen_broker", "unmigrated", "worker")
 
 
 @pytest.mark.postgres
