@@ -57,7 +57,7 @@ class Browser:
 
 @pytest.fixture
 def reader(
-    transactional_db: None, settings: Any, tmp_path: Path
+    transactional_db: None, front_end: None, settings: Any, tmp_path: Path
 ) -> Iterator[tuple[Browser, str, subprocess.Popen[bytes]]]:
     """A reader before one gunicorn of four threads, the first item, and the object store."""
     with object_store() as (store, store_process):
@@ -67,6 +67,18 @@ def reader(
         client = Client()
         client.force_login(reader_of(session))
         port = free_port()
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "READERSTUDY_VAR": str(tmp_path / "var"),
+            "DATABASE_URL": copy_test_database(tmp_path / "site.sqlite3"),
+            "SECRET_KEY": django_settings.SECRET_KEY,
+            "S3_WEB_SECONDS": str(WEB_SECONDS),
+            **settings_of(store, "images"),
+        }
+        # A site without them is not ready, whatever its store does.
+        collect = [sys.executable, "manage.py", "collectstatic", "--noinput", "-v0"]
+        subprocess.run(collect, cwd=ROOT, env=environment, check=True)
         gunicorn = subprocess.Popen(
             [
                 *(sys.executable, "-m", "gunicorn", "readerstudy.wsgi"),
@@ -74,15 +86,7 @@ def reader(
                 *("--workers", "1", "--threads", str(THREADS)),
             ],
             cwd=ROOT,
-            env={
-                "PATH": os.environ["PATH"],
-                "HOME": str(tmp_path),
-                "READERSTUDY_VAR": str(tmp_path / "var"),
-                "DATABASE_URL": copy_test_database(tmp_path / "site.sqlite3"),
-                "SECRET_KEY": django_settings.SECRET_KEY,
-                "S3_WEB_SECONDS": str(WEB_SECONDS),
-                **settings_of(store, "images"),
-            },
+            env=environment,
             stderr=subprocess.DEVNULL,
         )
         address = f"http://127.0.0.1:{port}"
