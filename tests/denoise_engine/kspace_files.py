@@ -13,7 +13,7 @@ from denoise_engine.simulation.coils import smooth_coils, smooth_phase
 
 HEADER = """<?xml version="1.0"?>
 <ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD">
-<subjectInformation><patientName>DOE^JANE</patientName><patientID>4711</patientID>
+<subjectInformation><patientName>DOE^JANE</patientName><patientID>HN-4711</patientID>
 <patientBirthdate>1970-01-01</patientBirthdate></subjectInformation>
 <studyInformation><studyDate>2024-05-06</studyDate><studyTime>10:11:12</studyTime></studyInformation>
 <measurementInformation><patientPosition>HFS</patientPosition>

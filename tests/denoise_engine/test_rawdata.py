@@ -50,7 +50,7 @@ def test_nothing_that_tells_who_was_scanned_is_carried(tmp_path: Path) -> None:
     kspace, _images = phantom_kspace()
     raw = read_raw(write_scan(tmp_path / "Doe_Jane.h5", kspace))
     said = json.dumps([raw.acquired, raw.warnings, raw.placement.as_json()])
-    for word in ("Doe", "DOE", "4711", "1970", "2024", "Elsewhere", "123000000", "10:11"):
+    for word in ("Doe", "DOE", "HN-4711", "1970", "2024", "Elsewhere", "123000000", "10:11"):
         assert word not in said
 
 

@@ -43,7 +43,7 @@ def series(
         ds.StudyInstanceUID, ds.SeriesInstanceUID = study_uid, series_uid
         ds.FrameOfReferenceUID = frame_uid
         ds.Modality, ds.ImageType = "MR", ["ORIGINAL", "PRIMARY", "M"]
-        ds.Manufacturer, ds.PatientName, ds.PatientID = "TESTER", "Doe^Jane", "4711"
+        ds.Manufacturer, ds.PatientName, ds.PatientID = "TESTER", "Doe^Jane", "HN-4711"
         ds.ScanningSequence, ds.SequenceVariant, ds.MRAcquisitionType = "SE", "SK", "2D"
         ds.RepetitionTime, ds.EchoTime, ds.EchoTrainLength = 3000, 100, 16
         ds.SliceThickness, ds.PatientPosition = 4, "HFS"

@@ -28,7 +28,7 @@ from .datasets import as_bytes, as_files, phantom, series
 from .uploading import refusals, send_zip, zipped
 
 pytestmark = pytest.mark.django_db
-IDENTIFIERS = ("Doe", "Jane", "4711", "山田")
+IDENTIFIERS = ("Doe", "Jane", "HN-4711", "山田")
 
 
 @pytest.fixture

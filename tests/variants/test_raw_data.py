@@ -173,7 +173,7 @@ def test_the_new_images_are_mr_images_that_name_nobody(
         files.append(tmp_path / f"{item.arm.code}.dcm")
         files[-1].write_bytes(content)
         heads[item.arm.code] = dcmread(io.BytesIO(content))
-        for word in (b"Doe", b"DOE", b"4711", b"1970", b"20240506", b"Elsewhere"):
+        for word in (b"Doe", b"DOE", b"HN-4711", b"19700101", b"20240506", b"Elsewhere"):
             assert word not in content
     assert not errors_found(dciodvfy, files)
     standard, sense = heads["STD"], heads["SENSE_R2"]
