@@ -1,4 +1,4 @@
-"""Where the keyboard stands when a page with a form opens.
+"""How fields of forms are labelled, and where the keyboard stands when a page with a form opens.
 
 A refused form comes back with its fault at the field, perhaps below what the window shows: the page
 would look as if nothing had happened. The first field with a fault is therefore given the keyboard,
@@ -11,9 +11,20 @@ from typing import Any
 
 from django import forms
 from django.forms.renderers import DjangoTemplates
+from django.utils.safestring import SafeString
 
 
 class Field(forms.BoundField):
+    def label_tag(
+        self,
+        contents: str | None = None,
+        attrs: dict[str, Any] | None = None,
+        label_suffix: str | None = None,
+        tag: str | None = None,
+    ) -> SafeString:
+        """Labels stand above their fields, on every page alike without a colon."""
+        return super().label_tag(contents, attrs, label_suffix or "", tag)
+
     def build_widget_attrs(
         self, attrs: dict[str, Any], widget: forms.Widget | None = None
     ) -> dict[str, Any]:

@@ -46,14 +46,29 @@ def _queues() -> list[dict[str, Any]]:
         {
             "name": queue,
             "counts": [line.count for line in lines if line.queue == queue],
-            "oldest": next(
-                line.oldest_seconds
-                for line in lines
-                if line.queue == queue and line.state == Job.State.QUEUED
+            "longest_wait": _told(
+                next(
+                    line.oldest_seconds
+                    for line in lines
+                    if line.queue == queue and line.state == Job.State.QUEUED
+                )
             ),
         }
         for queue in Job.Queue.values
     ]
+
+
+def _told(seconds: float) -> str:
+    """Empty where nothing waits."""
+    if not seconds:
+        return ""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
 
 
 def _disks() -> list[dict[str, Any]]:

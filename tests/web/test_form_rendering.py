@@ -1,4 +1,4 @@
-"""Where the keyboard stands when a page with a form opens."""
+"""How fields are labelled, and where the keyboard stands when a page with a form opens."""
 
 from __future__ import annotations
 
@@ -56,3 +56,10 @@ def test_the_sign_in_page_opens_with_the_keyboard_in_its_first_field() -> None:
     assert focused(Client().get(address).content.decode()) == ["login"]
     page = Client().post(address, {"login": "a@example.org", "password": ""})
     assert focused(page.content.decode()) == ["password"]
+
+
+@pytest.mark.django_db
+def test_labels_have_no_colon(client: Client) -> None:
+    client.force_login(make_coordinator(make_study()))
+    page = client.get("/accounts/").content.decode()
+    assert '<label for="id_name">Name</label>' in page

@@ -178,6 +178,21 @@ def test_a_killed_worker_whose_place_is_taken_troubles_nobody(
     assert WorkerProcess.objects.filter(pk=killed.pk).exists()
 
 
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(45, r"4\d s"), (23757, "6 h 36 min"), (3600 * 51, "2 d 3 h")]
+)
+def test_how_long_the_oldest_job_waits_is_told_as_people_count(
+    client: Client, seconds: int, told: str
+) -> None:
+    job = Job.objects.create(kind="imaging.read", queue="cpu", label="V01 of a study")
+    sent = timezone.now() - timezone.timedelta(seconds=seconds)
+    Job.objects.filter(pk=job.pk).update(created_at=sent)
+    client.force_login(make_administrator())
+    page = client.get("/operations/").content.decode()
+    assert re.search(f'<td class="num">{told}</td>', page)
+    assert page.count("none waits") == 1  # of the other queue
+
+
 def test_the_operations_page_is_for_administrators(client: Client) -> None:
     study = make_study()
     make_worker("cpu", silent_seconds=90)
