@@ -120,11 +120,18 @@ class Environment(environ.Env):
                 f"{name} names no broker that can be used: it begins with amqp://, amqps://, "
                 "redis:// or rediss://."
             )
+        if ";" in written:
+            # The client library takes it for several, and the certificates of all of them would be
+            # held against the name of the first.
+            raise ImproperlyConfigured(
+                f"{name} holds a semicolon, which would part several addresses: it is the address "
+                "of one broker. In a name or password a semicolon is written %3B."
+            )
         return written
 
     def readable_file(self, name: str) -> str:
         written = self.text(name)
-        if written and not os.access(written, os.R_OK):
+        if written and not (Path(written).is_file() and os.access(written, os.R_OK)):
             raise ImproperlyConfigured(
                 f"{name} is {written!r}, which is no file that this user can read."
             )

@@ -80,6 +80,7 @@ def test_a_number_is_one_and_large_enough(site: Any, name: str) -> None:
         ("S3_ENDPOINT", "ftp://hidden@minio", "https://"),
         ("BROKER_URL", "localhost", "amqp://"),
         ("BROKER_URL", "http://someone:hidden@broker", "amqp://"),
+        ("BROKER_URL", "amqps://someone:hidden@one;amqps://two", "one broker"),
         ("EMAIL_URL", "foo://bar", "smtp"),
         ("EMAIL_URL", "smtp://someone:hid/den@mail:25", "%2F"),
         ("EMAIL_URL", "smtp+tls://", "host"),
