@@ -3,7 +3,8 @@
 What cannot be is told by the variable's name, with what to write: a word that is merely taken for
 "no" would leave a site without HTTPS, and a number that is none would be a trace, or be found out
 by people days later. A variable that is left empty, as in a file of settings to fill in, is its
-default. No sentence quotes an address: passwords stand in them.
+default: none is switched off by saying nothing. No sentence quotes an address: passwords stand in
+them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ YES = ("true", "on", "yes", "y", "ok", "1")
 NO = ("false", "off", "no", "n", "0")
 DATABASES = ("postgres://", "postgresql://", "psql://", "pgsql://", "sqlite://")
 BROKERS = ("amqp://", "amqps://", "pyamqp://", "redis://", "rediss://")
+NOBODY = "nobody"
 LEVELS = ("NOTSET", "DEBUG", "INFO", "WARN", "WARNING", "ERROR", "CRITICAL", "FATAL")
 ENCODED = (
     "in a name or password, characters such as / ? # @ : stand percent-encoded "
@@ -30,7 +32,7 @@ ENCODED = (
 
 
 class Environment(environ.Env):
-    """One reader for each kind of value. `str` and `list` are the library's own."""
+    """One reader for each kind of value. `str` is the library's own."""
 
     def text(self, name: str, default: str = "") -> str:
         return str(self.str(name, default="")).strip() or default
@@ -74,6 +76,22 @@ class Environment(environ.Env):
         if written not in allowed:
             said = ", ".join(allowed[:-1]) + f" or {allowed[-1]}"
             raise ImproperlyConfigured(f"{name} is {written!r}; it can be {said}.")
+        return written
+
+    def listed(self, name: str, default: list[str]) -> list[str]:
+        """Words separated by commas."""
+        return [word.strip() for word in self.text(name).split(",") if word.strip()] or default
+
+    def some_of(self, name: str, allowed: tuple[str, ...], default: list[str]) -> list[str]:
+        """Some of these words, or the word for none of them, which stands alone."""
+        written = self.listed(name, default)
+        if written == [NOBODY]:
+            return []
+        if not set(written) <= set(allowed):
+            raise ImproperlyConfigured(
+                f"{name} is {','.join(written)!r}; it lists {', '.join(allowed[:-1])} or "
+                f"{allowed[-1]}, separated by commas, or says {NOBODY}."
+            )
         return written
 
     def web_address(self, name: str, default: str) -> str:
@@ -120,11 +138,18 @@ class Environment(environ.Env):
                 f"{name} names no broker that can be used: it begins with amqp://, amqps://, "
                 "redis:// or rediss://."
             )
+        if ";" in written:
+            # The client library takes it for several, and the certificates of all of them would be
+            # held against the name of the first.
+            raise ImproperlyConfigured(
+                f"{name} holds a semicolon, which would part several addresses: it is the address "
+                "of one broker. In a name or password a semicolon is written %3B."
+            )
         return written
 
     def readable_file(self, name: str) -> str:
         written = self.text(name)
-        if written and not os.access(written, os.R_OK):
+        if written and not (Path(written).is_file() and os.access(written, os.R_OK)):
             raise ImproperlyConfigured(
                 f"{name} is {written!r}, which is no file that this user can read."
             )

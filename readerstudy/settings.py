@@ -47,8 +47,8 @@ def _secret_key() -> str:
 SECRET_KEY = _secret_key()
 IS_SECRET_KEY_CONFIGURED = bool(env.str("SECRET_KEY", default=""))
 DEBUG = env.yes_or_no("DEBUG", False)
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+ALLOWED_HOSTS = env.listed("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.listed("CSRF_TRUSTED_ORIGINS", [])
 SITE_URL = env.web_address("SITE_URL", "http://localhost:8000")
 
 INSTALLED_APPS = [
@@ -187,7 +187,7 @@ if S3_BUCKET:
             "bucket_name": S3_BUCKET,
             "location": env.str("S3_PREFIX", default=""),
             "endpoint_url": _endpoint or None,
-            "region_name": env.str("S3_REGION", default="us-east-1"),
+            "region_name": env.text("S3_REGION", "us-east-1"),
             "access_key": env.str("S3_ACCESS_KEY", default="") or None,
             "secret_key": env.str("S3_SECRET_KEY", default="") or None,
             "client_config": client_config(3.0, _seconds),
@@ -265,7 +265,7 @@ MFA_ADAPTER = "readerstudy.accounts.adapter.SecondFactorAdapter"
 MFA_ALLOW_UNVERIFIED_EMAIL = True  # an invitation went to the address: that verified it
 # Single sign-on: the hospital's own OpenID Connect provider, beside the password.
 OIDC_SERVER = env.str("OIDC_SERVER", default="")
-OIDC_NAME = env.str("OIDC_NAME", default="your hospital's account")
+OIDC_NAME = env.text("OIDC_NAME", "your hospital's account")
 OIDC_SECOND_FACTOR = env.yes_or_no("OIDC_SECOND_FACTOR", False)
 if OIDC_SERVER and not OIDC_SERVER.startswith(
     ("https://", "http://127.0.0.1:", "http://localhost:")
@@ -312,7 +312,7 @@ EMAIL_CONFIG = env.mail("EMAIL_URL", "consolemail://")
 vars().update(EMAIL_CONFIG)
 EMAIL_TIMEOUT = 5  # seconds: notices are sent in the request, whose thread a save may want
 EMAIL_FILE_PATH = str(VAR_DIR / "mail")
-DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="readerstudy@localhost")
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "readerstudy@localhost")
 
 # --- Sessions, cookies, headers -----------------------------------------------------------------
 HTTPS = env.yes_or_no("HTTPS", False)
@@ -334,16 +334,11 @@ SESSION_COOKIE_NAME = "__Host-sessionid" if HTTPS else "sessionid"
 CSRF_COOKIE_NAME = "__Host-csrftoken" if HTTPS else "csrftoken"
 SESSION_COOKIE_AGE = env.whole("SESSION_HOURS", 12) * 3600
 SESSION_IDLE_SECONDS = env.whole("SESSION_IDLE_MINUTES", 60) * 60
-# administrators, coordinators, statisticians, readers
-SECOND_FACTOR_FOR = env.list(
+SECOND_FACTOR_FOR = env.some_of(
     "SECOND_FACTOR_FOR",
-    default=["administrators", "coordinators", "statisticians"] if HTTPS else [],
+    ("administrators", "coordinators", "statisticians", "readers"),
+    ["administrators", "coordinators", "statisticians"] if HTTPS else [],
 )
-if not set(SECOND_FACTOR_FOR) <= {"administrators", "coordinators", "statisticians", "readers"}:
-    raise ImproperlyConfigured(
-        f"SECOND_FACTOR_FOR is {','.join(SECOND_FACTOR_FOR)!r}; it lists administrators, "
-        "coordinators, statisticians or readers, separated by commas."
-    )
 CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

@@ -28,8 +28,15 @@ os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 for _name in ("HTTPS", "DEBUG", "BEHIND_PROXY"):
     os.environ[_name] = "false"
 
+from readerstudy import environment  # noqa: E402
+
+# A .env of this checkout is the site's of whoever works here: its bucket, its mail server.
+_read_file, environment.read_file = environment.read_file, lambda path: None
+
 from readerstudy.settings import *  # noqa: E402, F403
 from readerstudy.settings import DATABASES, STORAGES  # noqa: E402
+
+environment.read_file = _read_file
 
 # A file, not memory: threads, a live server and worker processes see one database.
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):

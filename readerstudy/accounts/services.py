@@ -24,10 +24,10 @@ from readerstudy.audit.services import record
 
 from . import lockout
 from .errors import AccountError
-from .hooks import revoke_keys
 from .models import Invitation, User
 from .notices import REMOVED_BY_AN_ADMINISTRATOR, tell_changed
 from .selectors import token_hash, valid_invitation
+from .sign_ins import do_end_sign_ins
 
 log = logging.getLogger(__name__)
 
@@ -176,7 +176,8 @@ def do_administer_user(actor: User | None, user: User) -> None:
         new={name: getattr(user, name) for name in changed},
     )
     if "is_active" in changed and not user.is_active:
-        revoke_keys(user, actor, "the account was switched off")
+        # Else a browser that was left signed in would be so again once the account is switched on.
+        do_end_sign_ins(actor, user, why="the account was switched off")
 
 
 @transaction.atomic

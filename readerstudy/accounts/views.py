@@ -84,14 +84,6 @@ def sign_ins_end(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def invitation(request: HttpRequest, token: str) -> HttpResponse:
     """Where an invitation's link leads: set a name and a password, and be signed in."""
-    response = _invitation(request, token)
-    # What the page loads and where it leads is told the host alone: a proxy's log quotes the page
-    # that asked. Not "no-referrer", with which a form comes from an origin that is none.
-    response.headers["Referrer-Policy"] = "strict-origin"
-    return response
-
-
-def _invitation(request: HttpRequest, token: str) -> HttpResponse:
     if request.user.is_authenticated:
         return render(request, "accounts/invitation_signed_in.html")
     found = valid_invitation(token)

@@ -10,6 +10,8 @@ from django.contrib.auth.signals import user_logged_out
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from .logs import masked
+
 CONTENT_SECURITY_POLICY = "; ".join(
     [
         "default-src 'none'",
@@ -40,8 +42,8 @@ def note_signed_out(request: HttpRequest | None, **_: Any) -> None:
 
 
 class SecurityHeadersMiddleware:
-    """Adds a strict content security policy and a permissions policy; empties the browser's cache
-    when a person signs out."""
+    """Adds a strict content security policy and a permissions policy; has browsers keep an address
+    that opens an account to themselves; empties their cache when a person signs out."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -50,6 +52,12 @@ class SecurityHeadersMiddleware:
         response = self.get_response(request)
         response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
         response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
+        address = request.get_full_path()
+        if masked(address) != address:
+            # What a page under such an address loads and leads to is told the host alone, also if
+            # it is a page of a fault: a proxy's log quotes the page that asked. Not "no-referrer",
+            # with which a form comes from an origin that is none.
+            response.headers["Referrer-Policy"] = "strict-origin"
         # Pages hold a study's data: nothing is kept by a shared cache unless a view says so.
         response.headers.setdefault("Cache-Control", "private, no-store")
         if request.META.get("readerstudy.signed_out"):

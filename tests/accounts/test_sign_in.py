@@ -219,6 +219,23 @@ def test_behind_a_proxy_the_callers_own_word_on_its_address_is_not_believed(
     assert AccessAttempt.objects.get().failures_since_start == 6
 
 
+def test_one_network_address_tries_so_often_a_minute_whatever_it_types(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)  # one minute all the while
+    flood, neighbour = Client(REMOTE_ADDR="10.5.0.1"), Client(REMOTE_ADDR="10.5.0.2")
+    tries = [
+        sign_in(flood, "wrong", f"nobody{n}@example.org").status_code
+        for n in range(settings.SIGN_INS_A_MINUTE + 1)
+    ]
+    assert tries == [200] * settings.SIGN_INS_A_MINUTE + [429]
+    assert "accounts.locked_out" not in actions()  # each account was guessed at but once
+    assert sign_in(neighbour, "wrong", "nobody@example.org").status_code == 200
+    now += 61
+    assert sign_in(flood, "wrong", "nobody@example.org").status_code == 200
+
+
 def test_nobody_can_sign_up(client: Client) -> None:
     assert client.get("/accounts/signup/").status_code in {302, 404}
     client.post("/accounts/signup/", {"email": "x@example.org", "password1": PASSWORD})

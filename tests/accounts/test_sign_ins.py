@@ -14,10 +14,11 @@ from django.urls import reverse
 
 from readerstudy.accounts import second_factor
 from readerstudy.accounts.models import SignIn, User
+from readerstudy.accounts.services import do_administer_user, do_remove_second_factor
 from readerstudy.accounts.sign_ins import browser_named
 from readerstudy.audit.models import Event
 from tests.accounts.test_sign_in import EMAIL, PASSWORD, set_up_second_factor, sign_in, signed_in
-from tests.factories import make_coordinator, make_study
+from tests.factories import make_administrator, make_coordinator, make_study
 
 pytestmark = pytest.mark.django_db
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -149,6 +150,60 @@ def test_nobody_ends_the_sign_in_of_another_person(client: Client, reader: User)
         )
     )
     assert other.get(ACCOUNT).status_code == 200
+
+
+def test_an_account_that_is_switched_off_and_on_again_is_signed_in_nowhere(reader: User) -> None:
+    administrator = make_administrator()
+    bystander, here, elsewhere, untouched = (Client() for _ in range(4))
+    for client in (here, elsewhere, untouched):
+        sign_in(client)
+    for client in (
+        here,
+        elsewhere,
+    ):  # the third asks for nothing before the account is switched off
+        assert client.get(ACCOUNT).status_code == 200
+    bystander.force_login(administrator)
+    for is_active in (False, True):
+        reader.is_active = is_active
+        do_administer_user(administrator, reader)
+    for client in (here, elsewhere, untouched):
+        assert client.get(ACCOUNT).status_code == 302
+        assert not signed_in(client)
+    assert bystander.get(ACCOUNT).status_code == 200
+    assert not SignIn.objects.filter(user=reader).exists()
+    event = Event.objects.get(action="accounts.sign_in.ended")
+    assert (event.actor, event.subject_id) == (administrator, str(reader.pk))
+    assert (event.old, event.why) == ({"browsers": 3}, "the account was switched off")
+    sign_in(here)
+    assert here.get(ACCOUNT).status_code == 200
+
+
+def test_signing_out_everywhere_meets_a_browser_that_asked_for_nothing_yet(reader: User) -> None:
+    here, untouched = Client(), Client()
+    sign_in(here)
+    sign_in(untouched)
+    page = here.post(reverse("account_sign_ins_end"), follow=True).content.decode()
+    assert "You are signed out in 1 other browser." in page
+    assert untouched.get(ACCOUNT).status_code == 302
+    assert here.get(ACCOUNT).status_code == 200
+
+
+def test_a_removed_second_factor_is_owed_again_in_browsers_that_are_signed_in(
+    client: Client, reader: User, settings: Any
+) -> None:
+    settings.SECOND_FACTOR_FOR = ["administrators"]
+    reader.is_staff = True
+    do_administer_user(None, reader)
+    sign_in(client)
+    set_up_second_factor(client)
+    assert client.get("/").status_code == 200
+    assert do_remove_second_factor(None, reader)
+    shift(seconds=61)
+    answer = client.get("/")
+    assert (answer.status_code, answer.url) == (302, reverse("mfa_index"))
+    reader.is_staff = False
+    do_administer_user(None, reader)
+    assert client.get("/").status_code == 200
 
 
 @pytest.mark.parametrize(

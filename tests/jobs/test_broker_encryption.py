@@ -184,6 +184,7 @@ def test_without_a_file_the_systems_authorities_are_asked(
     ("address", "file", "said"),
     [
         ("amqps://someone:hidden@broker/", "/nowhere/ca.pem", "no file that this user can read"),
+        ("amqps://someone:hidden@broker/", str(ROOT), "no file that this user can read"),
         ("amqp://someone:hidden@broker/", __file__, "without TLS"),
     ],
 )

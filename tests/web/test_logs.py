@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 from collections.abc import Callable, Iterator
 from logging.config import DictConfigurator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from allauth.account.forms import default_token_generator
 from allauth.account.utils import user_pk_to_url_str
 from django.conf import settings
 from django.db import IntegrityError, OperationalError, transaction
+from django.template.utils import get_app_template_dirs
 from django.test import Client
 from gunicorn.glogging import SafeAtoms
 
@@ -21,7 +24,7 @@ from readerstudy.accounts.models import User
 from readerstudy.accounts.services import do_invite_user
 from readerstudy.audit.models import Event
 from readerstudy.web.logs import MASK, ForeignLines, RequestIdFilter, kind_of, trace_of
-from tests.factories import make_coordinator, make_study, make_user
+from tests.factories import make_administrator, make_coordinator, make_study, make_user
 
 NAME = "Doe^Jane"
 
@@ -60,26 +63,29 @@ def test_no_link_that_sets_a_password_reaches_the_log(
     person = make_user()
     key = default_token_generator.make_token(person)
     reset = f"/accounts/password/reset/key/{user_pk_to_url_str(person)}-{key}/"
-    statuses = []
+    answers = []
     for path in (invitation, reset):
         for method in ("OPTIONS", "PROPFIND"):
-            statuses.append(Client().generic(method, path).status_code)
-        statuses.append(Client(enforce_csrf_checks=True).post(path, {}).status_code)
+            answers.append(Client().generic(method, path))
+        answers.append(Client(enforce_csrf_checks=True).post(path, {}))
         for mangled in (path.upper(), f"/mail{path}", path.replace("/accounts", "//accounts/")):
-            statuses.append(Client().get(mangled).status_code)
+            answers.append(Client().get(mangled))
     assert Client().get(invitation).status_code == 200  # nothing of that used the link up
 
     def away(_token: str) -> None:
         raise OperationalError(f"server closed the connection: {token}")
 
     monkeypatch.setattr(views, "valid_invitation", away)
-    statuses.append(Client(raise_request_exception=False).get(invitation).status_code)
+    answers.append(Client(raise_request_exception=False).get(invitation))
     monkeypatch.undo()
     callback = "/accounts/oidc/hospital/login/callback/?code=sign-on-code&state=sign-on-state"
     logging.getLogger("django.server").error('"GET %s HTTP/1.1" 500', callback)
     logging.getLogger("anything").error('"GET %s HTTP/1.1" 500', callback)
     lines = told()
+    statuses = [answer.status_code for answer in answers]
     assert {403, 404, 405, 500} <= set(statuses)
+    # Such a page has styles too, and the link still works: they are not told who asks for them.
+    assert {answer.headers["Referrer-Policy"] for answer in answers} == {"strict-origin"}
     assert lines.count(MASK) >= len([one for one in statuses if one >= 400])
     assert "Method Not Allowed (OPTIONS): /accounts/invitation/***" in lines
     secrets = (token, key, "sign-on-code", "sign-on-state")
@@ -91,12 +97,31 @@ def test_what_the_page_of_an_invitation_asks_for_does_not_say_which_page_asks() 
     _, link = do_invite_user(None, "invited@example.org")
     path = link.removeprefix(settings.SITE_URL.rstrip("/"))
     assert Client().get(path).headers["Referrer-Policy"] == "strict-origin"
+    callback = Client().get("/accounts/oidc/hospital/login/callback/?code=a&state=b")
+    assert callback.headers["Referrer-Policy"] == "strict-origin"
     # The form comes from the page's own origin all the same.
     origin = {"Origin": "http://testserver", "Referer": "http://testserver/"}
     strict = Client(enforce_csrf_checks=True)
     strict.get(path)
     form = {"csrfmiddlewaretoken": strict.cookies["csrftoken"].value, "name": "", "password": ""}
     assert strict.post(path, form, headers=origin).status_code == 200
+
+
+@pytest.mark.django_db
+def test_no_page_has_a_word_of_its_own_on_what_browsers_say_of_it() -> None:
+    """A <meta> would count instead of the header."""
+    folders = [
+        Path(folder)
+        for folder in (*settings.TEMPLATES[0]["DIRS"], *get_app_template_dirs("templates"))
+    ]
+    found = [path for folder in folders for path in folder.rglob("*.html")]
+    assert {"base.html", "500.html", "base_site.html"} <= {path.name for path in found}
+    meta = re.compile(r"<meta[^>]*\breferrer\b", re.IGNORECASE)
+    assert [path for path in found if meta.search(path.read_text(encoding="utf-8"))] == []
+    head = Client()
+    head.force_login(make_administrator())
+    for address in ("/", "/accounts/", "/admin/", "/no/such/page/"):
+        assert head.get(address).headers["Referrer-Policy"] == "same-origin", address
 
 
 def fail() -> None:

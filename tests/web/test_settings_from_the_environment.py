@@ -24,6 +24,7 @@ def _read_by(reader: str) -> list[str]:
     return [name for name, _ in found]
 
 
+NAMES = _read_by(r"\w+")
 SWITCHES = _read_by("yes_or_no")
 WHOLE = _read_by("whole")
 NUMBERS = _read_by("number")
@@ -34,8 +35,10 @@ POSTGRES = "postgres://someone@database/readerstudy"
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """The settings as they are under an environment of these variables alone."""
-    for name in re.findall(r'env\.\w+\(\s*"([A-Z0-9_]+)"', SOURCE):
+    for name in NAMES:
         monkeypatch.delenv(name, raising=False)
+    # Nor those of a .env of this checkout, which would stay in the environment of later tests.
+    monkeypatch.setattr("readerstudy.environment.read_file", lambda _: None)
     monkeypatch.setenv("READERSTUDY_VAR", str(tmp_path / "var"))
     monkeypatch.setenv("SECRET_KEY", "a key for this test alone")
     monkeypatch.setenv("DATABASE_URL", POSTGRES)  # has settings of its own, read for it alone
@@ -80,6 +83,7 @@ def test_a_number_is_one_and_large_enough(site: Any, name: str) -> None:
         ("S3_ENDPOINT", "ftp://hidden@minio", "https://"),
         ("BROKER_URL", "localhost", "amqp://"),
         ("BROKER_URL", "http://someone:hidden@broker", "amqp://"),
+        ("BROKER_URL", "amqps://someone:hidden@one;amqps://two", "one broker"),
         ("EMAIL_URL", "foo://bar", "smtp"),
         ("EMAIL_URL", "smtp://someone:hid/den@mail:25", "%2F"),
         ("EMAIL_URL", "smtp+tls://", "host"),
@@ -93,6 +97,7 @@ def test_a_number_is_one_and_large_enough(site: Any, name: str) -> None:
         ("TASKS", "redis", "polling or celery"),
         ("READERSTUDY_VAR", "/proc/x", "may write to"),
         ("SECOND_FACTOR_FOR", "everybody", "administrators"),
+        ("SECOND_FACTOR_FOR", "readers,nobody", "says nobody"),
         ("OIDC_SERVER", "http://hospital.example", "https://"),
     ],
 )
@@ -108,12 +113,21 @@ def test_what_cannot_be_is_told_by_its_name_and_what_to_write(
 
 
 def test_a_variable_that_is_left_empty_is_its_default(site: Any) -> None:
-    kinds = "yes_or_no|whole|number|web_address|mail|one_of|broker|readable_file|time_zone"
-    names = re.findall(rf'env\.(?:{kinds})\(\s*"(\w+)"', SOURCE)
-    plain = site()
-    empty = site(**dict.fromkeys(names, ""))
+    """On a site with HTTPS, where more hangs on it."""
+    set_here = {"READERSTUDY_VAR", "SECRET_KEY", "DATABASE_URL", "HTTPS"}
+    plain = site(HTTPS="true")
+    empty = site(**dict.fromkeys(set(NAMES) - set_here, ""))
     told = [name for name, value in plain.items() if name.isupper() and value != empty[name]]
     assert told == []
+    assert empty["SECOND_FACTOR_FOR"] == ["administrators", "coordinators", "statisticians"]
+    assert "localhost" in empty["ALLOWED_HOSTS"]
+
+
+def test_the_second_factor_is_switched_off_by_a_word_alone(site: Any) -> None:
+    assert site(HTTPS="true", SECOND_FACTOR_FOR="nobody")["SECOND_FACTOR_FOR"] == []
+    found = site(SECOND_FACTOR_FOR="readers, coordinators,")
+    assert found["SECOND_FACTOR_FOR"] == ["readers", "coordinators"]
+    assert site(HTTPS="false", SECOND_FACTOR_FOR="")["SECOND_FACTOR_FOR"] == []
 
 
 def test_what_is_right_is_taken(site: Any) -> None:

@@ -65,6 +65,7 @@ def ports(tmp_path: Path) -> Iterator[tuple[int, int]]:
     lines = [line for line in told.splitlines() if not line.strip().startswith("ssl_")]
     told = "\n".join(lines).replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")
     told = told.replace("http://127.0.0.1:8000", f"http://127.0.0.1:{site}")
+    told = told.replace("/var/log/nginx/access.log", f"{tmp_path}/requests.log")
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     folders = "\n".join(f"{kind}_temp_path {tmp_path}/{kind};" for kind in kinds)
     configuration = tmp_path / "nginx.conf"
@@ -189,6 +190,9 @@ def test_callers_who_are_slow_endless_or_too_many_hold_nobody_up(
 ) -> None:
     for port in ports:  # read at the end, when all of it is written
         assert answer(port, f"/accounts/invitation/{LINK}/") in {404, 500}
+        # A browser that is told nothing else says which page wants the styles.
+        page = f"http://localhost/accounts/invitation/{LINK}/"
+        ask(port, "/static/css/app.css", Referer=page)
     a_body_in_chunks_has_no_way_in(ports, tmp_path)
     proxy = ports[0]
     slow = []
@@ -213,6 +217,7 @@ def test_callers_who_are_slow_endless_or_too_many_hold_nobody_up(
     no_address_has_all_connections(proxy)
     logs = {path.name: path.read_text(errors="replace") for path in tmp_path.glob("*.log")}
     assert "/health" in logs["requests.log"]
+    assert "/static/css/app.css" in logs["requests.log"]
     assert "/health" in logs["gunicorn.log"]
     assert "invitation/***" in logs["gunicorn.log"]
     assert ": /accounts/invitation/***" in logs["site.log"]

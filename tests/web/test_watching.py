@@ -120,6 +120,17 @@ def test_slow_images_wake_nobody_as_if_pages_failed(
     )
 
 
+def test_whatever_makes_a_site_not_ready_pages_somebody(watched: Client) -> None:
+    samples = figures(watched)
+    expression = rules()["ReaderStudyCheckFails"]
+    vital = [check.name for check, _ in health._CHECKS if check.is_vital]
+    assert "database" in vital
+    for name in vital:
+        its_own = {("readerstudy_check", frozenset({("check", name)})): 1.0}
+        assert its_own.keys() <= samples.keys()
+        assert chosen(expression, its_own) == 1, name
+
+
 def test_the_time_of_the_last_backup_is_a_figure(watched: Client, tmp_path: Path) -> None:
     name = ("readerstudy_backup_made_timestamp_seconds", frozenset[tuple[str, str]]())
     assert name[0] in rules()["ReaderStudyBackupOld"]
