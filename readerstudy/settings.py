@@ -146,6 +146,9 @@ if DATABASES["default"]["ENGINE"].endswith("postgresql"):
         ).strip()
 # On SQLite too: opening the file and reading its schema costs more than most requests ask of it.
 DATABASES["default"]["CONN_MAX_AGE"] = env.whole("CONN_MAX_AGE", 60, least=0)
+# One that is kept is looked at before a request uses it: after a restart of the database, each
+# thread of the web would else answer once with a fault.
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # In the database: limits on attempts hold for all web processes and hosts together.

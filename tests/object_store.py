@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +44,72 @@ def object_store() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     finally:
         process.kill()
         process.wait()
+
+
+class Quota(ThreadingHTTPServer):
+    """Stands before a store and answers, once so many objects were written, that it is full."""
+
+    daemon_threads = True
+
+    def __init__(self, store: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Forwarding)
+        self.store = store.removeprefix("http://")
+        self.address = f"http://127.0.0.1:{self.server_port}"
+        self.left = float("inf")  # objects that may still be written
+        self.refused = 0
+        self.refusal = (507, "XMinioStorageFull")
+        self.counting = threading.Lock()
+
+    def takes_one(self) -> bool:
+        with self.counting:
+            if self.left < 1:
+                self.refused += 1
+                return False
+            self.left -= 1
+            return True
+
+
+class _Forwarding(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Quota
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.command == "PUT" and not self.server.takes_one():
+            status, code = self.server.refusal
+            told = f"<Error><Code>{code}</Code><Message>No room.</Message></Error>".encode()
+            self._send(status, {"Content-Type": "application/xml"}, told)
+            return
+        store = http.client.HTTPConnection(self.server.store, timeout=60)
+        with contextlib.closing(store):
+            store.request(self.command, self.path, body, dict(self.headers))
+            answer = store.getresponse()
+            self._send(answer.status, dict(answer.getheaders()), answer.read())
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _answer
+
+    def _send(self, status: int, headers: dict[str, str], content: bytes) -> None:
+        self.send_response_only(status)
+        if self.command != "HEAD":
+            headers = {**headers, "Content-Length": str(len(content))}
+        for name, value in headers.items():
+            if name not in ("Connection", "Transfer-Encoding"):
+                self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+
+@contextlib.contextmanager
+def quota_before(store: str) -> Iterator[Quota]:
+    """A full store is answered by HTTP, as by one that is: the server keeps no such limit."""
+    with Quota(store) as quota:
+        thread = threading.Thread(target=quota.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield quota
+        finally:
+            quota.shutdown()
+            thread.join()
 
 
 def as_storage(address: str, bucket: str, **options: Any) -> dict[str, Any]:

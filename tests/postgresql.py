@@ -47,55 +47,83 @@ def free_port() -> int:
         return port
 
 
-@contextlib.contextmanager
-def server(*, durable: bool = False) -> Iterator[str]:
-    """Start a server on a free loopback port; yields its address without a database name.
+class Server:
+    """One server on a free loopback port, which can be stopped and started again."""
 
-    `durable`: it waits for the disk at each commit, as a site's does; tests need not.
-    """
-    folder = require()
-    # PostgreSQL refuses to run as root: the package's own user runs it then.
-    who: dict[str, Any] = {}
-    home = Path(tempfile.mkdtemp(prefix="readerstudy-postgres-"))
-    if os.geteuid() == 0:
-        who = {"user": "postgres", "group": "postgres", "extra_groups": []}
-        shutil.chown(home, "postgres", "postgres")
-    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(home)}
-    data, log = home / "data", home / "log"
-    try:
+    def __init__(self, home: Path, *, durable: bool) -> None:
+        self.folder = require()
+        self.home, self.log, self.port = home, home / "log", free_port()
+        self.address = f"postgres://tests@127.0.0.1:{self.port}"  # without a database name
+        self._process: subprocess.Popen[bytes] | None = None
+        # PostgreSQL refuses to run as root: the package's own user runs it then.
+        who: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            who = {"user": "postgres", "group": "postgres", "extra_groups": []}
+            shutil.chown(home, "postgres", "postgres")
+        environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(home)}
+        self._run: dict[str, Any] = {"cwd": home, "env": environment, **who}
+        data = home / "data"
         subprocess.run(
-            [folder / "initdb", "-D", data, "-U", "tests", "--auth=trust", "-E", "UTF8", "-N"],
+            [self.folder / "initdb", "-D", data, "-U", "tests", "--auth=trust", "-E", "UTF8", "-N"],
             check=True,
             capture_output=True,
-            cwd=home,
-            env=environment,
-            **who,
+            **self._run,
         )
-        port = free_port()
-        command: list[str | Path] = [folder / "postgres", "-D", data, "-p", str(port), "-k", home]
+        self._command: list[str | Path] = [self.folder / "postgres", "-D", data]
+        self._command += ["-p", str(self.port), "-k", home]
         for setting in (
             "listen_addresses=127.0.0.1",
             f"fsync={'on' if durable else 'off'}",
             "max_connections=60",
             "shared_buffers=32MB",
         ):
-            command += ["-c", setting]
-        with log.open("wb") as lines:
-            process = subprocess.Popen(
-                command, cwd=home, env=environment, stdout=lines, stderr=lines, **who
-            )
+            self._command += ["-c", setting]
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        with self.log.open("ab") as lines:
+            self._process = subprocess.Popen(self._command, stdout=lines, stderr=lines, **self._run)
+        _wait_until_ready(self._process, self.port, self.log)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """SIGINT, `pg_ctl stop -m fast`: clients are disconnected. SIGQUIT, `-m immediate`: as if
+        it had crashed, and the next start recovers from its log."""
+        if self._process is None:
+            return
+        self._process.send_signal(how)
         try:
-            _wait_until_ready(process, port, log)
-            yield f"postgres://tests@127.0.0.1:{port}"
+            self._process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@contextlib.contextmanager
+def own_server(*, durable: bool = False) -> Iterator[Server]:
+    """A server that runs, for whoever stops and starts it.
+
+    `durable`: it waits for the disk at each commit, as a site's does; tests need not.
+    """
+    home = Path(tempfile.mkdtemp(prefix="readerstudy-postgres-"))
+    try:
+        started = Server(home, durable=durable)
+        try:
+            started.start()
+            yield started
         finally:
-            process.send_signal(signal.SIGINT)  # fast shutdown: clients are disconnected
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            started.stop()
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def server(*, durable: bool = False) -> Iterator[str]:
+    """Start a server on a free loopback port; yields its address without a database name."""
+    with own_server(durable=durable) as started:
+        yield started.address
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

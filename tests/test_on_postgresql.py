@@ -23,6 +23,7 @@ WHOLE = (
     "tests/conduct/on_postgresql.py",  # two acts at once, clocks that differ
     "tests/reports/on_postgresql.py",  # a backup while people work
     "tests/imaging/on_postgresql.py",
+    "tests/web/test_interrupted_migration.py",
 )
 CHOSEN = {
     "tests/accounts/test_invitations.py": (

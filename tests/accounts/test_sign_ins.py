@@ -11,13 +11,21 @@ from django.contrib.sessions.models import Session
 from django.db import OperationalError, connection
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from readerstudy.accounts import second_factor
 from readerstudy.accounts.models import SignIn, User
 from readerstudy.accounts.services import do_administer_user, do_remove_second_factor
 from readerstudy.accounts.sign_ins import browser_named
 from readerstudy.audit.models import Event
-from tests.accounts.test_sign_in import EMAIL, PASSWORD, set_up_second_factor, sign_in, signed_in
+from tests.accounts.test_sign_in import (
+    EMAIL,
+    PASSWORD,
+    code_of,
+    set_up_second_factor,
+    sign_in,
+    signed_in,
+)
 from tests.factories import make_administrator, make_coordinator, make_study
 
 pytestmark = pytest.mark.django_db
@@ -92,6 +100,48 @@ def test_no_clicking_prolongs_a_sign_in_beyond_its_hours(client: Client, reader:
     shift(minutes=2)
     assert client.get(ACCOUNT).status_code == 302
     assert Event.objects.get(action="accounts.sign_in.timed_out").new == {"limit": "absolute"}
+
+
+def test_hosts_whose_clocks_differ_move_a_limit_by_as_much_and_end_no_sign_in_at_once(
+    client: Client, reader: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = timezone.now
+
+    def ask(host_is_off_by: int) -> int:
+        """What a web host answers whose clock is so many minutes fast."""
+        off = datetime.timedelta(minutes=host_is_off_by)
+        monkeypatch.setattr(timezone, "now", lambda: right() + off)
+        return int(client.get(ACCOUNT).status_code)
+
+    sign_in(client)
+    for minutes in (5, -5, 5, -5):  # a proxy sends each click to another one
+        assert ask(minutes) == 200
+    shift(minutes=64)  # last seen by the fast one
+    assert ask(-5) == 200
+    shift(minutes=49)  # now by the slow one
+    assert ask(5) == 200
+    assert ask(-5) == 200
+    shift(minutes=71)
+    assert ask(-5) == 302
+
+
+def test_a_code_fits_the_clock_of_the_host_that_is_asked_alone(
+    client: Client, reader: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign_in(client)
+    secret = set_up_second_factor(client)
+    client.post(reverse("account_logout"))
+    sign_in(client)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
+    code = code_of(secret)
+    for off in (-30, 30):
+        monkeypatch.setattr(time, "time", lambda off=off: now + off)
+        client.post(reverse("mfa_authenticate"), {"code": code})
+        assert not signed_in(client)
+    monkeypatch.setattr(time, "time", lambda: now)
+    client.post(reverse("mfa_authenticate"), {"code": code})
+    assert signed_in(client)
 
 
 def test_a_page_of_json_is_told_that_the_sign_in_is_over(client: Client, reader: User) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
+import os
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from readerstudy.imaging import housekeeping
+from readerstudy.imaging import housekeeping, uploads
 from readerstudy.imaging.ingest import raw_path
 from readerstudy.imaging.models import Series, Upload
 from readerstudy.jobs.models import Job
@@ -100,6 +102,34 @@ def test_an_upload_is_sent_in_pieces_resumed_and_read(study: Study, coordinator:
     (record,) = coordinator.get(f"/studies/{study.slug}/uploads/status/").json()["uploads"]
     assert (record["state"], record["stored"], record["accepted"]) == ("done", 1.0, 4)
     assert patch(coordinator, location, len(content), b"more").status_code == 422
+
+
+def test_an_upload_into_a_full_folder_is_told_so_and_goes_on_from_there_once_there_is_room(
+    study: Study, coordinator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = zipped(as_files(series(phantom(4)), "V01/STD"))
+    half = len(content) // 2
+    batch = str(uuid.uuid4())
+    location = create(coordinator, study, len(content), batch=batch)["Location"]
+    assert patch(coordinator, location, 0, content[:half]).status_code == 204
+
+    def fills_up(descriptor: int, piece: bytes) -> None:
+        os.write(descriptor, piece[: len(piece) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(uploads, "_write", fills_up)
+        told = patch(coordinator, location, half, content[half:])
+    assert (told.status_code, told.content.decode()) == (
+        507,
+        "The server's disk is full: tell its administrator.",
+    )
+    assert coordinator.head(location, headers=TUS)["Upload-Offset"] == str(half)
+    assert finish(coordinator, study, batch).status_code == 409  # nothing is read half
+    assert patch(coordinator, location, half, content[half:]).status_code == 204
+    assert finish(coordinator, study, batch).status_code == 202
+    run_pending("cpu")
+    assert Series.objects.get().slices == 4
 
 
 def test_room_that_is_asked_for_twice_is_made_once(study: Study, coordinator: Client) -> None:

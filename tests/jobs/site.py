@@ -145,8 +145,12 @@ class Site:
             "from django.core.management import call_command; call_command('verify_audit')"
         )
 
-    def enqueue(self, seconds: float, trace: Path, *, quiet: bool = False) -> str:
+    def enqueue(
+        self, seconds: float, trace: Path, *, quiet: bool = False, gate: Path | None = None
+    ) -> str:
         payload = {"seconds": seconds, "trace": str(trace), "quiet": quiet}
+        if gate is not None:
+            payload["gate"] = str(gate)
         return self.console(
             "from readerstudy.jobs.services import do_enqueue\n"
             f"print(do_enqueue('probe.slow', {payload!r}).pk)"

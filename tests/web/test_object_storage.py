@@ -21,8 +21,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from readerstudy.imaging import trial_files
-from readerstudy.imaging.housekeeping import delete_lost_outputs
-from readerstudy.imaging.models import Series
+from readerstudy.imaging.housekeeping import delete_lost_outputs, tidy
+from readerstudy.imaging.models import Series, Upload
 from readerstudy.imaging.volumes import (
     delete_after_commit,
     delete_files,
@@ -30,12 +30,15 @@ from readerstudy.imaging.volumes import (
     write_file,
     write_volume,
 )
+from readerstudy.jobs.models import Job
 from readerstudy.reports.backup.writing import stored_files
 from readerstudy.studies.models import Study
 from readerstudy.web import health
 from readerstudy.web.object_storage import ObjectStorage, client_config, told
 from tests.factories import make_study
-from tests.object_store import as_storage, object_store
+from tests.imaging.datasets import as_files, phantom, series
+from tests.imaging.uploading import refusals, send_zip
+from tests.object_store import as_storage, object_store, quota_before
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +147,43 @@ def test_a_full_store_and_a_wrong_key_are_told_as_a_disk_tells_them(store: Objec
     store._bucket = None
     with pytest.raises(OSError, match="404 NoSuchBucket"):
         store.save("a", ContentFile(b"b"))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("refusal", [(507, "XMinioStorageFull"), (403, "QuotaExceeded")])
+def test_a_job_that_fills_the_store_keeps_nothing_says_so_and_is_done_once_there_is_room(
+    server: tuple[str, subprocess.Popen[bytes]],
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    refusal: tuple[int, str],
+) -> None:
+    monkeypatch.setattr(health, "_kept", None)
+    study = make_study()
+    files = as_files(series(phantom(3)), "V01/STD")
+    with quota_before(server[0]) as quota:
+        quota.refusal = refusal
+        settings.STORAGES = {
+            **settings.STORAGES,
+            "default": as_storage(quota.address, "filling", location=str(study.pk)),
+        }
+        default_storage.connection.create_bucket(Bucket="filling")  # type: ignore[attr-defined]
+        quota.left = 2  # in the midst of the three slices and the volume
+        job = send_zip(study, files)
+        assert quota.refused == 1  # neither the client nor the worker tries again
+        assert (job.state, job.attempts) == (Job.State.FAILED, 1)
+        assert "disk is full" in job.error
+        assert not Series.objects.exists()
+        assert not default_storage.exists("series")  # those that were written are gone again
+        tidy()
+        assert Upload.objects.get().state == Upload.State.FAILED
+        assert "disk is full" in refusals(study)["images.zip"]
+        found = {check.name: check.fault for check in health.checks()}
+        assert found["storage"] == "not usable"
+
+        quota.left = float("inf")
+        assert send_zip(study, files).state == Job.State.SUCCEEDED
+        stored = Series.objects.get()
+        assert [read_slice(stored, index).size for index in range(3)] == [20 * 24] * 3
 
 
 @pytest.mark.django_db(transaction=True)

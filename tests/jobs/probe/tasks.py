@@ -24,7 +24,10 @@ def hang() -> None:
 
 @task("probe.slow")
 def slow(context: JobContext, payload: dict[str, Any]) -> None:
-    """Work for `seconds`, then publish; with `quiet`, without noting progress on the way."""
+    """Work for `seconds`, then publish; with `quiet`, without noting progress on the way.
+
+    Before that it works for as long as there is a file `gate`, if one is named.
+    """
     trace = Path(payload["trace"])
 
     def note(word: str) -> None:
@@ -33,6 +36,9 @@ def slow(context: JobContext, payload: dict[str, Any]) -> None:
 
     note("started")
     steps = max(1, int(payload["seconds"] / 0.05))
+    while "gate" in payload and Path(payload["gate"]).exists():
+        time.sleep(0.05)
+        context.progress(0, steps, "held")
     for step in range(steps):
         time.sleep(0.05)
         if not payload.get("quiet"):
