@@ -13,10 +13,12 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, default_storage
 from django.core.management import CommandError, call_command
+from django.db import OperationalError, connections
 
 from readerstudy.audit.models import Event
-from readerstudy.reports.backup import writing
-from readerstudy.reports.backup.writing import check_backup
+from readerstudy.reports.backup import restoring, writing
+from readerstudy.reports.backup.placing import FolderPlace
+from readerstudy.reports.backup.writing import check_backup, stored_files
 from readerstudy.studies.models import Study
 from tests.reports.backed_up import FILE, an_inbox_series, backed_up, make_small_site, raw_data
 
@@ -31,6 +33,86 @@ def study() -> Study:
 def archives(folder: Path) -> list[str]:
     """Half-written ones too."""
     return sorted(one.name for one in folder.iterdir() if one.is_file())
+
+
+@pytest.mark.parametrize("outcome", ["committed", "not", "unknown"])
+def test_a_database_that_breaks_off_in_the_commit_is_asked_how_it_ended(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: str
+) -> None:
+    path = backed_up(tmp_path)
+    default_storage.save("series/later.npy", ContentFile(b"later"))
+    events = Event.objects.count()
+    take, commit = FolderPlace.take, connections["default"].commit
+    stands = restoring._stands
+
+    def broken() -> None:
+        monkeypatch.setattr(connections["default"], "commit", commit)
+        if outcome == "committed":
+            commit()
+        raise OperationalError("server closed the connection unexpectedly\nmore of it")
+
+    def then(place: FolderPlace) -> None:
+        take(place)
+        monkeypatch.setattr(connections["default"], "commit", broken)
+
+    def away(_: Event) -> bool:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(FolderPlace, "take", then)
+    monkeypatch.setattr(restoring, "_LOOK_AGAIN_SECONDS", 0.0)
+    if outcome == "unknown":
+        monkeypatch.setattr(restoring, "_stands", away)
+    said = io.StringIO()
+    root = Path(default_storage.path(""))
+    if outcome == "committed":
+        call_command("restore", path, replace=True, stdout=said)
+        assert "Restored" in said.getvalue()
+        assert Event.objects.order_by("-sequence")[0].action == "reports.backup.restored"
+        assert list(stored_files()) == [FILE]
+        assert not list(root.glob(".restore-*"))
+        return
+    with pytest.raises(CommandError) as told:
+        call_command("restore", path, replace=True, stdout=said)
+    assert Event.objects.count() == events  # here it never committed
+    if outcome == "not":
+        why = "server closed the connection unexpectedly"
+        assert str(told.value) == f"Nothing was restored: {why}."
+        assert list(stored_files()) == ["series/later.npy", FILE]
+        assert not list(root.glob(".restore-*"))
+        return
+    assert "Nobody knows whether the backup is restored" in str(told.value)
+    assert f"the backup's in {root}" in str(told.value)
+    assert len(list(root.glob(".restore-*/old/series/later.npy"))) == 1
+    monkeypatch.setattr(restoring, "_stands", stands)
+    monkeypatch.setattr(FolderPlace, "take", take)
+    call_command("restore", path, replace=True, stdout=said)  # as it says
+    assert list(stored_files()) == [FILE]
+    assert not list(root.glob(".restore-*"))
+
+
+def test_a_stop_while_files_of_before_are_deleted_is_no_stop_of_the_restore(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = backed_up(tmp_path)
+    default_storage.save("series/later.npy", ContentFile(b"later"))
+    forget = FolderPlace.forget
+
+    def stopped(_: FolderPlace) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        raise AssertionError("It went on.")
+
+    monkeypatch.setattr(FolderPlace, "forget", stopped)
+    said = io.StringIO()
+    call_command("restore", path, replace=True, stdout=said)
+    assert "Restored" in said.getvalue()
+    assert "Files of before are not all deleted (it was stopped)" in said.getvalue()
+    assert "The stop came too late: all of it is restored." in said.getvalue()
+    assert list(stored_files()) == [FILE]
+    root = Path(default_storage.path(""))
+    assert len(list(root.glob(".restore-*/old/series/later.npy"))) == 1
+    monkeypatch.setattr(FolderPlace, "forget", forget)
+    call_command("restore", path, replace=True, stdout=io.StringIO())
+    assert not list(root.glob(".restore-*"))
 
 
 @pytest.mark.parametrize("kind", ["inbox", "raw"])
@@ -103,6 +185,30 @@ def test_a_storage_that_does_not_answer_is_told_as_that_and_not_as_a_full_disk(
     monkeypatch.setattr("readerstudy.reports.backup.writing._add", full)
     with pytest.raises(CommandError, match=r"cannot be written: No space left on device\.$"):
         call_command("backup", tmp_path / "again.tar.gz", stdout=io.StringIO())
+
+
+def test_a_database_or_storage_that_does_not_answer_before_a_restore_is_told_in_words(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = backed_up(tmp_path)
+    call_command("flush", interactive=False, verbosity=0)
+
+    def away(*_: Any) -> None:
+        raise TimeoutError("The object store did not answer in time.")
+
+    def gone(*_: Any) -> None:
+        raise OperationalError("connection refused\nIs the server running?")
+
+    monkeypatch.setattr(FileSystemStorage, "listdir", away)
+    with pytest.raises(CommandError) as told:
+        call_command("restore", path)
+    assert str(told.value) == "Nothing was restored: The object store did not answer in time."
+    monkeypatch.setattr("readerstudy.reports.backup.restoring.check_migrated", gone)
+    monkeypatch.setattr("readerstudy.reports.backup.writing.check_migrated", gone)
+    with pytest.raises(CommandError, match=r"^Nothing was restored: connection refused\.$"):
+        call_command("restore", path)
+    with pytest.raises(CommandError, match=r"^The database cannot be read: connection refused\.$"):
+        call_command("backup", tmp_path / "again.tar.gz")
 
 
 def test_what_a_disk_keeps_at_its_root_is_neither_backed_up_nor_moved(
