@@ -16,6 +16,7 @@ from django.utils import timezone
 from readerstudy.audit.models import Event
 from readerstudy.audit.services import record, verify_chain
 from readerstudy.conduct.withdrawals import WITHDREW
+from readerstudy.imaging.models import Series
 from readerstudy.reports.backup import restoring
 from readerstudy.reports.backup.placing import FolderPlace
 from readerstudy.reports.backup.undone import _MADE, _TOLD, as_lines, undone_since
@@ -122,6 +123,14 @@ def test_all_that_opens_accounts_or_shows_images_again_is_listed(
     # What came after the backup is not in it: it need not be deleted again.
     record("imaging.inbox.received", None, study_id=study.pk, subject=row)
     assert len(undone_since(manifest)) == len(facts) - 1
+    # But what waited in the inbox of the backup, and was stored and deleted since, waits again.
+    stored = Series()
+    record("imaging.series.stored", None, study_id=study.pk, subject=stored)
+    record("imaging.series.deleted", None, study_id=study.pk, subject=stored, old=kept)
+    assert len(undone_since(manifest)) == len(facts) - 1
+    new = {"series": str(stored.pk)}
+    record("imaging.inbox.stored", None, study_id=study.pk, subject=row, new=new)
+    assert len(undone_since(manifest)) == len(facts)
     # Each name is one that the platform gives.
     sources = "".join(
         one.read_text(encoding="utf-8")
