@@ -22,6 +22,7 @@ WHOLE = (
     "tests/audit/on_postgresql.py",  # the end of the trail, held by one at a time
     "tests/conduct/on_postgresql.py",  # two acts at once, clocks that differ
     "tests/reports/on_postgresql.py",  # a backup while people work
+    "tests/reports/test_backup_faults.py",  # how a commit ended that broke off
     "tests/imaging/on_postgresql.py",
     "tests/web/test_interrupted_migration.py",
 )

@@ -7,7 +7,7 @@ import itertools
 import shutil
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from django.conf import settings
@@ -19,7 +19,7 @@ from readerstudy.audit.models import Event
 from readerstudy.imaging.stored_size import stored_bytes
 from readerstudy.jobs.leases import database_now
 from readerstudy.jobs.models import Job
-from readerstudy.jobs.selectors import worker_lines
+from readerstudy.jobs.selectors import queues_without_worker, worker_lines
 from readerstudy.reading.models import Item, Session
 from readerstudy.studies.models import Study
 
@@ -107,7 +107,7 @@ def dashboard(study: Study) -> Dashboard:
             ]
         ),
         workers=workers,
-        waiting_without_worker=bool(counts.get(Job.State.QUEUED)) and not workers,
+        waiting_without_worker=_waits_without_worker(study, counts),
         disk=_disk(),
         storage_study=_study_bytes(study),
     )
@@ -189,6 +189,14 @@ def workers_seen() -> list[Worker]:
     ]
     busy = Job.objects.filter(state=Job.State.RUNNING, lease_until__gt=database_now()).count()
     return seen or [Worker(f"working on a job ({n + 1})", 0) for n in range(busy)]
+
+
+def _waits_without_worker(study: Study, counts: Mapping[str, int]) -> bool:
+    """Whether a job waits that no worker takes up: one for gpu beside a worker for cpu, too."""
+    if not counts.get(Job.State.QUEUED):
+        return False
+    waiting = Job.objects.filter(study_id=study.pk, state=Job.State.QUEUED)
+    return waiting.filter(queue__in=queues_without_worker()).exists()
 
 
 def _disk() -> Disk | None:

@@ -101,12 +101,16 @@ def _place(row: WorkerProcess) -> tuple[str, str, str]:
     return row.host, row.queues, row.device
 
 
-NO_WORKER = "Waiting: no worker is running. Tell whoever runs the server."
+NO_WORKER = "Waiting: no worker for this kind of work is running. Tell whoever runs the server."
 
 
 def queues_without_worker() -> list[str]:
-    """Queues that no living worker serves."""
+    """Queues that no living worker serves. One that only runs a job or two (`worker --once`) keeps
+    no row of its own: it is known by the lease of the job in its hand."""
     served = {name for line in worker_lines() if not line.is_gone for name in line.queues.split()}
+    if not served.issuperset(Job.Queue.values):
+        at_work = Job.objects.filter(state=Job.State.RUNNING, lease_until__gt=database_now())
+        served.update(at_work.order_by().values_list("queue", flat=True).distinct())
     return [name for name in Job.Queue.values if name not in served]
 
 

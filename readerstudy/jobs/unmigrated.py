@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
+
+from .stopping import Stop
 
 log = logging.getLogger("readerstudy.worker")
 LOOK_SECONDS = 2.0
@@ -27,7 +28,7 @@ def migrations_wait() -> str:
     )
 
 
-def wait_until_migrated(stopping: threading.Event) -> None:
+def wait_until_migrated(stopping: Stop) -> None:
     """For a worker that starts a moment before the migration: it waits, and says why once a minute.
 
     A database that is away at the first look is the worker's own loop's matter; one that is busy

@@ -20,6 +20,7 @@ from . import leases
 from .context import JobContext, JobError, LostLease
 from .models import Job
 from .registry import get_task, periodic_tasks
+from .stopping import Stop
 
 log = logging.getLogger("readerstudy.worker")
 ALL_QUEUES: tuple[str, ...] = (Job.Queue.CPU, Job.Queue.GPU)
@@ -134,7 +135,7 @@ class Worker:
 
     def __init__(self, queues: Collection[str] = ALL_QUEUES) -> None:
         self.queues = tuple(queues)
-        self.stopping = threading.Event()
+        self.stopping = Stop()
         self._context: JobContext | None = None
         self._periodic_due: dict[str, float] = {}
 

@@ -12,6 +12,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from readerstudy.conduct.dashboard import dashboard
 from readerstudy.imaging import upload_history
 from readerstudy.imaging.inbox_selectors import inbox_of
 from readerstudy.imaging.models import InboxSeries, Series
@@ -19,7 +20,7 @@ from readerstudy.imaging.upload_history import sent_together
 from readerstudy.imaging.uploads import do_create_uploads
 from readerstudy.jobs import leases
 from readerstudy.jobs.models import Job, WorkerProcess
-from readerstudy.jobs.selectors import why_waiting
+from readerstudy.jobs.selectors import NO_WORKER, why_waiting
 from readerstudy.jobs.services import do_enqueue
 from readerstudy.studies.access import Reach
 from readerstudy.studies.models import Role, Study
@@ -95,7 +96,8 @@ def test_what_was_chosen_is_checked_before_anything_is_sent(study: Study) -> Non
 def test_images_are_read_before_denoising_that_was_asked_for_earlier(study: Study) -> None:
     long = do_enqueue("variants.derive", {}, study_id=study.pk, label="DLR of V01")
     job = send_zip(study, as_files(series(phantom(3)), "V01/STD"), run=False)
-    assert "no worker is running" in why_waiting(job, names_work=True)
+    assert why_waiting(job, names_work=True) == NO_WORKER
+    assert "no worker for this kind of work is running" in NO_WORKER
     now = timezone.now()
     WorkerProcess.objects.create(host="a", pid=1, queues="cpu gpu", started_at=now, seen_at=now)
     soon = "Waiting: the worker takes it up in a moment."
@@ -107,6 +109,24 @@ def test_images_are_read_before_denoising_that_was_asked_for_earlier(study: Stud
     first = leases.claim(("cpu", "gpu"))
     assert first is not None
     assert first.pk == job.pk
+
+
+def test_a_kind_of_work_without_a_worker_is_told_and_not_while_one_of_its_jobs_runs(
+    study: Study,
+) -> None:
+    long, other = (do_enqueue("variants.derive", {}, study_id=study.pk) for _ in range(2))
+    now = timezone.now()
+    WorkerProcess.objects.create(host="a", pid=1, queues="cpu", started_at=now, seen_at=now)
+    assert why_waiting(other, names_work=True) == NO_WORKER
+    assert dashboard(study).waiting_without_worker
+    # By `worker --once`, which keeps no row of its own.
+    assert leases.claim(("gpu",)) == long
+    told = "Waiting: the worker is busy with other work."
+    assert why_waiting(other, names_work=False) == told
+    assert not dashboard(study).waiting_without_worker
+    Job.objects.filter(pk=long.pk).update(lease_until=now)  # and died
+    assert why_waiting(other, names_work=True) == NO_WORKER
+    assert dashboard(study).waiting_without_worker
 
 
 def test_a_site_coordinator_is_not_told_whose_images_the_worker_is_busy_with(study: Study) -> None:

@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from django.db import DatabaseError
 from django.db.migrations.recorder import MigrationRecorder
 
 from readerstudy.jobs import unmigrated
+from readerstudy.jobs.stopping import Stop
 from tests.jobs.site import ROOT, Site, copy_test_database, running_site, wait_for
 
 SENTENCE = r"The database is not of this version of the platform: (\d+) migrations? waits?\. Run "
@@ -33,6 +34,7 @@ def empty(tmp_path: Path) -> Iterator[Site]:
 def test_a_worker_waits_for_the_migration_and_then_works(
     empty: Site, django_db_setup: None
 ) -> None:
+    started = time.monotonic()
     worker = empty.start(str(ROOT / "manage.py"), "worker")
     stopped = empty.start(str(ROOT / "manage.py"), "worker")
     wait_for(lambda: bool(TOLD.search(worker.output())), "the worker to say what it waits for")
@@ -43,7 +45,8 @@ def test_a_worker_waits_for_the_migration_and_then_works(
     copy_test_database(empty.home / "site.sqlite3")
     wait_for(lambda: "worker started" in worker.output(), "the worker to start")
     said = worker.output()
-    assert len(TOLD.findall(said)) == 1  # not at every look
+    minutes = (time.monotonic() - started) // unmigrated.SAY_SECONDS
+    assert len(TOLD.findall(said)) <= 1 + minutes  # not at every look
     assert "OperationalError" not in said
     assert "Traceback" not in said
 
@@ -84,12 +87,12 @@ def test_a_database_that_is_away_is_left_to_the_workers_loop_and_one_that_is_bus
 
     monkeypatch.setattr(unmigrated, "migrations_wait", answer)
     answers[:] = [DatabaseError("away")]
-    unmigrated.wait_until_migrated(threading.Event())
+    unmigrated.wait_until_migrated(Stop())
     assert caplog.messages == []
     answers[:] = ["Two wait.", DatabaseError("locked"), "One waits.", ""]
-    unmigrated.wait_until_migrated(threading.Event())
+    unmigrated.wait_until_migrated(Stop())
     assert answers == []
     assert caplog.messages[0] == "Two wait. The worker waits for it."
-    stopping = threading.Event()
+    stopping = Stop()
     stopping.set()
     unmigrated.wait_until_migrated(stopping)  # asks nothing more

@@ -1,5 +1,5 @@
-"""A backup while people work. Run on PostgreSQL alone (`test_on_postgresql`): SQLite lets nobody
-write while its snapshot is read."""
+"""A backup while people work, and two acts at once. Run on PostgreSQL alone (`test_on_postgresql`):
+SQLite lets nobody write while its snapshot is read."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ from typing import Any
 import pytest
 from django.core.files.storage import default_storage
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 
+from readerstudy.audit.models import Event
 from readerstudy.imaging.models import Series, Volunteer
 from readerstudy.imaging.services import do_store_series
 from readerstudy.reading.models import ScoreRevision
-from tests.factories import make_study
+from readerstudy.reports.api.tokens import do_create_token, do_revoke_token
+from tests.conduct.on_postgresql import wait_until_queued
+from tests.factories import make_statistician, make_study
 from tests.imaging.datasets import phantom, series
 from tests.imaging.on_postgresql import Thread
 from tests.object_store import KEY, SECRET, object_store, settings_of
@@ -172,3 +175,19 @@ def test_a_backup_taken_while_people_work_restores_into_an_empty_site(
     assert scores == events  # one moment: no score without its event, nor the other way
     assert before[0] <= scores <= after[0]
     assert before[1] <= stored <= after[1]
+
+
+def test_a_token_that_two_revoke_at_once_is_revoked_once() -> None:
+    study = make_study("tokens")
+    user = make_statistician(study)
+    token, _ = do_create_token(study, user, "notebook", 30)
+
+    def again() -> None:
+        do_revoke_token(study, user, token.pk)
+
+    with transaction.atomic():
+        do_revoke_token(study, user, token.pk)
+        other = Thread(again)
+        wait_until_queued(1)  # for the row
+    assert other.over() is None
+    assert Event.objects.filter(action="reports.token.revoked").count() == 1

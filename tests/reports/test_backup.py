@@ -18,15 +18,14 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, connections
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from readerstudy.accounts.models import SignIn, User
 from readerstudy.accounts.services import do_administer_user
 from readerstudy.audit.models import Event
-from readerstudy.audit.services import record, verify_chain
-from readerstudy.imaging.models import InboxSeries
+from readerstudy.audit.services import verify_chain
 from readerstudy.imaging.volumes import delete_files
 from readerstudy.reading.models import ScoreRevision
 from readerstudy.reports import report as reports
@@ -40,6 +39,7 @@ from readerstudy.studies.services import do_remove_member
 from tests import postgresql
 from tests.factories import make_administrator, make_coordinator, make_statistician
 from tests.reading.imaged_study import make_reading_study
+from tests.reports.backed_up import an_inbox_series, backed_up, withdraw
 from tests.reports.published import make_published_study, unblind
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -76,12 +76,6 @@ def exported(study: Study) -> dict[str, bytes]:
     parts = parts_of(study, named_report(study))
     wanted = ("Data", "SPSS, Stata and spreadsheet files", "Tables", "Drafts")
     return {name: make() for part in wanted for name, make in parts[part].items()}
-
-
-def backed_up(folder: Path) -> Path:
-    path = folder / "backup.tar.gz"
-    call_command("backup", path, stdout=io.StringIO())
-    return path
 
 
 def test_in_a_folder_it_is_named_by_the_time_and_a_folder_that_is_missing_becomes_no_file(
@@ -193,20 +187,30 @@ def test_a_restore_that_is_stopped_changes_nothing_and_its_last_step_is_not_stop
     with default_storage.open("series/later.npy") as file:
         assert file.read() == b"later"
 
-    def too_late(place: FolderPlace) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGINT)
-        forget(place)
-        raise OSError("The disk does not answer")
+    def committing(place: FolderPlace) -> None:
+        take(place)
+        commit = connections["default"].commit
 
-    monkeypatch.setattr(FolderPlace, "take", take)
-    monkeypatch.setattr(FolderPlace, "forget", too_late)
+        def too_late() -> None:
+            monkeypatch.setattr(connections["default"], "commit", commit)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.raise_signal(number)
+            commit()
+
+        monkeypatch.setattr(connections["default"], "commit", too_late)
+
+    def failing(place: FolderPlace) -> None:
+        forget(place)
+        raise OSError("The disk does not answer.")
+
+    monkeypatch.setattr(FolderPlace, "take", committing)
+    monkeypatch.setattr(FolderPlace, "forget", failing)
     handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     said = io.StringIO()
     call_command("restore", path, replace=True, stdout=said)
     assert "Restored" in said.getvalue()
     assert "The stop came too late" in said.getvalue()
-    assert "not all be deleted (The disk does not answer)" in said.getvalue()
+    assert "not all deleted (The disk does not answer)" in said.getvalue()
     assert not list(root.glob(".restore-*"))
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == handlers
     assert Event.objects.order_by("-sequence")[0].action == "reports.backup.restored"
@@ -251,10 +255,7 @@ def test_files_that_go_while_a_backup_is_made_are_left_out_or_it_begins_anew(
 
     default_storage.save("exports/old/bundle.zip", ContentFile(b"tables"))
     default_storage.save("inbox/waits/sheet.png", ContentFile(b"pixels"))
-    row = InboxSeries.objects.create(
-        **{"study": study, "number": 1, "prefix": "inbox/waits", "geometry": {}},
-        **{"rows": 1, "columns": 1, "slices": 1},
-    )
+    row = an_inbox_series(study)
     store = writing._store
 
     def meanwhile(tar: tarfile.TarFile, name: str) -> str:
@@ -284,13 +285,7 @@ def test_data_that_are_there_are_not_overwritten_unasked(study: Study, tmp_path:
     do_administer_user(None, late)
     second = [make_coordinator(study, f"{name}@example.org") for name in ("one", "two")][1]
     do_remove_member(Membership.objects.get(study=study, user=second), None)
-    record(
-        "conduct.volunteer.withdrawn",
-        None,
-        study_id=study.pk,
-        subject=study,
-        new={"volunteer": "V3"},
-    )
+    withdraw(study, "V3")
     # Who is signed in now, and is not in the backup, is no reason not to restore it.
     begin = timezone.now()
     SignIn.objects.create(user=late, session_key="one", started_at=begin, seen_at=begin)
@@ -332,12 +327,25 @@ def test_a_damaged_backup_is_refused_and_nothing_changes(study: Study, tmp_path:
 def test_keys_that_are_not_the_backups_are_told(
     study: Study, tmp_path: Path, settings: Any
 ) -> None:
+    before = settings.SECRET_KEY
     path = backed_up(tmp_path)
+    settings.SECRET_KEY = "another"
+    said = io.StringIO()
+    call_command("restore", path, replace=True, stdout=said)
+    assert "\nSECRET_KEY of this installation: not of the one that" in said.getvalue()
+    assert "everybody signs in again" in said.getvalue()
+    assert "UIDs" not in said.getvalue()
     settings.DEIDENTIFICATION_KEY = "another"
     said = io.StringIO()
     call_command("restore", path, replace=True, stdout=said)
+    assert "\nSECRET_KEY and DEIDENTIFICATION_KEY of this installation: not" in said.getvalue()
+    assert "UIDs" in said.getvalue()
+    settings.SECRET_KEY = before
+    said = io.StringIO()
+    call_command("restore", path, replace=True, stdout=said)
     assert "\nDEIDENTIFICATION_KEY of this installation: not of the one that" in said.getvalue()
-    assert "tells of no withdrawal since" in said.getvalue()
+    assert "UIDs" in said.getvalue()
+    assert "tells of nothing since that is to be done again" in said.getvalue()
 
 
 def test_a_database_of_an_earlier_version_is_neither_backed_up_nor_restored_into(

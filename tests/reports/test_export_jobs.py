@@ -23,6 +23,7 @@ from openpyxl import Workbook, load_workbook
 from readerstudy.accounts.models import User
 from readerstudy.audit.models import Event
 from readerstudy.jobs.models import Job, WorkerProcess
+from readerstudy.jobs.selectors import NO_WORKER
 from readerstudy.jobs.worker import run_pending
 from readerstudy.reading.models import ScoreRevision
 from readerstudy.reports.api.tokens import do_create_token, do_revoke_token
@@ -87,7 +88,7 @@ def test_a_bundle_is_made_by_the_worker_once_and_downloaded(study: Study, client
         assert client.post("/studies/published/results/export/new/").status_code == 302
     assert Job.objects.filter(kind="reports.export").count() == 1
     page = client.get("/studies/published/results/export/").content.decode()
-    assert "Waiting: no worker is running. Tell whoever runs the server." in page
+    assert NO_WORKER in page
     now = timezone.now()
     WorkerProcess.objects.create(host="a", pid=1, queues="cpu gpu", started_at=now, seen_at=now)
     page = client.get("/studies/published/results/export/").content.decode()

@@ -90,7 +90,8 @@ def _tell(user: User, change: str, origin: str) -> None:
 @transaction.atomic
 def do_revoke_token(study: Study, actor: User, number: int) -> ApiToken:
     """One's own; administrators anybody's."""
-    token = ApiToken.objects.filter(study=study, pk=number).first()
+    # Held: of two who revoke it at once, the second finds it revoked.
+    token = ApiToken.objects.select_for_update().filter(study=study, pk=number).first()
     if token is None or (token.user_id != actor.pk and not actor.is_administrator):
         raise PermissionDenied("This is no token of yours.")
     if token.revoked_at is None:

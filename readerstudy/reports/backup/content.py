@@ -36,6 +36,11 @@ class BackupError(Exception):
     """Nothing was made or restored; the message is for people."""
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, for a sentence that ends after it."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(". ")
+
+
 def backed_up_models() -> list[type[models.Model]]:
     """Every model with a table of its own."""
     found = [

@@ -12,7 +12,7 @@ from django.core.files import File
 from django.core.files.storage import default_storage
 
 from .content import BackupError
-from .writing import LAID, stored_files
+from .writing import LAID, OF_THE_DISK, stored_files
 
 
 class Place(Protocol):
@@ -30,6 +30,9 @@ class Place(Protocol):
 
     def forget(self) -> None:
         """The database has committed: what was there before goes."""
+
+    def where_both_are(self) -> str:
+        """What was put and what was there, while neither of the two ways above was gone."""
 
 
 def place_of_storage() -> Place:
@@ -70,7 +73,7 @@ class FolderPlace:
     def take(self) -> None:
         for source, target in ((self._root, self._home / "old"), (self._home / "new", self._root)):
             for entry in list(source.iterdir()):
-                if entry.name.startswith(LAID):
+                if entry.name == OF_THE_DISK or entry.name.startswith(LAID):
                     continue
                 # Noted first: who is stopped here has moved it or not.
                 self._moved.append((target / entry.name, entry))
@@ -93,6 +96,9 @@ class FolderPlace:
         """With what restores that were killed have left."""
         for left in self._root.glob(f"{LAID}*"):
             shutil.rmtree(left)
+
+    def where_both_are(self) -> str:
+        return f"the backup's in {self._root}, those of before in {self._home}/old"
 
 
 class StorePlace:
@@ -139,3 +145,6 @@ class StorePlace:
     def forget(self) -> None:
         for name in self._before - self._names:
             default_storage.delete(name)
+
+    def where_both_are(self) -> str:
+        return "beside each other in the store"

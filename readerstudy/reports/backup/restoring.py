@@ -3,21 +3,30 @@ over what is there."""
 
 from __future__ import annotations
 
-import datetime
 import tarfile
-from contextlib import ExitStack
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
 from django.core.management.color import no_style
-from django.db import DatabaseError, IntegrityError, connection, models, transaction
+from django.db import (
+    DatabaseError,
+    IntegrityError,
+    InterfaceError,
+    connection,
+    models,
+    transaction,
+)
 from django.utils import timezone
 
 from readerstudy.audit import triggers
+from readerstudy.audit.models import Event
 from readerstudy.audit.services import record, verify_chain
-from readerstudy.jobs.stopping import unstoppable
+from readerstudy.jobs.stopping import Heard, unstoppable
 from readerstudy.reports.export_models import ApiToken
 
 from .content import (
@@ -26,40 +35,58 @@ from .content import (
     BackupError,
     backed_up_models,
     check_migrated,
+    first_line,
     migrations_applied,
     other_keys,
     row_from,
     tables_to_clear,
 )
 from .placing import Place, place_of_storage
-from .undone import undone_since
+from .undone import RESTORED, as_lines, undone_since
 from .writing import Say, check_backup, stored_files
 
 _BATCH = 500
+_DATABASE_FAULTS = (DatabaseError, InterfaceError)
+# How often, and how far apart, a database that broke off is asked whether it has committed.
+_LOOKS, _LOOK_AGAIN_SECONDS = 5, 3.0
+STOPPED = "it was stopped"
 
 
 def restore_backup(
-    path: Path, *, replace: bool = False, say: Say = lambda _: None
+    path: Path,
+    *,
+    replace: bool = False,
+    say: Say = lambda _: None,
+    foretell: Callable[[list[str]], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Check the archive wholly, then restore it. Raises `BackupError`; then nothing has changed.
+    """Check the archive wholly, then restore it. Raises `BackupError`; then nothing has changed,
+    unless the message says that nobody knows.
 
     Files take the storage's place last, before the database commits: where that fails, or is
-    stopped, they give the place back. It can be stopped until they have taken it; the commit is no
-    longer halted. The manifest gains "left_over", why files of before could not be deleted;
-    "tokens_ended", how many tokens of the API stood in the backup, and stand no more; "undone",
-    what was done since and must be done again; "other_keys", the names of keys that are not those
-    of the installation that was backed up; and "stop_came_late", whether it was to be stopped when
-    that was no longer possible.
+    stopped, they give the place back. It can be stopped until they have taken it, and again once
+    all is restored, when files of before are deleted; the commit is not halted. `foretell` is given
+    what the restore undoes before it begins.
+
+    The manifest gains "left_over", why files of before could not be deleted; "tokens_ended", how
+    many tokens of the API stood in the backup, and stand no more; "undone", what was done since and
+    must be done again; "other_keys", the names of keys that are not those of the installation that
+    was backed up; and "stop_came_late", whether it was to be stopped when that was no longer
+    possible.
     """
     if not path.is_file():
         raise BackupError(f"{path} does not exist.")
-    check_migrated()
-    manifest = check_backup(path)
-    _check_fits(manifest)
-    if not replace:
-        _check_empty()
-    undone = undone_since(datetime.datetime.fromisoformat(manifest["made_at"]))
+    with _faults_in_words():
+        check_migrated()
+        manifest = check_backup(path)
+        _check_fits(manifest)
+        if not replace:
+            _check_empty()
+        undone = undone_since(manifest)
+        lines = as_lines(undone)
+    foretell(lines)
     place = place_of_storage()
+    event: Event | None = None
+    heard: Heard | None = None
     with ExitStack() as last:
         try:
             place.begin()
@@ -69,38 +96,76 @@ def restore_backup(
                 _load(tar, place)
                 _reset_sequences()
                 _check_whole(manifest)
+                say(f"{manifest['rows']} rows")
                 tokens = _end_tokens()
+                # What is undone is nowhere else once the trail that told of it is replaced.
+                own = record(
+                    RESTORED,
+                    None,
+                    new={
+                        "file": path.name,
+                        "made_at": manifest["made_at"],
+                        "replaced": replace,
+                        "tokens_ended": tokens,
+                        "undone": undone,
+                    },
+                )
                 place.take()
+                event = own
                 heard = last.enter_context(unstoppable())
         except BaseException as error:
-            last.enter_context(unstoppable())
-            place.give_back()
-            if isinstance(error, OSError | DatabaseError):
-                raise BackupError(f"Nothing was restored: {_first_line(error)}.") from None
-            raise
+            heard = heard or last.enter_context(unstoppable())
+            is_fault = isinstance(error, (OSError, *_DATABASE_FAULTS))
+            if event is None or not is_fault or not _has_committed(event, place, error):
+                place.give_back()
+                if is_fault:
+                    raise BackupError(f"Nothing was restored: {first_line(error)}.") from None
+                raise
         ContentType.objects.clear_cache()
-        say(f"{manifest['rows']} rows")
-        record(
-            "reports.backup.restored",
-            None,
-            new={
-                "file": path.name,
-                "made_at": manifest["made_at"],
-                "replaced": replace,
-                "tokens_ended": tokens,
-            },
-        )
+        left_over = _forget(place, last)
         return manifest | {
-            "left_over": _forget(place),
+            "left_over": left_over,
             "tokens_ended": tokens,
-            "undone": undone,
+            "undone": lines,
             "other_keys": other_keys(manifest.get("keys", {})),
-            "stop_came_late": heard.a_stop,
+            "stop_came_late": heard.a_stop or left_over == STOPPED,
         }
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+@contextmanager
+def _faults_in_words() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, *_DATABASE_FAULTS) as error:
+        raise BackupError(f"Nothing was restored: {first_line(error)}.") from None
+
+
+def _has_committed(event: Event, place: Place, error: BaseException) -> bool:
+    """Whether the restore stands, by its own event, where its end met a fault: a connection that
+    breaks while the database commits leaves that open. BackupError where nobody can tell."""
+    for look in range(_LOOKS):
+        if look:
+            time.sleep(_LOOK_AGAIN_SECONDS)
+        try:
+            connection.close()
+            return _stands(event)
+        except _DATABASE_FAULTS:
+            continue
+    raise BackupError(
+        f"Nobody knows whether the backup is restored: the database broke off as it committed, and "
+        f"does not answer ({first_line(error)}). Images are kept both ways: "
+        f"{place.where_both_are()}. Leave web and workers stopped and, once the database answers, "
+        "restore again with --replace: that puts rows and images in order."
+    ) from None
+
+
+def _stands(event: Event) -> bool:
+    with transaction.atomic():
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                # A restore that the database has not ended yet holds the table: its end is awaited.
+                cursor.execute("SET LOCAL lock_timeout = '60s'")
+        return Event.objects.filter(hash=event.hash).exists()
 
 
 def _end_tokens() -> int:
@@ -108,12 +173,18 @@ def _end_tokens() -> int:
     return ApiToken.objects.filter(revoked_at=None).update(revoked_at=timezone.now())
 
 
-def _forget(place: Place) -> str:
-    """Why files of before are still there, if they are: the restore is committed all the same."""
+def _forget(place: Place, last: ExitStack) -> str:
+    """Why files of before are still there, if they are: the restore is committed all the same.
+
+    To delete many takes long, and may be stopped; what comes after it, no more.
+    """
     try:
+        last.close()
         place.forget()
-    except OSError as error:
-        return str(error)
+        last.enter_context(unstoppable())
+    except (OSError, KeyboardInterrupt) as error:
+        last.enter_context(unstoppable())
+        return STOPPED if isinstance(error, KeyboardInterrupt) else first_line(error)
     return ""
 
 
@@ -233,7 +304,7 @@ def _check_whole(manifest: dict[str, Any]) -> None:
         connection.check_constraints()
     except IntegrityError as error:
         raise BackupError(
-            f"The tables of the backup do not hold together ({_first_line(error)}). Nothing was "
+            f"The tables of the backup do not hold together ({first_line(error)}). Nothing was "
             "restored."
         ) from None
     for model in backed_up_models():

@@ -19,14 +19,16 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from django.core.files.storage import default_storage
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from readerstudy import __version__
 from readerstudy.audit.services import record, verify_chain
 from readerstudy.imaging import trial_files
+from readerstudy.imaging.inbox_storing import SHEET
 from readerstudy.imaging.models import InboxSeries, Series
 from readerstudy.imaging.volumes import VOLUME
+from readerstudy.jobs.stopping import unstoppable
 from readerstudy.variants.models import RawData
 
 from .content import (
@@ -38,6 +40,7 @@ from .content import (
     BackupError,
     backed_up_models,
     check_migrated,
+    first_line,
     marks_of_keys,
     migrations_applied,
     rows_of,
@@ -49,7 +52,19 @@ _CHUNK = 1 << 20
 _LEVEL = 2
 # Folders in the storage by whose name restored files are laid there first.
 LAID = ".restore-"
+# Of the disk itself, at its root: not the platform's, which may not even look into it.
+OF_THE_DISK = "lost+found"
+# Of each series or raw data one file that it always has. Deleting begins with what lies directly in
+# its folder, so that a series is not taken for whole whose slices alone are still there.
+_ALWAYS_THERE: tuple[tuple[Any, str], ...] = (
+    (Series, VOLUME),
+    (InboxSeries, SHEET),
+    (RawData, "kspace.npy"),
+)
 _ATTEMPTS = 3
+
+
+_DELETED_MEANWHILE = "Images were deleted while the backup was made, so that it would not be whole."
 
 
 class _Vanished(BackupError):
@@ -61,12 +76,19 @@ def write_backup(
 ) -> dict[str, Any]:
     """Write the archive, check it by reading it again, and put it in its place.
 
-    Refuses to overwrite a file and, unless `is_incomplete`, to go on without the images of a series
+    Refuses to overwrite a file and, unless `is_incomplete`, to go on without images or raw data
     that the database names. Raises `BackupError`; nothing half-written stays.
     """
     if path.exists():
         raise BackupError(f"{path} exists already: give another name.")
-    check_migrated()
+    try:
+        check_migrated()
+        return _write_archive(path, say, is_incomplete)
+    except DatabaseError as error:
+        raise BackupError(f"The database cannot be read: {first_line(error)}.") from None
+
+
+def _write_archive(path: Path, say: Say, is_incomplete: bool) -> dict[str, Any]:
     try:
         handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".backup-")
     except OSError as error:
@@ -77,19 +99,28 @@ def write_backup(
         say("Reading it again")
         check_backup(Path(partial))
         Path(partial).chmod(0o600)  # it holds names and hashed passwords
-        os.link(partial, path)
+        with unstoppable():  # a backup that is there is in the trail
+            os.link(partial, path)
+            _record(path, manifest)
     except FileExistsError:
         raise BackupError(f"{path} exists already: give another name.") from None
     except OSError as error:
-        raise BackupError(f"{path} cannot be written: {error.strerror or error}.") from None
+        why = (error.strerror or first_line(error)).rstrip(".")
+        raise BackupError(f"{path} cannot be written: {why}.") from None
     finally:
         Path(partial).unlink(missing_ok=True)
-    record(
-        BACKUP_MADE,
-        None,
-        new={"file": path.name, "rows": manifest["rows"], "files": len(manifest["storage"])},
-    )
     return manifest
+
+
+def _record(path: Path, manifest: dict[str, Any]) -> None:
+    new = {"file": path.name, "rows": manifest["rows"], "files": len(manifest["storage"])}
+    try:
+        record(BACKUP_MADE, None, new=new)
+    except DatabaseError as error:
+        raise BackupError(
+            f"{path} is whole, keep it; but the audit trail does not know of it, since the "
+            f"database cannot be written: {first_line(error)}."
+        ) from None
 
 
 def _write_whole(target: IO[bytes], say: Say, is_incomplete: bool) -> dict[str, Any]:
@@ -135,25 +166,27 @@ def _write(tar: tarfile.TarFile, say: Say, is_incomplete: bool) -> dict[str, Any
             with tempfile.TemporaryFile() as rows:
                 counts[label], hashes[label] = _spool(rows_of(model), rows)
                 _add(tar, f"{ROWS}/{label}.jsonl", rows)
-        named = _named_folders()
-        names = list(stored_files())
-        lacking = _series_without(set(names))
-        if lacking and not is_incomplete:
-            raise _Vanished(  # or a volunteer withdrew since the rows were read
-                f"The images of {len(lacking)} of {Series.objects.count()} series are not in the "
-                f"storage, for example {lacking[0]}. Is its folder mounted, the store the right "
-                "one? If they are lost, --incomplete backs up what there is."
-            )
+        named = _named_files()
+        with _images_read():
+            names = list(stored_files())
+        there = set(names)
+        lacking = sorted(folder for folder, file in named.items() if file not in there)
     # After the transaction, which on SQLite keeps every writer waiting.
+    if lacking and not _named_files().keys() >= set(lacking):
+        raise _Vanished(_DELETED_MEANWHILE)  # not lost: their rows have gone too
+    if lacking and not is_incomplete:
+        raise BackupError(
+            f"The images of {len(lacking)} of {len(named)} series (raw data included) are not in "
+            f"the storage, for example {lacking[0]}. Is its folder mounted, the store the right "
+            "one? If they are lost, --incomplete backs up what there is."
+        )
     say(f"{sum(counts.values())} rows of {len(counts)} tables")
     for name in names:
         try:
             storage[name] = _store(tar, name)
         except FileNotFoundError:
-            if not named.isdisjoint(str(folder) for folder in PurePosixPath(name).parents):
-                raise _Vanished(
-                    "Images were deleted while the backup was made, so that it would not be whole."
-                ) from None
+            if any(str(folder) in named for folder in PurePosixPath(name).parents):
+                raise _Vanished(_DELETED_MEANWHILE) from None
     say(f"{len(storage)} files")
     manifest = {
         "format": FORMAT,
@@ -172,23 +205,46 @@ def _write(tar: tarfile.TarFile, say: Say, is_incomplete: bool) -> dict[str, Any
     return manifest
 
 
-def _series_without(names: set[str]) -> list[str]:
-    """Folders of series whose volume is not among the files."""
-    prefixes = Series.objects.order_by("prefix").values_list("prefix", flat=True)
-    return [prefix for prefix in prefixes if f"{prefix}/{VOLUME}" not in names]
-
-
-def _named_folders() -> set[str]:
-    """Folders of images that rows name. Bundles of tables are made anew where they are missed."""
-    models: tuple[Any, ...] = (Series, InboxSeries, RawData)
-    return {prefix for model in models for prefix in model.objects.values_list("prefix", flat=True)}
+def _named_files() -> dict[str, str]:
+    """By the folder of each series or raw data that a row names, the file that it always has: they
+    are written before their row, and deleted after it. Bundles of tables are made anew where they
+    are missed."""
+    return {
+        prefix: f"{prefix}/{name}"
+        for model, name in _ALWAYS_THERE
+        for prefix in model.objects.values_list("prefix", flat=True)
+    }
 
 
 def _store(tar: tarfile.TarFile, name: str) -> str:
-    with default_storage.open(name, "rb") as file, tempfile.TemporaryFile() as copy:
-        _, sha256 = _spool(iter(lambda: file.read(_CHUNK), b""), copy)
+    with tempfile.TemporaryFile() as copy:
+        _, sha256 = _spool(_stored_parts(name), copy)
         _add(tar, f"{STORED}/{name}", copy)
     return sha256
+
+
+def _stored_parts(name: str) -> Iterator[bytes]:
+    with _images_read():
+        file = default_storage.open(name, "rb")
+    with file:
+        while True:
+            with _images_read():  # and not what is done with it, which may meet a full disk
+                part = file.read(_CHUNK)
+            if not part:
+                return
+            yield part
+
+
+@contextmanager
+def _images_read() -> Iterator[None]:
+    """Say of a storage that does not answer that it is the storage. FileNotFoundError passes."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        why = (error.strerror or first_line(error)).rstrip(".")
+        raise BackupError(f"The images cannot be read: {why}.") from None
 
 
 def _spool(parts: Iterator[bytes], target: Any) -> tuple[int, str]:
@@ -211,7 +267,8 @@ def _add(tar: tarfile.TarFile, name: str, content: Any) -> None:
 
 
 def stored_files(folder: str = "") -> Iterator[str]:
-    """Every file of the storage by its name, in order, but those of the health check."""
+    """Every file of the storage by its name, in order, but those of the health check, of a restore
+    and of the disk itself."""
     try:
         folders, files = default_storage.listdir(folder)
     except FileNotFoundError:
@@ -219,7 +276,7 @@ def stored_files(folder: str = "") -> Iterator[str]:
     for name in sorted(files):
         yield f"{folder}/{name}" if folder else name
     for name in sorted(folders):
-        if not folder and (name == trial_files.FOLDER or name.startswith(LAID)):
+        if not folder and (name in {trial_files.FOLDER, OF_THE_DISK} or name.startswith(LAID)):
             continue
         yield from stored_files(f"{folder}/{name}" if folder else name)
 

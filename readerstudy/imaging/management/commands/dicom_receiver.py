@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import signal
 import ssl
-import threading
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -14,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from readerstudy.imaging.receiving import Receiver, take_up_left_over
+from readerstudy.jobs.stopping import Stop
 
 log = logging.getLogger("readerstudy.receiver")
 
@@ -36,7 +36,7 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         receiver = Receiver(options["quiet"])
-        stopping = threading.Event()
+        stopping = Stop()
 
         def stop(_number: int, _frame: FrameType | None) -> None:
             stopping.set()

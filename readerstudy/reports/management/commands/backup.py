@@ -45,7 +45,8 @@ class Command(BaseCommand):
         except BackupError as error:
             raise CommandError(str(error)) from None
         except KeyboardInterrupt:
-            raise CommandError("Stopped: there is no backup.", returncode=130) from None
+            stopped = "not checked to its end" if options["check"] else "there is no backup"
+            raise CommandError(f"Stopped: {stopped}.", returncode=130) from None
         self.stdout.write(
             f"{path}: {found['rows']} rows of {len(found['tables'])} tables, "
             f"{len(found['storage'])} files; every hash holds."
