@@ -7,7 +7,7 @@ import os
 import sys
 
 if __name__ == "__main__":
-    host = os.environ.get("ALLOWED_HOSTS", "localhost").split(",")[0]
+    host = (os.environ.get("ALLOWED_HOSTS") or "localhost").split(",")[0].strip()
     connection = http.client.HTTPConnection("127.0.0.1", 8000, timeout=4)
     try:
         connection.request("GET", "/health", headers={"Host": host})

@@ -168,6 +168,10 @@ def do_administer_user(actor: User | None, user: User) -> None:
     user.save(update_fields=changed)
     if "email" in changed:
         confirm_address(user)
+    if "is_active" in changed and not user.is_active:
+        # Else a browser that was left signed in would be so again once the account is switched on.
+        # Before the trail is held, for which who times out waits with the same rows in hand.
+        do_end_sign_ins(actor, user, why="the account was switched off")
     record(
         "accounts.user_changed",
         actor,
@@ -175,9 +179,6 @@ def do_administer_user(actor: User | None, user: User) -> None:
         old={name: getattr(before, name) for name in changed},
         new={name: getattr(user, name) for name in changed},
     )
-    if "is_active" in changed and not user.is_active:
-        # Else a browser that was left signed in would be so again once the account is switched on.
-        do_end_sign_ins(actor, user, why="the account was switched off")
 
 
 @transaction.atomic

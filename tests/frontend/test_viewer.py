@@ -431,11 +431,13 @@ def test_cine_runs_at_its_rate_and_stops_at_blur_and_at_the_wheel(
         }"""
     )
     changes = [after for before, after in pairwise(seen) if before[0] != after[0]]
-    # Forwards; a busy machine may not draw every slice, but keeps the time.
+    # Forwards. A busy machine may not draw every slice, and after a halt it makes two at once.
     steps = [(b[0] - a[0]) % SLICES for a, b in pairwise(changes)]
     assert all(1 <= step < SLICES / 2 for step in steps)
     assert len(steps) > 3
-    assert 12 <= sum(steps) / (changes[-1][1] - changes[0][1]) <= 22
+    seconds = changes[-1][1] - changes[0][1]
+    assert 9 <= sum(steps) / seconds  # 8 is the rate it begins with
+    assert (sum(steps) - 2) / seconds <= 22
     page.evaluate("() => window.dispatchEvent(new Event('blur'))")
     assert snapshot(page)["cine"] is False
     page.keyboard.press("c")

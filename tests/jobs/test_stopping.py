@@ -17,13 +17,21 @@ from readerstudy.jobs.worker import Worker
 PATIENCE = 60.0
 
 
+# As Python finds them in a shell. Tests may run where some are ignored: under nohup, or in the
+# background of a script.
+OF_A_TERMINAL: dict[signal.Signals, Any] = {
+    signal.SIGHUP: signal.SIG_DFL,
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGINT: signal.default_int_handler,
+}
+
+
 @pytest.fixture
 def a_terminal() -> Iterator[None]:
-    """SIGHUP ends whoever does not hear it, as in a shell; not so under nohup, where tests may run
-    too."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    before = {number: signal.signal(number, how) for number, how in OF_A_TERMINAL.items()}
     yield
-    signal.signal(signal.SIGHUP, before)
+    for number, how in before.items():
+        signal.signal(number, how)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

@@ -16,7 +16,7 @@ from django.utils import timezone
 from readerstudy.audit.models import Event
 from readerstudy.audit.services import record, verify_chain
 from readerstudy.conduct.withdrawals import WITHDREW
-from readerstudy.imaging.models import Series
+from readerstudy.imaging.models import InboxSeries, Series
 from readerstudy.reports.backup import restoring
 from readerstudy.reports.backup.placing import FolderPlace
 from readerstudy.reports.backup.undone import _MADE, _TOLD, as_lines, undone_since
@@ -101,12 +101,15 @@ def test_all_that_opens_accounts_or_shows_images_again_is_listed(
         ("imaging.series.deleted", study, kept, "blurred"),
         ("imaging.series.deleted", study, {"volunteer": "V2", "arm": "STD"}, WITHDREW),
         ("variants.raw.deleted", study, kept, ""),
-        ("imaging.inbox.discarded", row, {"number": 7}, "not of this study"),
+        ("imaging.inbox.discarded", row, {"number": 7}, WITHDREW),  # so typed by a coordinator
+        ("imaging.inbox.discarded", study, {"number": 8}, WITHDREW),
         ("conduct.study.locked", study, {}, ""),
         ("reports.study.unblinded", study, {}, ""),
     ):
         record(action, user, study_id=study.pk, subject=subject, old=old, why=why)
     record("reports.exclusion.made", user, study_id=study.pk, new={"reader": "R2"})
+    gone = {"volunteer": "V3", "inbox": [8]}
+    record("conduct.volunteer.withdrawn", user, study_id=study.pk, new=gone)
     facts = undone_since(manifest)
     told = "\n".join(as_lines(facts))
     assert told.count("one@example.org") == 7
@@ -114,12 +117,14 @@ def test_all_that_opens_accounts_or_shows_images_again_is_listed(
         f"the images of V1, arm STD, of {study} were deleted",
         f"the raw data of V1, arm STD, of {study} were deleted",
         f"series 7 of the inbox of {study} was deleted",
+        f"V3 withdrew from {study}",
         f"{study} was locked",
         f"{study} was unblinded",
         f"the reader R2 was excluded from the analysis of {study}",
     ):
         assert words in told
     assert "V2" not in told  # the withdrawal itself is told
+    assert "series 8" not in told
     # What came after the backup is not in it: it need not be deleted again.
     record("imaging.inbox.received", None, study_id=study.pk, subject=row)
     assert len(undone_since(manifest)) == len(facts) - 1
@@ -130,6 +135,9 @@ def test_all_that_opens_accounts_or_shows_images_again_is_listed(
     assert len(undone_since(manifest)) == len(facts) - 1
     new = {"series": str(stored.pk)}
     record("imaging.inbox.stored", None, study_id=study.pk, subject=row, new=new)
+    assert len(undone_since(manifest)) == len(facts) - 1  # this one came to the inbox since
+    waited = InboxSeries(pk=4711)
+    record("imaging.inbox.stored", None, study_id=study.pk, subject=waited, new=new)
     assert len(undone_since(manifest)) == len(facts)
     # Each name is one that the platform gives.
     sources = "".join(

@@ -18,18 +18,21 @@ from readerstudy.audit.models import Event
 from readerstudy.conduct.withdrawals import WITHDREW
 from readerstudy.studies.models import Study
 
-RESTORED = "reports.backup.restored"  # in the trail
+# In the trail.
+RESTORED = "reports.backup.restored"
+WITHDRAWN = "conduct.volunteer.withdrawn"
+DISCARDED = "imaging.inbox.discarded"
 Fact = dict[str, Any]
 
 # Of images that were made since, nothing is in the backup.
 _MADE = ("imaging.series.stored", "imaging.inbox.received", "variants.raw.stored")
 _ERASED = {
     "imaging.series.deleted": "the images of {volunteer}, arm {arm}, of {study} were deleted",
-    "imaging.inbox.discarded": "series {number} of the inbox of {study} was deleted",
+    DISCARDED: "series {number} of the inbox of {study} was deleted",
     "variants.raw.deleted": "the raw data of {volunteer}, arm {arm}, of {study} were deleted",
 }
 _TOLD = {
-    "conduct.volunteer.withdrawn": "{volunteer} withdrew from {study}",
+    WITHDRAWN: "{volunteer} withdrew from {study}",
     **_ERASED,
     "studies.member.removed": "{person} is no {role} of {study} any more",
     "conduct.study.locked": "{study} was locked: its scores can be changed again",
@@ -56,19 +59,31 @@ def undone_since(manifest: dict[str, Any]) -> list[Fact]:
     since, is_descendant = _since(manifest["audit"], moment)
     made = set(since.filter(action__in=_MADE).values_list("subject_type", "subject_id"))
     # But those that waited in the inbox before: they do so again.
-    waited = since.filter(action="imaging.inbox.stored").values_list("new__series", flat=True)
-    made -= {("imaging.series", series) for series in waited}
+    for event in since.filter(action="imaging.inbox.stored"):
+        if (event.subject_type, event.subject_id) not in made:
+            made.discard(("imaging.series", (event.new or {}).get("series", "")))
+    # A withdrawal stands for what it deleted. Why a series of the inbox went people may have typed.
+    withdrawn = {
+        (event.study_id, number)
+        for event in since.filter(action=WITHDRAWN)
+        for number in (event.new or {}).get("inbox", [])
+    }
     facts: list[Fact] = []
     for event in since.filter(action__in=[*_TOLD, RESTORED]).order_by("sequence"):
         if event.action == RESTORED:
             handed_on = (event.new or {}).get("undone", [])
             facts += [f for f in handed_on if is_descendant or _at(f) > moment]
-        elif event.action not in _ERASED or (
-            event.why != WITHDREW  # the withdrawal itself stands for them
-            and (event.subject_type, event.subject_id) not in made
+        elif event.action not in _ERASED or not (
+            _is_of_withdrawal(event, withdrawn) or (event.subject_type, event.subject_id) in made
         ):
             facts.append(_fact(event))
     return facts
+
+
+def _is_of_withdrawal(event: Event, withdrawn: set[tuple[Any, Any]]) -> bool:
+    if event.action == DISCARDED:
+        return (event.study_id, (event.old or {}).get("number")) in withdrawn
+    return event.why == WITHDREW
 
 
 def _since(audit: dict[str, Any], moment: datetime.datetime) -> tuple[QuerySet[Event], bool]:
