@@ -8,6 +8,10 @@ import logging
 import re
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -123,6 +127,59 @@ def test_an_audit_that_looked_nothing_up_never_says_clean() -> None:
     via = {"url": "https://example.org/advisories/GHSA-1", "severity": "high"}
     report = {"vulnerabilities": {"one": {"via": [via]}, "two": {"via": ["one"]}}}
     assert audit.read_npm_audit(json.dumps(report), "", 9).open_findings == ["GHSA-1 one high"]
+
+
+def test_an_audit_asks_for_all_that_is_installed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    audit = of_ci("audit_dependencies")
+    pinned = tmp_path / "requirements-elsewhere.txt"
+    pinned.write_text("# Not here\nnowhere.installed[extra]==1.2.3  # why\n", encoding="utf-8")
+    monkeypatch.setattr(audit, "REQUIREMENTS", [*audit.REQUIREMENTS, pinned])
+    packages = audit.python_packages()
+    assert packages["nowhere-installed"] == "1.2.3"
+    assert {
+        "django",
+        "pip",
+        "sqlparse",
+        "urllib3",
+    } <= packages.keys()  # pinned, and what these need
+    assert not any("+" in version for version in packages.values())
+
+
+@pytest.fixture
+def list_of_weaknesses() -> Iterator[str]:
+    """OSV's interface, as pip-audit asks it: it knows of one package that is weak."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            package = {"ecosystem": "PyPI", "name": "sqlparse"}
+            events = [{"introduced": "0"}, {"fixed": "999"}]
+            affected = [{"package": package, "ranges": [{"type": "ECOSYSTEM", "events": events}]}]
+            weak = {"id": "PYSEC-2026-1", "details": "It is weak.", "affected": affected}
+            weak |= {"modified": "2026-01-01T00:00:00Z", "published": "2026-01-01T00:00:00Z"}
+            found = {"vulns": [weak]} if asked["package"]["name"] == "sqlparse" else {}
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(found).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1/query"
+    server.shutdown()
+    server.server_close()
+
+
+def test_pip_audit_finds_what_a_copy_of_the_list_knows(list_of_weaknesses: str) -> None:
+    audit = of_ci("audit_dependencies").audit_python(list_of_weaknesses)
+    assert audit.not_looked_at == 0, audit.why_not
+    assert audit.looked_at > 100
+    installed = version("sqlparse")
+    assert audit.open_findings == [f"PYSEC-2026-1 sqlparse {installed}, mended in 999"]
 
 
 def test_the_bill_of_materials_is_valid_and_holds_every_pin_of_a_site() -> None:
