@@ -43,6 +43,7 @@ def launch_checks(study: Study, grid: Grid) -> list[Check]:
         _geometry(grid),
         _looked_at(grid),
         _alignment(grid),
+        _making(grid),
         *checks[1:],
         _inbox(study),
         _order(study),
@@ -135,6 +136,16 @@ def _alignment(grid: Grid) -> Check:
         for note in cell.notes
     ]
     return _check("All arms lie and are scaled like the control", WARNING, details)
+
+
+def _making(grid: Grid) -> Check:
+    details = [
+        f"{cell.volunteer.code} {cell.arm.name}: {len(cell.warnings)} "
+        f"{'warning' if len(cell.warnings) == 1 else 'warnings'}; its Evidence tells."
+        for cell in grid.cells()
+        if cell.warnings
+    ]
+    return _check("No series was made with a warning", WARNING, details)
 
 
 def protocol_check(study: Study) -> Check:

@@ -16,8 +16,10 @@ from readerstudy.studies.access import Reach
 from readerstudy.studies.models import Arm, Study
 from readerstudy.studies.selectors import arms_of, takes_thick_slices, unread_arms
 from readerstudy.studies.wording import source_in_words
+from readerstudy.variants.facts import percent
 from readerstudy.variants.lesion_facts import lesion_line
 from readerstudy.variants.models import Variant
+from readerstudy.variants.transfer_page import warnings_of_making
 
 from .decisions import Decision, decisions_of
 from .models import SeriesShift, Withdrawal
@@ -96,13 +98,19 @@ class Cell:
         return found
 
     @property
+    def warnings(self) -> list[str]:
+        """What the making of the series gave cause to say."""
+        return warnings_of_making(self.series.provenance) if self.series is not None else []
+
+    @property
     def doubts(self) -> list[str]:
-        """Of images that a network made: how much of them is flagged, and its lesion test."""
+        """Of images that were made here: what was said of it, how much is flagged, the lesion test
+        of the network."""
         made = self.series.provenance if self.series is not None else {}
         share = made.get("qc", {}).get("flagged_share")
-        flagged = [f"{100 * float(share):.1f} % flagged by the warning map"] if share else []
+        flagged = [f"{percent(float(share))} flagged by the warning map"] if share else []
         lesions = lesion_line(made)
-        return [*flagged, *([lesions] if lesions else [])]
+        return [*self.warnings, *flagged, *([lesions] if lesions else [])]
 
     @property
     def is_made_here(self) -> bool:

@@ -89,10 +89,10 @@ def build_demo(
     published = _published(coordinator, users)
     given = load_heads() if heads is None else heads
     if given:
-        say("Study “Thin slices from thick ones”: uploaded; the worker makes the slices")
+        say("Study “Healthy heads”: uploaded; the worker makes the slices")
     # Before the lumbar scans, whose worker then makes both.
     head_study = begin_heads(coordinator, users, given) if given else None
-    say("Study “Lumbar DLR validation”: scans simulated, uploaded, de-identified, denoised")
+    say("Study “Lumbar spine validation”: scans simulated, uploaded, de-identified, denoised")
     lumbar = _lumbar(coordinator, users, load_sources() if sources is None else sources)
     if head_study is not None:
         finish_heads(head_study, given, started)
@@ -136,7 +136,7 @@ def _lumbar(coordinator: User, users: dict[str, User], sources: Sequence[Source]
     if study is None:
         study = create_lumbar_study(
             LUMBAR_SLUG,
-            "Lumbar DLR validation",
+            "Lumbar spine validation",
             None,
             notice=LUMBAR_NOTICE,
             credits=LUMBAR_CREDITS,

@@ -34,7 +34,7 @@ from .scans import invented_uid, series_datasets
 from .working import FAILED_STATES, Worker, wait_for_jobs
 
 SLUG = "thin-from-thick"
-TITLE = "Thin slices from thick ones"
+TITLE = "Healthy heads"
 NOTICE = (
     "Simulation: the thick slices were added up from thin ones, and a network made thin ones of "
     "them again. It invents what was not measured. Not for clinical use."

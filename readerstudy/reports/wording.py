@@ -32,7 +32,8 @@ MASKED = (
     "are held back until unblinding. Non-inferiority is decided both ways round, since the order "
     "of the letters is not the plan's; ordinal regression takes the first letter as its "
     "reference, not the control. Letters hide names, not data: whoever knows the design may "
-    "suspect an arm from its numbers, or from the pairs that it stands in."
+    "suspect an arm from its numbers, and the planned pairs can tell an arm for certain (one that "
+    "stands in more pairs than any other, say): a result is not blinded by letters alone."
 )
 
 

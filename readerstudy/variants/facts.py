@@ -36,6 +36,9 @@ class Picture:
 
 
 def percent(share: float) -> str:
+    """Never 0 where there is some: a place of a few pixels is one to look at."""
+    if 0 < share < 0.0001:
+        return "less than 0.01 %"
     return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
 
 

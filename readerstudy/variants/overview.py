@@ -14,8 +14,7 @@ from readerstudy.studies.wording import recipe_in_words
 from .facts import percent
 from .models import RawData
 from .selectors import CONFIDENCE_BADGES, MADE_HERE
-from .transfer_page import KIND as TRANSFER_KIND
-from .transfer_page import transfer_warnings
+from .transfer_page import warnings_of_making
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,6 @@ def _raw_row(raw: RawData, n_series: int) -> RawRow:
 def _row(series: Series) -> SeriesRow:
     made = series.provenance
     qc = made.get("qc", {})
-    is_transfer = made.get("kind") == TRANSFER_KIND
     confidence = str(made.get("sigma_confidence", ""))
     return SeriesRow(
         series=series,
@@ -118,7 +116,7 @@ def _row(series: Series) -> SeriesRow:
         badge=CONFIDENCE_BADGES.get(confidence, "mute"),
         passed=qc.get("structure_passed"),
         flagged=percent(float(qc["flagged_share"])) if "flagged_share" in qc else "",
-        n_warnings=len(transfer_warnings(made) if is_transfer else made.get("warnings", [])),
+        n_warnings=len(warnings_of_making(made)),
     )
 
 

@@ -19,7 +19,7 @@ from .lesion_facts import lesion_section
 from .pictures import REMOVED_LIMIT, UNCERTAINTY_LIMIT, noise_limit, picture_size
 from .reconstruction_page import KIND, reconstruction_pictures, reconstruction_sections
 from .transfer_page import KIND as TRANSFER_KIND
-from .transfer_page import transfer_pictures, transfer_sections, transfer_warnings
+from .transfer_page import transfer_pictures, transfer_sections, warnings_of_making
 
 BEFORE = "This series was made before evidence was gathered: it has no maps and no tests."
 
@@ -130,12 +130,12 @@ def _content(
 ) -> tuple[list[str], list[Section], list[Picture]]:
     """Warnings, sections and pictures, by how the series came about."""
     made = series.provenance
-    said = [str(warning) for warning in made.get("warnings", [])]
+    said = warnings_of_making(made)
     if made.get("kind") == KIND:
         return said, reconstruction_sections(series), list(reconstruction_pictures(series, source))
     if made.get("kind") == TRANSFER_KIND:
         pictures = list(transfer_pictures(series, source))
-        return transfer_warnings(made), transfer_sections(series), pictures
+        return said, transfer_sections(series), pictures
     sections = [
         Section("Method and strength", list(_method_facts(series.arm, made))),
         Section("Noise", [*_noise_facts(made), *_grid_facts(series)]),

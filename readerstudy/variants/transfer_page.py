@@ -35,10 +35,12 @@ def transfer_sections(series: Series) -> list[Section]:
     ]
 
 
-def transfer_warnings(made: Mapping[str, Any]) -> list[str]:
-    """What stands above all else on the page."""
+def warnings_of_making(made: Mapping[str, Any]) -> list[str]:
+    """Of the provenance of a series: what stands above all else on its page."""
     warnings = [str(warning) for warning in made.get("warnings", [])]
-    return warnings if made.get("model") == CUBIC else [INVENTS, *warnings]
+    if made.get("kind") != KIND or made.get("model") == CUBIC:
+        return warnings
+    return [INVENTS, *warnings]
 
 
 def _method_facts(series: Series, made: Mapping[str, Any]) -> Iterator[Fact]:

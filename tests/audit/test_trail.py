@@ -149,6 +149,8 @@ def test_a_trail_cut_off_at_its_end_is_found_by_the_anchor_kept_outside(capsys: 
     fill()
     head = selectors.head()
     anchor = f"{head['sequence']}:{head['hash']}"
+    call_command("verify_audit")
+    assert f"--anchor {anchor}\n" in capsys.readouterr().out
     call_command("verify_audit", anchor=anchor)
     behind_its_back("DELETE FROM audit_event WHERE sequence = 5")
     call_command("verify_audit")  # a shorter chain is a sound chain

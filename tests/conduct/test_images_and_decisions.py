@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from django.core.files.storage import default_storage
 from django.test import Client
+from django.utils.text import capfirst
 from PIL import Image
 
 from readerstudy.audit.models import Event
@@ -113,6 +114,27 @@ def test_no_series_is_read_before_it_was_looked_at(study: Study) -> None:
     check_launch(study, None)
     actions = list(Event.objects.filter(actor=coordinator).values_list("action", "why"))
     assert actions == [("conduct.series.rejected", "Motion."), ("conduct.series.accepted", "")]
+
+
+def test_warnings_of_its_making_stand_where_a_series_is_accepted_and_launched(
+    study: Study, client: Client
+) -> None:
+    made = Series.objects.get(volunteer__code="V02", arm__code="DLR_DF")
+    said = ["small structure may have been lost in 2 places", "The SNR is low."]
+    made.provenance = {"warnings": said, "qc": {"flagged_share": 0.000004}}
+    made.save(update_fields=["provenance"])
+    found = cell(study, "V02", "DLR_DF")
+    assert found.doubts[:3] == [*said, "less than 0.01 % flagged by the warning map"]  # type: ignore[attr-defined]
+    grid = readiness_grid(study)
+    (check,) = [c for c in launch_checks(study, grid) if "made with a warning" in c.title]
+    assert (check.level, len(check.details)) == ("warn", 1)
+    assert check.details[0].startswith("V02 ")
+    assert "2 warnings" in check.details[0]
+    client.force_login(make_coordinator(study))
+    page = client.get(f"/studies/{study.slug}/readiness/").content.decode()
+    assert page.count("2 warnings") >= 2  # in the grid and among what to look at before the launch
+    page = client.get(f"/studies/{study.slug}/readiness/volunteers/V02/").content.decode()
+    assert all(one in page for one in (*map(capfirst, said), "Less than 0.01 % flagged"))
 
 
 def test_what_was_made_from_a_rejected_series_is_not_accepted_with_the_rest(study: Study) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.exceptions import PermissionDenied
@@ -117,8 +118,18 @@ def test_rederive_order_of_a_study_without_an_order_is_refused() -> None:
     make_study()
     with pytest.raises(CommandError, match=r"no stored reading order yet.*is launched"):
         call_command("rederive_order", "lumbar")
-    with pytest.raises(CommandError, match=r"There is no study “lumber”\."):
+    with pytest.raises(CommandError, match=r"There is no study “lumber”\..*lumbar \(“Lumbar DLR"):
         call_command("rederive_order", "lumber")
+
+
+def test_a_command_takes_a_study_by_its_title_too_unless_two_have_it(capsys: Any) -> None:
+    study = start_reading(make_imaged_study(volunteers=2))
+    call_command("rederive_order", study.title)
+    assert capsys.readouterr().out.startswith(f"{study.slug}: the stored order")
+    Study.objects.create(slug="other", title=study.title)
+    with pytest.raises(CommandError, match="More than one study is called"):
+        call_command("rederive_order", study.title)
+    call_command("rederive_order", study.slug)
 
 
 def test_an_order_is_stored_once() -> None:

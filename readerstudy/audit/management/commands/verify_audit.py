@@ -32,3 +32,7 @@ class Command(BaseCommand):
             self.stderr.write(f"{found.count} rows before it are sound.")
             sys.exit(1)
         self.stdout.write(f"The audit trail is sound: {found.count} rows, head {found.head}")
+        if found.count:
+            self.stdout.write(
+                f"To be kept elsewhere and given next time: --anchor {found.count}:{found.head}"
+            )

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from readerstudy.conduct.imports import do_import_study_tables
 from readerstudy.studies.errors import StudyError
-from readerstudy.studies.models import Study
+from readerstudy.studies.naming import HELP, study_of_command
 from readerstudy.studies.tables import TableError, TableFile
 
 
@@ -17,15 +17,12 @@ class Command(BaseCommand):
     help = "Import scores and region measurements from CSV files: all of them or nothing."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("study", help="the study's address (slug) or title")
+        parser.add_argument("study", help=HELP)
         parser.add_argument("--scores", type=Path, help="CSV: case, sequence, reader, …, score")
         parser.add_argument("--regions", type=Path, help="CSV: case, sequence, roi, mean, sd, …")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        name: str = options["study"]
-        study = Study.objects.filter(slug=name).first() or Study.objects.filter(title=name).first()
-        if study is None:
-            raise CommandError(f"There is no study “{name}”.")
+        study = study_of_command(options["study"])
         try:
             report = do_import_study_tables(
                 study,

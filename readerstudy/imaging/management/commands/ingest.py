@@ -23,6 +23,7 @@ from readerstudy.jobs.worker import run_pending
 from readerstudy.studies.access import Reach
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Study
+from readerstudy.studies.naming import HELP, study_of_command
 
 LINK = "This is a link to something elsewhere: links are not followed."
 NO_FILE = "This is neither a file nor a folder."
@@ -39,7 +40,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("study", help="the study's address (slug)")
+        parser.add_argument("study", help=HELP)
         parser.add_argument("path", type=Path)
         parser.add_argument("--volunteer", default="")
         parser.add_argument("--arm", default="", help="arm code")
@@ -60,9 +61,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, **options: Any) -> None:
-        study = Study.objects.filter(slug=options["study"]).first()
-        if study is None:
-            raise CommandError(f"There is no study with the address “{options['study']}”.")
+        study = study_of_command(options["study"])
         arm = None
         if options["arm"]:
             arm = study.arms.filter(code__iexact=options["arm"]).first()

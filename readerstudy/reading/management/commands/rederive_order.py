@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from readerstudy.reading.models import Randomisation
 from readerstudy.reading.ordering import differences_from_stored
-from readerstudy.studies.models import Study
+from readerstudy.studies.naming import HELP, study_of_command
 
 
 class Command(BaseCommand):
@@ -19,20 +19,15 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("study", help="the study's address, e.g. lumbar")
+        parser.add_argument("study", help=HELP)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        slug = options["study"]
-        randomisation = Randomisation.objects.filter(study__slug=slug).first()
+        study = study_of_command(options["study"])
+        randomisation = Randomisation.objects.filter(study=study).first()
         if randomisation is None:
-            if Study.objects.filter(slug=slug).exists():
-                raise CommandError(
-                    f"“{slug}” has no stored reading order yet: it is drawn when the study is "
-                    "launched."
-                )
             raise CommandError(
-                f"There is no study “{slug}”. It is named as in the address of its pages, after "
-                "/studies/."
+                f"“{study.slug}” has no stored reading order yet: it is drawn when the study is "
+                "launched."
             )
         found = differences_from_stored(randomisation)
         for difference in found:
@@ -41,6 +36,6 @@ class Command(BaseCommand):
             sys.exit(1)
         orders = sum(len(occasions) for occasions in randomisation.permutation.values())
         self.stdout.write(
-            f"{slug}: the stored order of {orders} sessions is the one that its seed gives "
+            f"{study.slug}: the stored order of {orders} sessions is the one that its seed gives "
             f"({randomisation.algorithm}, SHA-256 {randomisation.sha256})."
         )

@@ -13,14 +13,14 @@ from readerstudy.reports.export_services import write_export
 from readerstudy.reports.exports import file_name
 from readerstudy.reports.services import record_download
 from readerstudy.studies.errors import StudyError
-from readerstudy.studies.models import Study
+from readerstudy.studies.naming import HELP, study_of_command
 
 
 class Command(BaseCommand):
     help = "Export the results of a locked study: one zip with tables, figures and a manifest."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("study", help="the study's address (slug) or title")
+        parser.add_argument("study", help=HELP)
         parser.add_argument("--out", type=Path, required=True, help="folder to write to")
         parser.add_argument(
             "--plan",
@@ -30,13 +30,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        name: str = options["study"]
-        study = Study.objects.filter(slug=name).first() or Study.objects.filter(title=name).first()
-        if study is None:
-            known = ", ".join(
-                f"“{title}”" for title in Study.objects.values_list("title", flat=True)
-            )
-            raise CommandError(f"There is no study “{name}”. There are: {known or 'none'}.")
+        study = study_of_command(options["study"])
         out: Path = options["out"]
         try:
             out.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from readerstudy.reports.snapshots import standing_snapshot
 from readerstudy.reports.verifying import verify_study
 from readerstudy.studies.models import Study
+from readerstudy.studies.naming import HELP, study_of_command
 
 
 class Command(BaseCommand):
@@ -20,7 +21,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("study", nargs="?", help="the study's address (slug) or title")
+        parser.add_argument("study", nargs="?", help=HELP)
         parser.add_argument("--all", action="store_true", help="every locked study")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -47,7 +48,4 @@ class Command(BaseCommand):
             return [study for study in Study.objects.order_by("slug") if study.is_locked]
         if not name:
             raise CommandError("Name a study, or give --all.")
-        study = Study.objects.filter(slug=name).first() or Study.objects.filter(title=name).first()
-        if study is None:
-            raise CommandError(f"There is no study “{name}”.")
-        return [study]
+        return [study_of_command(name)]
