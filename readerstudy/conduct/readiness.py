@@ -104,13 +104,12 @@ class Cell:
 
     @property
     def doubts(self) -> list[str]:
-        """Of images that were made here: what was said of it, how much is flagged, the lesion test
-        of the network."""
+        """Of images that a network made: how much of them is flagged, and its lesion test."""
         made = self.series.provenance if self.series is not None else {}
         share = made.get("qc", {}).get("flagged_share")
         flagged = [f"{percent(float(share))} flagged by the warning map"] if share else []
         lesions = lesion_line(made)
-        return [*self.warnings, *flagged, *([lesions] if lesions else [])]
+        return [*flagged, *([lesions] if lesions else [])]
 
     @property
     def is_made_here(self) -> bool:
