@@ -16,7 +16,8 @@ TARGET = ROOT / "deploy" / "environment"
 HEAD = """\
 # Settings of ReaderStudy, read by web and workers alike. Generated from the settings by
 # deploy/environment_reference.py. Copy it to /etc/readerstudy/environment, readable by the user of
-# the services alone, fill in what stands empty, and take away the # of what you set. A key:
+# the services alone, fill in what stands empty, put your own for PASSWORD and example.org, and take
+# away the # of what you set. A key:
 # python -c "import secrets; print(secrets.token_urlsafe(48))". Until SECRET_KEY is set, manage.py
 # check --deploy says so (web.W001).
 """
@@ -32,6 +33,8 @@ SET = {
     "HTTPS": "true",
     "BEHIND_PROXY": "true",
     "LOG_FORMAT": "json",
+    "EMAIL_URL": "smtp+tls://readerstudy:PASSWORD@mail.example.org:587",
+    "DEFAULT_FROM_EMAIL": "readerstudy@example.org",
     "READERSTUDY_VAR": "/var/lib/readerstudy",
 }
 

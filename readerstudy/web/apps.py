@@ -8,8 +8,9 @@ class AdministrationConfig(AdminConfig):
     default_site = "readerstudy.web.administration.AdministrationSite"
 
     def ready(self) -> None:
-        from .checks import check_folders, check_keys
+        from .checks import check_folders, check_keys, check_mail
 
         super().ready()
         checks.register(check_keys, checks.Tags.security, deploy=True)
         checks.register(check_folders, checks.Tags.security, deploy=True)
+        checks.register(check_mail, checks.Tags.security, deploy=True)

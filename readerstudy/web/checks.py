@@ -51,3 +51,17 @@ def check_folders(**_: Any) -> list[CheckMessage]:
         if is_open_to_others(folder)
         and (name == "READERSTUDY_VAR" or not folder.is_relative_to(site))
     ]
+
+
+def check_mail(**_: Any) -> list[CheckMessage]:
+    """Mails hold links that let a person in: not for a log that others read."""
+    if settings.EMAIL_BACKEND != "django.core.mail.backends.console.EmailBackend":
+        return []
+    return [
+        Warning(
+            "EMAIL_URL is not set: invitations and links for a new password are written to the "
+            "console, where whoever reads the log can use them, and reach nobody.",
+            hint="Set EMAIL_URL to the hospital's mail server.",
+            id="web.W003",
+        )
+    ]

@@ -9,13 +9,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import get_commands, load_command_class
+from environ import Env
 
 from readerstudy.environment import read_file
+from readerstudy.web.checks import check_mail
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -184,6 +187,14 @@ def test_a_key_that_each_host_would_make_for_itself_is_told(tmp_path: Path) -> N
     assert "web.W001" in said(DATABASE_URL="", TASKS="celery")
     assert "web.W001" not in said(DATABASE_URL="")
     assert "web.W001" not in said(SECRET_KEY=secrets.token_urlsafe(48))
+
+
+def test_mails_that_a_log_would_hold_are_told(settings: Any) -> None:
+    settings.EMAIL_BACKEND = Env.email_url_config("consolemail://")["EMAIL_BACKEND"]
+    (told,) = check_mail()
+    assert (told.id, "EMAIL_URL" in told.msg) == ("web.W003", True)
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    assert check_mail() == []
 
 
 @pytest.mark.parametrize(
