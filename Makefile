@@ -1,5 +1,5 @@
 # The commands of the README. Nothing is needed beforehand but Python 3.11 or later, make and, for
-# `make test`, the right to install Debian's packages (or Chromium, PostgreSQL and dicom3tools).
+# `make test`, the right to install Debian's packages (or those that .ci/debian-packages names).
 SHELL := /bin/bash
 PYTHON ?= python3
 PORT ?= 8000
@@ -22,6 +22,7 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.runtime: requirements.txt $(VENV)/.made
+	$(PY) -m pip install -q "$$(grep '^pip==' requirements.txt)"
 	$(PY) -m pip install -q -r requirements.txt
 	@touch $@
 

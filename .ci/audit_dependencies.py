@@ -6,7 +6,8 @@ Python's: all that is installed here, what the pinned ones need and pip itself i
 is pinned without being installed. A finding fails unless it is answered in ANSWERED. Where a list
 cannot be reached, that is said in so many words, with the number of packages: nothing is called
 clean that nobody looked at. With --required that fails too. --osv-url asks a copy of the list
-(the query of OSV's interface) instead of PyPI. The whole takes no longer than LIMIT_SECONDS.
+(the query of OSV's interface) instead of PyPI; npm asks the registry that it is set to in any case
+(npm_config_registry). The whole takes no longer than LIMIT_SECONDS.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import subprocess
 import sys
+import tempfile
 import threading
 from dataclasses import dataclass, field
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -109,12 +111,14 @@ def python_packages() -> dict[str, str]:
     found: dict[str, str] = {}
     for path in REQUIREMENTS:
         for line in path.read_text(encoding="utf-8").splitlines():
-            if pin := re.match(r"([\w.-]+)(?:\[[^\]]*\])?==([\w.]+)", line):
-                found[canonicalize_name(pin[1])] = pin[2]
-    for one in distributions():
-        # Lists know no build for one kind of machine, as torch's is behind a plus.
-        found[canonicalize_name(one.name)] = one.version.split("+")[0]
-    return found
+            text = line.split("#")[0].strip()
+            if "==" in text and not text.startswith("-"):
+                pin = Requirement(text)
+                found[canonicalize_name(pin.name)] = next(iter(pin.specifier)).version
+    # Of two copies the first is the one that is imported.
+    found |= {canonicalize_name(one.name): one.version for one in reversed([*distributions()])}
+    # Lists know no build for one kind of machine, as torch's is behind a plus.
+    return {name: version.split("+")[0] for name, version in found.items()}
 
 
 def audit_python(osv_url: str = "") -> Audit:
@@ -123,11 +127,11 @@ def audit_python(osv_url: str = "") -> Audit:
     command += ["--progress-spinner", "off", "--timeout", "5", "--aliases", "off"]
     if osv_url:
         command += ["--vulnerability-service", "osv", "--osv-url", osv_url]
-    listed = ROOT / "var" / "audited_packages.txt"
-    listed.parent.mkdir(exist_ok=True)
     lines = [f"{name}=={version}\n" for name, version in sorted(packages.items())]
-    listed.write_text("".join(lines), encoding="utf-8")
-    audit = read_pip_audit(*_run([*command, "-r", str(listed)]))
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as listed:
+        listed.write("".join(lines))
+        listed.flush()
+        audit = read_pip_audit(*_run([*command, "-r", listed.name]))
     audit.not_looked_at = audit.not_looked_at or len(packages) - audit.looked_at
     return audit
 
@@ -169,6 +173,8 @@ def main() -> int:
         thread.join()
     for audit in audits:
         say(audit)
+    if len(audits) < len(threads):
+        print("audit: NOT AUDITED: an audit ended with the fault above")
     is_short = len(audits) < len(threads) or any(audit.not_looked_at for audit in audits)
     if any(audit.open_findings for audit in audits):
         return 1

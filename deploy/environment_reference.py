@@ -18,11 +18,11 @@ HEAD = """\
 # deploy/environment_reference.py. Copy it to /etc/readerstudy/environment, readable by the user of
 # the services alone, fill in what stands empty, put your own for PASSWORD and example.org, and take
 # away the # of what you set. A key:
-# python -c "import secrets; print(secrets.token_urlsafe(48))". Until SECRET_KEY is set, manage.py
-# check --deploy says so (web.W001).
+# python -c "import secrets; print(secrets.token_urlsafe(48))". Until SECRET_KEY and EMAIL_URL
+# are set, manage.py check --deploy says so (web.W001, web.W003).
 """
-# What a hospital's site sets: with these, and keys in the two that are empty, `manage.py check
-# --deploy` finds nothing (web.W001 asks for the first).
+# What a hospital's site sets: with these, and what belongs in those that are empty, `manage.py
+# check --deploy` finds nothing (web.W001 asks for the first, web.W003 for EMAIL_URL).
 SET = {
     "SECRET_KEY": "",
     "DEIDENTIFICATION_KEY": "",
@@ -33,7 +33,7 @@ SET = {
     "HTTPS": "true",
     "BEHIND_PROXY": "true",
     "LOG_FORMAT": "json",
-    "EMAIL_URL": "smtp+tls://readerstudy:PASSWORD@mail.example.org:587",
+    "EMAIL_URL": "",
     "DEFAULT_FROM_EMAIL": "readerstudy@example.org",
     "READERSTUDY_VAR": "/var/lib/readerstudy",
 }

@@ -31,7 +31,7 @@ class Check:
         return self.level == FAULT
 
 
-def launch_checks(study: Study, grid: Grid) -> list[Check]:
+def launch_checks(study: Study, grid: Grid, *, shows_evidence: bool = True) -> list[Check]:
     checks = [_images(grid), protocol_check(study), _readers(study), _statistician(study)]
     sites = sites_of(study)
     if sites:
@@ -43,7 +43,7 @@ def launch_checks(study: Study, grid: Grid) -> list[Check]:
         _geometry(grid),
         _looked_at(grid),
         _alignment(grid),
-        _making(grid),
+        *([_making(grid)] if shows_evidence else []),
         *checks[1:],
         _inbox(study),
         _order(study),
@@ -143,7 +143,7 @@ def _making(grid: Grid) -> Check:
         f"{cell.volunteer.code} {cell.arm.name}: {len(cell.warnings)} "
         f"{'warning' if len(cell.warnings) == 1 else 'warnings'}; its Evidence tells."
         for cell in grid.cells()
-        if cell.warnings
+        if cell.warnings and cell.state != CellState.REJECTED
     ]
     return _check("No series was made with a warning", WARNING, details)
 

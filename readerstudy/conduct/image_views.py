@@ -17,6 +17,7 @@ from readerstudy.imaging.selectors import control_series
 from readerstudy.studies.access import get_study
 from readerstudy.studies.errors import StudyError
 from readerstudy.studies.models import Role, Study
+from readerstudy.variants.access import may_see_evidence
 
 from . import comparison, quality
 from .readiness import readiness_grid
@@ -65,6 +66,7 @@ def compare(request: HttpRequest, slug: str, volunteer_code: str) -> HttpRespons
             "study": study,
             "volunteer": volunteer,
             "row": rows[index],
+            "shows_evidence": may_see_evidence(cast(User, request.user), study),
             "before": rows[index - 1].volunteer if index else None,
             "after": rows[index + 1].volunteer if index + 1 < len(rows) else None,
             "data_url": reverse("readiness_compare_data", args=[study.slug, volunteer.code]),

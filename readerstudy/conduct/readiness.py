@@ -19,7 +19,6 @@ from readerstudy.studies.wording import source_in_words
 from readerstudy.variants.facts import percent
 from readerstudy.variants.lesion_facts import lesion_line
 from readerstudy.variants.models import Variant
-from readerstudy.variants.transfer_page import warnings_of_making
 
 from .decisions import Decision, decisions_of
 from .models import SeriesShift, Withdrawal
@@ -99,12 +98,14 @@ class Cell:
 
     @property
     def warnings(self) -> list[str]:
-        """What the making of the series gave cause to say."""
-        return warnings_of_making(self.series.provenance) if self.series is not None else []
+        """What the making of this very series gave cause to say: for who may see evidence."""
+        made = self.series.provenance if self.series is not None else {}
+        return [str(warning) for warning in made.get("warnings", [])]
 
     @property
     def doubts(self) -> list[str]:
-        """Of images that a network made: how much of them is flagged, and its lesion test."""
+        """Of images that a network made: how much of them is flagged, and its lesion test; for who
+        may see evidence."""
         made = self.series.provenance if self.series is not None else {}
         share = made.get("qc", {}).get("flagged_share")
         flagged = [f"{percent(float(share))} flagged by the warning map"] if share else []

@@ -68,17 +68,18 @@ def readiness_panel(request: HttpRequest, slug: str) -> HttpResponse:
 def _desk(reach: Reach, user: User) -> dict[str, Any]:
     study = reach.study
     grid = readiness_grid(study, reach)
+    shows_evidence = may_see_evidence(user, study)
     context: dict[str, Any] = {
         "study": study,
         "site": reach.site,
         "grid": grid,
-        "shows_evidence": may_see_evidence(user, study),
+        "shows_evidence": shows_evidence,
         "shows_images": reach.site is None and not reads_blinded(user, study),
     }
     if reach.site is not None:
         return context
     if study.is_draft:
-        checks = launch_checks(study, grid)
+        checks = launch_checks(study, grid, shows_evidence=shows_evidence)
         context |= {
             "checks": checks,
             "may_launch": not any(check.is_fault for check in checks),

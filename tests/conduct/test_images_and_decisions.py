@@ -130,11 +130,30 @@ def test_warnings_of_its_making_stand_where_a_series_is_accepted_and_launched(
     assert (check.level, len(check.details)) == ("warn", 1)
     assert check.details[0].startswith("V02 ")
     assert "2 warnings" in check.details[0]
-    client.force_login(make_coordinator(study))
+    person = make_coordinator(study)
+    client.force_login(person)
+    grid_page = f"/studies/{study.slug}/readiness/"
+    page = client.get(grid_page).content.decode()
+    assert page.count("2 warnings") == 2  # in the grid and among what to look at before the launch
+    told = [*map(capfirst, said), "Less than 0.01 % flagged"]
+    page = client.get(f"{grid_page}volunteers/V02/").content.decode()
+    assert all(one in page for one in told)
+    # Who works with the arms' letters is not told how strongly an arm was denoised.
+    do_add_member(study, None, person, Role.STATISTICIAN)
+    page = client.get(f"{grid_page}volunteers/V02/").content.decode()
+    assert "double-fast" in page
+    assert not any(one in page for one in told)
+    assert "warning" not in client.get(grid_page).content.decode()
+
+
+def test_a_coordinator_who_reads_is_told_no_arms_warnings(study: Study, client: Client) -> None:
+    Series.objects.filter(arm__code="DLR_DF").update(provenance={"warnings": ["The SNR is low."]})
+    person = make_coordinator(study)
+    do_add_member(study, None, person, Role.READER)
+    client.force_login(person)
     page = client.get(f"/studies/{study.slug}/readiness/").content.decode()
-    assert page.count("2 warnings") >= 2  # in the grid and among what to look at before the launch
-    page = client.get(f"/studies/{study.slug}/readiness/volunteers/V02/").content.decode()
-    assert all(one in page for one in (*map(capfirst, said), "Less than 0.01 % flagged"))
+    assert "double-fast" in page
+    assert "warning" not in page
 
 
 def test_what_was_made_from_a_rejected_series_is_not_accepted_with_the_rest(study: Study) -> None:

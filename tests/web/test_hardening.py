@@ -148,7 +148,7 @@ def test_an_audit_asks_for_all_that_is_installed(
 
 
 @pytest.fixture
-def list_of_weaknesses() -> Iterator[str]:
+def list_of_weaknesses(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """OSV's interface, as pip-audit asks it: it knows of one package that is weak."""
 
     class Answer(BaseHTTPRequestHandler):
@@ -169,6 +169,7 @@ def list_of_weaknesses() -> Iterator[str]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     yield f"http://127.0.0.1:{server.server_port}/v1/query"
     server.shutdown()
     server.server_close()
