@@ -59,8 +59,8 @@ def check_mail(**_: Any) -> list[CheckMessage]:
         return []
     return [
         Warning(
-            "EMAIL_URL names no mail server: invitations and links for a new password are written to "
-            "the console, where whoever reads the log can use them, and reach nobody.",
+            "EMAIL_URL names no mail server: invitations and links for a new password are written "
+            "to the console, where whoever reads the log can use them, and reach nobody.",
             hint="Set EMAIL_URL to the hospital's mail server.",
             id="web.W003",
         )
