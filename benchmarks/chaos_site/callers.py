@@ -6,6 +6,7 @@ the server has confirmed it; an upload asks how far it is and goes on from there
 
 from __future__ import annotations
 
+import abc
 import base64
 import itertools
 import random
@@ -26,7 +27,7 @@ class Fault(Exception):
     """An answer that must not come, whatever was killed."""
 
 
-class Caller(threading.Thread):
+class Caller(threading.Thread, abc.ABC):
     """One person's browser, on whichever web process answers."""
 
     def __init__(self, webs: list[str], cookie: str, over: threading.Event, seed: int) -> None:
@@ -50,8 +51,9 @@ class Caller(threading.Thread):
         except Exception as error:  # noqa: BLE001 - told at the end of the run
             self.fault = f"{type(error).__name__}: {error}"
 
+    @abc.abstractmethod
     def act(self) -> None:
-        raise NotImplementedError
+        """One after the other what this person does, until it is over."""
 
     def send(self, method: str, path: str, **options: Any) -> requests.Response:
         """Until it is answered, by the other web process if need be."""

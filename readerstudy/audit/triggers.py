@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -22,7 +23,7 @@ def _wanted(connection: BaseDatabaseWrapper, table: GuardedTable) -> Mapping[str
         return table.sqlite()
     if connection.vendor == "postgresql":
         return table.postgresql()
-    raise NotImplementedError(
+    raise ImproperlyConfigured(
         f"The audit trail has no triggers for {connection.vendor}: use SQLite or PostgreSQL."
     )
 

@@ -31,7 +31,7 @@ class Check:
         return self.level == FAULT
 
 
-def launch_checks(study: Study, grid: Grid, *, shows_evidence: bool = True) -> list[Check]:
+def launch_checks(study: Study, grid: Grid, *, shows_evidence: bool = False) -> list[Check]:
     checks = [_images(grid), protocol_check(study), _readers(study), _statistician(study)]
     sites = sites_of(study)
     if sites:

@@ -168,10 +168,12 @@ def samples_of(raw: RawData) -> Iterator[Samples]:
     from denoise_engine.rawdata import load_raw
 
     try:
-        yield load_raw(Path(default_storage.path(raw.prefix)))
+        local: Path | None = Path(default_storage.path(raw.prefix))
+    except NotImplementedError:  # an object store: no folder of this host
+        local = None
+    if local is not None:
+        yield load_raw(local)
         return
-    except NotImplementedError:
-        pass
     with tempfile.TemporaryDirectory() as folder:
         for name in default_storage.listdir(raw.prefix)[1]:
             with (

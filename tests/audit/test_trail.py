@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import DatabaseError, connection, transaction
@@ -236,3 +238,9 @@ def test_the_administration_site_shows_events_and_offers_no_change(client: Any) 
     assert client.post(f"/admin/audit/event/{event.pk}/change/", {"why": "x"}).status_code == 403
     assert client.post(f"/admin/audit/event/{event.pk}/delete/", {"post": "yes"}).status_code == 403
     assert client.get("/admin/audit/event/add/").status_code == 403
+
+
+def test_a_database_without_triggers_is_refused_in_words() -> None:
+    table = triggers.guarded_tables()[0]
+    with pytest.raises(ImproperlyConfigured, match=r"no triggers for oracle: use SQLite or"):
+        triggers._wanted(SimpleNamespace(vendor="oracle"), table)  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ from readerstudy.jobs.models import Job
 from readerstudy.jobs.worker import run_pending
 from readerstudy.studies.models import Study
 from readerstudy.variants.models import RawData, Variant
-from readerstudy.variants.raw_services import do_delete_raw
+from readerstudy.variants.raw_services import do_delete_raw, samples_of
 from tests.denoise_engine.kspace_files import phantom_kspace, write_scan
 from tests.factories import make_coordinator, make_study
 from tests.imaging.datasets import phantom, series
@@ -294,3 +294,14 @@ def test_the_command_line_takes_raw_data_too(
     assert '"accepted": 1' in capsys.readouterr().out
     assert UploadedFile.objects.get(accepted=True).name == "V01/STD/raw data"
     assert RawData.objects.count() == 1
+
+
+def test_a_fault_of_whoever_uses_the_samples_is_not_taken_for_an_object_store(
+    study: Study, scan: bytes
+) -> None:
+    send_scan(study, scan)
+    with (
+        pytest.raises(NotImplementedError, match="of the method"),
+        samples_of(RawData.objects.get()),
+    ):
+        raise NotImplementedError("of the method")
